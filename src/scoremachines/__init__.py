@@ -1,0 +1,61 @@
+"""scoremachines: the analytic theory of creativity in diffusion models, in closed form.
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scoremachines.data.shapes_config import ShapesConfig as ShapesConfig
+    from scoremachines.data.source import open_source as open_source
+    from scoremachines.data.training_set import TrainingSet as TrainingSet
+    from scoremachines.errors import InputError as InputError
+    from scoremachines.locality import WindowSchedule as WindowSchedule
+    from scoremachines.machine import ScoreMachine as ScoreMachine
+    from scoremachines.measures import Proportion as Proportion
+    from scoremachines.named import bbels as bbels
+    from scoremachines.named import els as els
+    from scoremachines.named import equivariant as equivariant
+    from scoremachines.named import ideal as ideal
+    from scoremachines.named import local as local
+    from scoremachines.named import machine as machine
+    from scoremachines.posterior import Posterior as Posterior
+    from scoremachines.result import Result as Result
+    from scoremachines.sampling import sample as sample
+    from scoremachines.trajectory import starting_noise as starting_noise
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "InputError": "errors",
+    "Posterior": "posterior",
+    "Proportion": "measures",
+    "Result": "result",
+    "ScoreMachine": "machine",
+    "ShapesConfig": "data.shapes_config",
+    "TrainingSet": "data.training_set",
+    "WindowSchedule": "locality",
+    "bbels": "named",
+    "els": "named",
+    "equivariant": "named",
+    "ideal": "named",
+    "local": "named",
+    "open_source": "data.source",
+    "sample": "sampling",
+    "starting_noise": "trajectory",
+}
+
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

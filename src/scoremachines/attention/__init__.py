@@ -1,0 +1,63 @@
+"""Attention: what pixels tell each other about the image they draw from (theory §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from scoremachines.attention.base import Attention as Attention
+from scoremachines.attention.base import Scene as Scene
+from scoremachines.attention.closed_form import Full as Full
+from scoremachines.attention.closed_form import Identity as Identity
+from scoremachines.attention.closed_form import MultiScale as MultiScale
+from scoremachines.attention.closed_form import NoAttention as NoAttention
+from scoremachines.attention.closed_form import Tiled as Tiled
+from scoremachines.attention.measured import Measured as Measured
+from scoremachines.attention.measured import Soft as Soft
+from scoremachines.attention.top1 import Top1 as Top1
+from scoremachines.errors import InputError
+
+__all__ = [
+    "ATTENTIONS",
+    "Attention",
+    "Full",
+    "Identity",
+    "Measured",
+    "MultiScale",
+    "NoAttention",
+    "Scene",
+    "Soft",
+    "Tiled",
+    "Top1",
+    "make_attention",
+]
+
+ATTENTIONS: dict[str, Callable[[], Attention]] = {
+    kind.name: kind for kind in (NoAttention, Identity, Top1, Tiled, Full, MultiScale)
+}
+
+
+def make_attention(
+    attention: str | Tensor | Callable[[Tensor, Tensor], Tensor] | Attention,
+) -> Attention:
+    """Return the attention meant by a name, a matrix or a function.
+
+    Args:
+        attention: a key of `ATTENTIONS`; a matrix (see `Soft`); a function of (φ, t) that returns
+            one (see `Measured`); or an attention, returned as it is.
+
+    Raises:
+        InputError: none of these.
+    """
+    if isinstance(attention, str):
+        if attention not in ATTENTIONS:
+            raise InputError("attention", attention, f"{', '.join(ATTENTIONS)}, or a matrix")
+        return ATTENTIONS[attention]()
+    if isinstance(attention, Tensor):
+        return Soft(attention)
+    if hasattr(attention, "weighings"):
+        return attention
+    if callable(attention):
+        return Measured(attention)
+    raise InputError("attention", attention, f"{', '.join(ATTENTIONS)}, a matrix or a function")

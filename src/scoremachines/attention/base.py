@@ -1,0 +1,99 @@
+"""What attention is to a machine: Π_u(i), what the rest of the picture says of image i (theory §4).
+
+    Π_u(i) = Σ_κ Σ_{y≠u} A^κ_uy E^κ_y(i)
+
+An attention looks at the noisy images once, through a `Scene`, and answers with one `Weighing` for
+every window κ whose evidence it wants; the machine applies them to the evidence of each block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+__all__ = ["Attention", "Gathered", "Matrix", "Scene", "Uniform", "Weighing"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What an attention may look at.
+
+    Args:
+        noisy: φ, `[B, C, H, W]`.
+        alpha_bar: ᾱ of each noisy image, float64 on the CPU, `[B]`.
+        time: t of each noisy image on the machine's schedule, float64 on the CPU, `[B]`.
+        window: k, the window of the machine at this time; None for the whole image.
+        periodic: whether φ continues on the other side of its border.
+        evidence: yields `E_y(i)` of each block of the training set, nats, `[B, n, H, W]`, at the
+            window given. Reading it costs a pass over the training set.
+    """
+
+    noisy: Tensor
+    alpha_bar: Tensor
+    time: Tensor
+    window: int | None
+    periodic: bool
+    evidence: Callable[[int | None], Iterator[Tensor]]
+
+
+class Weighing(Protocol):
+    """Rows of A, in whichever form is cheapest to apply."""
+
+    def apply(self, evidence: Tensor) -> Tensor:
+        """Return `Σ_{y≠u} A_uy E_y(i)`, nats, float64, from `E_y(i)`, both `[B, n, H, W]`."""
+        ...
+
+
+class Attention(Protocol):
+    """One choice of A (theory §4). New ones pass `scoremachines.testing.check_attention`."""
+
+    name: str
+    pairwise: bool
+    """Whether it holds a matrix over all pairs of pixels, which the memory must have room for."""
+
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
+        """Return for each window κ whose evidence is wanted how it is weighed; `[]` for Π = 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """The same weight for every other pixel: `A_uy = weight`."""
+
+    weight: float
+
+    def apply(self, evidence: Tensor) -> Tensor:  # noqa: D102
+        evidence = evidence.double()
+        return self.weight * (evidence.sum((-2, -1), keepdim=True) - evidence)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Weight 1 at one partner y*(u): `partner` is int64 `[B, H·W]`."""
+
+    partner: Tensor
+
+    def apply(self, evidence: Tensor) -> Tensor:  # noqa: D102
+        index = self.partner[:, None].expand(-1, evidence.shape[1], -1)
+        return evidence.double().flatten(2).gather(-1, index).view(evidence.shape)
+
+
+class Matrix:
+    """Any weights: `A` is `[B or 1, H·W, H·W]`, rows u; its diagonal is ignored (y ≠ u)."""
+
+    def __init__(self, weights: Tensor) -> None:
+        self.weights = weights.double().clone()
+        self.weights.diagonal(dim1=-2, dim2=-1).zero_()
+
+    def apply(self, evidence: Tensor) -> Tensor:  # noqa: D102
+        flat = evidence.double().flatten(2)
+        # One sample at a time, and copied, for alignment too changes how a product is rounded:
+        # a sample's bits must not depend on the others in the batch.
+        weights = self.weights.expand(len(flat), -1, -1)
+        pairs = zip(flat, weights, strict=True)
+        rows = [field.clone() @ weight.clone().T for field, weight in pairs]
+        return torch.stack(rows).view(evidence.shape)

@@ -1,0 +1,109 @@
+"""Attentions that need no network: none, identity, tiled, full and multi-scale (theory §4.2)."""
+
+from __future__ import annotations
+
+import torch
+
+from scoremachines.attention.base import Matrix, Scene, Uniform, Weighing
+from scoremachines.errors import InputError
+from scoremachines.locality import check_window
+from scoremachines.patches import patches
+from scoremachines.schedule import CLOSEST
+
+__all__ = ["Full", "Identity", "MultiScale", "NoAttention", "Tiled"]
+
+
+class NoAttention:
+    """A = 0: KG's machines, each pixel for itself."""
+
+    name = "none"
+    pairwise = False
+
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+        return []
+
+
+class Full:
+    """A = 1 everywhere: the limit of patch independence, in which every window is a new witness."""
+
+    name = "full"
+    pairwise = False
+
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+        return [(scene.window, Uniform(1.0))]
+
+
+class Tiled:
+    """A = 1/k² everywhere: every pixel's evidence is counted once, though windows overlap."""
+
+    name = "tiled"
+    pairwise = False
+
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+        return [(scene.window, Uniform(1 / _area(scene, scene.window)))]
+
+
+class Identity:
+    """W_Q = W_K = W_V = I: like attends to like, with the weights of non-local means.
+
+    `A_uy = softmax_{y≠u} −‖φ[Ω_u] − φ[Ω_y]‖² / (4(1−ᾱ))`, windows padded as φ is (theory §4.2).
+    """
+
+    name = "identity"
+    pairwise = True
+
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+        rows = []
+        variances = 1 - scene.alpha_bar.clamp(CLOSEST, 1 - CLOSEST)
+        for noisy, variance in zip(scene.noisy, variances.tolist(), strict=True):
+            around = patches(noisy[None].double().clone(), scene.window, scene.periodic)[0]
+            exact = "donot_use_mm_for_euclid_dist"
+            distance = torch.cdist(around, around, compute_mode=exact).square()
+            distance.fill_diagonal_(torch.inf)
+            alone = distance.shape[0] == 1
+            rows.append(distance.zero_() if alone else (-distance / (4 * variance)).softmax(-1))
+        return [(scene.window, Matrix(torch.stack(rows)))]
+
+
+class MultiScale:
+    """Evidence at several windows κ, each tiled, averaged: `A^κ = 1/(|K| κ²)` (theory §4.2).
+
+    The patch that a pixel paints keeps the machine's own window.
+
+    Args:
+        windows: the windows κ, odd, pixels; by default the machine's window k and its doublings
+            `2k+1, 4k+3, …` that fit into the image.
+
+    Raises:
+        InputError: no windows, or one that is not odd.
+    """
+
+    name = "multiscale"
+    pairwise = False
+
+    def __init__(self, windows: tuple[int, ...] | None = None) -> None:
+        if windows is not None:
+            if not windows:
+                raise InputError("windows", windows, "at least one odd window")
+            for window in windows:
+                check_window(window)
+        self.windows = windows
+
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+        size = min(scene.noisy.shape[-2:])
+        scales: tuple[int | None, ...] = self.windows or _doublings(scene.window, size)
+        share = 1 / len(scales)
+        return [(scale, Uniform(share / _area(scene, scale))) for scale in scales]
+
+
+def _doublings(window: int | None, size: int) -> tuple[int | None, ...]:
+    if window is None:
+        return (None,)
+    scales = [window]
+    while 2 * scales[-1] + 1 <= size:
+        scales.append(2 * scales[-1] + 1)
+    return tuple(scales)
+
+
+def _area(scene: Scene, window: int | None) -> int:
+    return scene.noisy.shape[-2] * scene.noisy.shape[-1] if window is None else window * window

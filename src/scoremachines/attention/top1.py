@@ -1,0 +1,101 @@
+"""Hard attention: every pixel listens to its single most informative partner (theory §4.3).
+
+    y*(u) = argmin_{y≠u} H( softmax_i( E_u(i) + E_y(i) ) )
+
+The entropy is gathered block by block. With `d_i ≥ 0` the gap of image i to the best one,
+
+    H = log1p(R) + T/(1+R),    R = Σ_{i≠best} e^{−d_i},    T = Σ_{i≠best} d_i e^{−d_i}
+
+has no cancellation, and R and T are kept as logarithms, so that two partners can still be told
+apart where both entropies are far below the smallest floating-point number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scoremachines.attention.base import Gathered, Scene, Weighing
+
+__all__ = ["LogEntropy", "Top1"]
+
+
+@dataclass(frozen=True)
+class LogEntropy:
+    """The log entropy of softmax(L) over a set of images; sets merge (theory §4.3).
+
+    Args:
+        best: the largest L.
+        rest: log R.
+        gaps: log T.
+    """
+
+    best: Tensor
+    rest: Tensor
+    gaps: Tensor
+
+    @classmethod
+    def of(cls, log_weight: Tensor) -> LogEntropy:
+        """Summarise `L` over its last dimension."""
+        best, at = log_weight.max(-1, keepdim=True)
+        gap = best - log_weight
+        gap.scatter_(-1, at, torch.inf)  # the best image itself is not among the rest
+        weighted = torch.where(gap == torch.inf, -torch.inf, gap.log() - gap)
+        return cls(best[..., 0], (-gap).logsumexp(-1), weighted.logsumexp(-1))
+
+    def merge(self, other: LogEntropy) -> LogEntropy:
+        """Return the summary of the union of two disjoint sets."""
+        best = torch.maximum(self.best, other.best)
+        first = self.best >= other.best
+        rest, gaps = [], []
+        for part, leads in ((self, first), (other, ~first)):
+            gap = best - part.best
+            # The best of the set that does not lead joins the rest, `gap` below the new best.
+            weight = torch.nn.functional.softplus(part.rest) - gap  # log (1+R) e^−gap
+            rest.append(torch.where(leads, part.rest, weight))
+            gaps.append(torch.where(leads, part.gaps, torch.logaddexp(part.gaps - gap, gap.log() + weight)))
+        return LogEntropy(best, torch.logaddexp(*rest), torch.logaddexp(*gaps))
+
+    def value(self) -> Tensor:
+        """Return log H; −∞ for a single image."""
+        log_one_more = torch.nn.functional.softplus(self.rest)  # log(1+R)
+        first = torch.where(self.rest < -30, self.rest, log_one_more.log())
+        return torch.logaddexp(first, self.gaps - log_one_more)
+
+
+class Top1:
+    """Hard attention without a network; needs a second pass over the training set."""
+
+    name = "top1"
+    pairwise = True
+
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+        total: list[LogEntropy] = []
+        for evidence in scene.evidence(scene.window):
+            block = [_pairs(field.double().flatten(1).T) for field in evidence]
+            pairs = zip(total, block, strict=True)
+            total = [known.merge(new) for known, new in pairs] if total else block
+        return [(scene.window, Gathered(torch.stack([_partner(each) for each in total])))]
+
+
+def _pairs(evidence: Tensor) -> LogEntropy:
+    """Summarise `E_u(i) + E_y(i)` over i for all pairs (u, y), from `E` `[H·W, n]`."""
+    rows = max(1, 2**18 // max(1, evidence.numel()))
+    parts = [
+        LogEntropy.of(some[:, None] + evidence[None]) for some in evidence.split(rows)
+    ]
+    return LogEntropy(
+        torch.cat([part.best for part in parts]),
+        torch.cat([part.rest for part in parts]),
+        torch.cat([part.gaps for part in parts]),
+    )
+
+
+def _partner(entropy: LogEntropy) -> Tensor:
+    """Return y*(u), of equals the first, `[H·W]`."""
+    value = entropy.value()
+    if len(value) > 1:
+        value.fill_diagonal_(torch.inf)
+    return value.min(-1).indices

@@ -1,0 +1,281 @@
+"""Images from arrays: in memory, in `.npy` and `.npz` files, and in MNIST's IDX format."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from math import isfinite, prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scoremachines.data.checks import value_range
+from scoremachines.data.framing import CHANNELS
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import InputError
+from scoremachines.files import reading
+
+__all__ = ["arranged", "as_tensor", "from_array", "is_idx", "read_idx", "read_numpy", "scaled"]
+
+LAYOUTS = ("NHW", "NHWC", "NCHW")
+IMAGE_KEYS = ("images", "x", "arr_0", "x_train")
+LABEL_KEYS = ("labels", "y", "y_train")
+GZIP = b"\x1f\x8b"
+GZIP_RATIO = 1032
+"""No gzip file unpacks to more than this times its size."""
+
+
+def from_array(
+    array: Any,
+    labels: Any | None = None,
+    classes: Sequence[str] = (),
+    *,
+    limits: tuple[float, float] | None = None,
+    layout: str | None = None,
+    name: str = "array",
+    location: Path | None = None,
+) -> TrainingSet:
+    """Make a training set of an array; see `TrainingSet.from_array`.
+
+    Args:
+        array: the images.
+        labels: their labels `[N]`.
+        classes: the names of the classes.
+        limits: the values that mean black and white.
+        layout: "NHW", "NHWC" or "NCHW".
+        name: what to call the set.
+        location: the file that the array comes from.
+
+    Returns:
+        The training set.
+
+    Raises:
+        InputError: if the array or its labels cannot be used.
+    """
+    pixels = scaled(arranged(as_tensor("images", array), layout), limits)
+    if labels is not None:
+        labels = as_tensor("labels", labels)
+        labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    return TrainingSet(pixels, labels, classes, name=name, location=location)
+
+
+def read_numpy(
+    path: str | Path,
+    limits: tuple[float, float] | None = None,
+    layout: str | None = None,
+) -> TrainingSet:
+    """Read a `.npy` or `.npz` file; see `TrainingSet.from_file`.
+
+    Args:
+        path: the file.
+        limits: the values that mean black and white.
+        layout: "NHW", "NHWC" or "NCHW".
+
+    Returns:
+        The training set; on a memory map if the file is a `.npy`.
+
+    Raises:
+        InputError: if the file is missing or damaged, or its arrays cannot be used.
+    """
+    path, labels = Path(path), None
+    accepted = "a .npy or .npz file of numbers"
+    with reading("path", path, accepted):
+        with path.open("rb") as file:
+            if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
+                raise InputError("path", path, accepted, "this is no such file")
+        images = np.load(path, mmap_mode="c", allow_pickle=False)
+        if isinstance(images, np.lib.npyio.NpzFile):
+            with images as archive:
+                key = next((key for key in IMAGE_KEYS if key in archive), None)
+                if key is None:
+                    held = f"it holds {', '.join(archive.files) or 'nothing'}"
+                    raise InputError("path", path, f"images as {', '.join(IMAGE_KEYS)}", held)
+                images = archive[key]
+                labels = next((archive[key] for key in LABEL_KEYS if key in archive), None)
+    return from_array(images, labels, limits=limits, layout=layout, name=path.stem, location=path)
+
+
+def read_idx(path: str | Path, labels: str | Path | None = None) -> TrainingSet:
+    """Read an IDX file of images and the one of their labels; see `TrainingSet.from_idx`.
+
+    Args:
+        path: the file of the images.
+        labels: the file of the labels; by default the one beside the images, if there is one.
+
+    Returns:
+        The training set; on a memory map if the file is not compressed.
+
+    Raises:
+        InputError: if a file is missing, damaged or of another kind.
+    """
+    path = Path(path)
+    images = _idx_array("path", path)
+    if images.ndim not in (3, 4):
+        accepted = "an IDX file of images, which has 3 or 4 axes"
+        raise InputError("path", path, accepted, f"this one has {images.ndim}")
+    beside = _labels_beside(path) if labels is None else Path(labels)
+    return from_array(
+        images,
+        None if beside is None else _idx_array("labels", beside),
+        layout="NHW" if images.ndim == 3 else None,
+        name=path.name.split(".")[0],
+        location=path,
+    )
+
+
+def is_idx(path: Path) -> bool:
+    """Say whether a file begins as an IDX file does, compressed or not."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start.startswith(GZIP):
+            with gzip.open(path) as unpacked:
+                start = unpacked.read(4)
+    except (OSError, EOFError, zlib.error):
+        return False
+    return len(start) == 4 and start[:2] == b"\0\0" and 8 <= start[2] <= 14
+
+
+def _idx_array(argument: str, path: Path) -> np.ndarray:
+    """Read an IDX file: two zeros, kind, number of axes, their lengths (big-endian), values."""
+    accepted = "a complete IDX file of bytes, gzipped or not"
+    with reading(argument, path, accepted), path.open("rb") as raw:
+        packed = raw.read(2) == GZIP
+        raw.seek(0)
+        with gzip.GzipFile(fileobj=raw) if packed else raw as file:
+            start = file.read(4)
+            if len(start) < 4 or start[:3] != b"\0\0\x08" or not 1 <= start[3] <= 4:
+                raise InputError(argument, path, accepted, "this is no such file")
+            axes = file.read(4 * start[3])
+            shape = tuple(np.frombuffer(axes, ">u4").tolist())
+            room = path.stat().st_size * (GZIP_RATIO if packed else 1)
+            if len(shape) < start[3] or prod(shape) > room:
+                raise InputError(argument, path, accepted, "the file is truncated")
+            if not packed and path.stat().st_size == file.tell() + prod(shape):
+                return np.memmap(path, np.uint8, "c", file.tell(), shape)
+            values = bytearray(file.read(prod(shape) + 1))
+        if len(values) != prod(shape):
+            raise InputError(argument, path, accepted, "its length is not what its header says")
+        return np.frombuffer(values, np.uint8).reshape(shape)
+
+
+def _labels_beside(path: Path) -> Path | None:
+    """Find the labels of `train-images-idx3-ubyte.gz` in `train-labels-idx1-ubyte.gz`."""
+    name = path.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
+    if name == path.name.removesuffix(".gz"):
+        return None
+    candidates = (path.with_name(name), path.with_name(name + ".gz"))
+    return next((each for each in candidates if each.is_file()), None)
+
+
+def as_tensor(argument: str, array: Any) -> Tensor:
+    """Return any array or nested list as a tensor, without a copy where that is possible.
+
+    Args:
+        argument: name of the argument, for error messages.
+        array: the array.
+
+    Returns:
+        The tensor, of the array's own kind of numbers.
+
+    Raises:
+        InputError: if it holds something else than numbers.
+    """
+    if isinstance(array, Tensor):
+        return array.detach()
+    with reading(argument, type(array).__name__, "an array of numbers"):
+        array = np.asanyarray(array)
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
+        if not array.flags.writeable or min(array.strides, default=0) < 0:
+            array = array.copy()
+        return torch.from_numpy(array)
+
+
+def arranged(pixels: Tensor, layout: str | None) -> Tensor:
+    """Return images `[N, C, H, W]` of a tensor of another layout, without a copy.
+
+    Args:
+        pixels: a tensor `[N, H, W]`, `[N, H, W, C]` or `[N, C, H, W]`.
+        layout: which of them, as "NHW", "NHWC" or "NCHW"; None to tell by the one axis that can be
+            channels, 1, 3 or 4 long.
+
+    Returns:
+        The same values as `[N, C, H, W]`.
+
+    Raises:
+        InputError: if the shape fits no layout, or more than one.
+    """
+    shape, accepted = list(pixels.shape), "images [N, H, W], [N, H, W, C] or [N, C, H, W]"
+    if layout not in (None, *LAYOUTS):
+        raise InputError("layout", layout, ", ".join(LAYOUTS))
+    if pixels.ndim not in (3, 4) or not pixels.numel():
+        raise InputError("images", shape, accepted)
+    if layout is None:
+        layout = _guessed_layout(shape)
+    if len(layout) != pixels.ndim:
+        raise InputError("layout", layout, f"{pixels.ndim} letters for images of shape {shape}")
+    if layout == "NHWC":
+        return pixels.permute(0, 3, 1, 2)
+    return pixels.unsqueeze(1) if layout == "NHW" else pixels
+
+
+def _guessed_layout(shape: list[int]) -> str:
+    """Tell the layout of images by their shape, or refuse to guess."""
+    if len(shape) == 3:
+        if shape[-1] not in CHANNELS[1:]:
+            return "NHW"
+        accepted = 'layout="NHW" for grey images, or a fourth axis for a single one in colour'
+        raise InputError("images", shape, accepted, "the last axis looks like channels")
+    first, last = shape[1] in CHANNELS, shape[-1] in CHANNELS
+    if first != last:
+        return "NCHW" if first else "NHWC"
+    found = "either axis can be channels" if first else "no axis has 1, 3 or 4 channels"
+    raise InputError("images", shape, 'layout="NCHW" or layout="NHWC"', found)
+
+
+def scaled(pixels: Tensor, limits: tuple[float, float] | None) -> Tensor:
+    """Return images as uint8, or as real numbers in [-1, 1].
+
+    Args:
+        pixels: images `[N, C, H, W]` of any kind of numbers.
+        limits: the values that become -1 and 1; None if pixels are uint8 or real in [-1, 1].
+
+    Returns:
+        The images, uint8 or float64 if they came so, otherwise float32.
+
+    Raises:
+        InputError: if values lie outside the limits, or the limits must be guessed.
+    """
+    if pixels.dtype == torch.uint8 and limits in (None, (0, 255)):
+        return pixels
+    if limits is None and not pixels.is_floating_point():
+        kind = str(pixels.dtype).removeprefix("torch.")
+        accepted = "uint8, real numbers, or others with limits=(black, white)"
+        raise InputError("images", kind, accepted)
+    low, high = value_range(pixels)
+    found = f"values run from {low:g} to {high:g}"
+    if limits is None and low >= 0 and high <= 1:
+        accepted = "limits=(0, 1) if 0 is black, limits=(-1, 1) if -1 is"
+        raise InputError("limits", None, accepted, found)
+    black, white = (-1.0, 1.0) if limits is None else _checked_limits(limits)
+    if not (black <= low and high <= white):
+        accepted = "limits=(black, white) that hold all values, none of them NaN"
+        raise InputError("limits", limits, accepted, found)
+    real = torch.float64 if pixels.dtype == torch.float64 else torch.float32
+    if (black, white) == (-1, 1):
+        return pixels.to(real)
+    return pixels.double().sub(black).mul_(2 / (white - black)).sub_(1).clamp_(-1, 1).to(real)
+
+
+def _checked_limits(limits: Any) -> tuple[float, float]:
+    """Return limits as two numbers in rising order, or refuse them."""
+    with reading("limits", limits, "two numbers (black, white) in rising order"):
+        black, white = map(float, limits)
+        if not (isfinite(black) and isfinite(white) and black < white):
+            raise ValueError("these are not in rising order")
+    return black, white

@@ -1,0 +1,85 @@
+"""What pixels and labels must be like to form a training set."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scoremachines.errors import InputError
+
+__all__ = ["CHUNK", "check_pixels", "checked_labels", "value_range"]
+
+DTYPES = (torch.uint8, torch.float32, torch.float64)
+CHUNK = 1024
+"""Images looked at in one go when all of them must be read."""
+
+
+def value_range(pixels: Tensor) -> tuple[float, float]:
+    """Return the least and the greatest value of a tensor; both are NaN if one of its values is.
+
+    Args:
+        pixels: any real tensor that is not empty.
+
+    Returns:
+        The two values.
+    """
+    ranges = [part.double().aminmax() for part in pixels.split(CHUNK)]
+    low = torch.stack([each.min for each in ranges]).min()
+    high = torch.stack([each.max for each in ranges]).max()
+    return low.item(), high.item()
+
+
+def check_pixels(pixels: Tensor) -> None:
+    """Refuse pixels that are not images.
+
+    Args:
+        pixels: what should be a tensor `[N, C, H, W]`, uint8, or float32 or float64 in [-1, 1].
+
+    Raises:
+        InputError: if it is not.
+    """
+    accepted = "a tensor [N, C, H, W], uint8, or float32 or float64 in [-1, 1]"
+    if not isinstance(pixels, Tensor):
+        raise InputError("pixels", type(pixels).__name__, accepted)
+    found = f"{str(pixels.dtype).removeprefix('torch.')} {list(pixels.shape)}"
+    if pixels.ndim != 4 or pixels.dtype not in DTYPES:
+        raise InputError("pixels", found, accepted)
+    if not pixels.numel():
+        raise InputError("pixels", found, accepted, "there is no image, or none with pixels")
+    if pixels.dtype != torch.uint8:
+        low, high = value_range(pixels)
+        if not (low >= -1 and high <= 1):
+            raise InputError("pixels", found, accepted, f"values run from {low:g} to {high:g}")
+
+
+def checked_labels(labels: Tensor | None, n: int, classes: int) -> Tensor | None:
+    """Return labels as they are stored.
+
+    Args:
+        labels: what should be a tensor of whole numbers `[N]`, or None.
+        n: N, the number of images.
+        classes: number of classes with a name; 0 if the number is open.
+
+    Returns:
+        The labels as int64 on the CPU, or None.
+
+    Raises:
+        InputError: if they are not N numbers within range.
+    """
+    if labels is None:
+        return None
+    accepted = f"{n} whole numbers, one for each image, from 0"
+    if classes:
+        accepted += f" to {classes - 1}"
+    if not isinstance(labels, Tensor):
+        raise InputError("labels", type(labels).__name__, f"a tensor of {accepted}")
+    found = f"{str(labels.dtype).removeprefix('torch.')} {list(labels.shape)}"
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise InputError("labels", found, accepted, "these are no whole numbers")
+    if tuple(labels.shape) != (n,):
+        raise InputError("labels", found, accepted)
+    labels = labels.long().cpu()
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or (classes and high >= classes):
+        raise InputError("labels", found, accepted, f"they run from {low} to {high}")
+    return labels

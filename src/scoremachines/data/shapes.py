@@ -1,0 +1,76 @@
+"""Crafted training sets with known ground truth: a few local features that share one attribute.
+
+Each image holds several features, squares, discs, triangles or stripes, far enough apart that a
+small window sees one at a time, and all of one colour, shape or orientation. A machine that looks
+at one window at a time can paint every feature well and yet mix their attributes; whether it does
+is what the set's `Judge` counts (theory §6).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from scoremachines.data.features import FeatureFinder
+from scoremachines.data.judge import Judge
+from scoremachines.data.shapes_config import ShapesConfig
+from scoremachines.data.training_set import TrainingSet
+
+__all__ = ["ShapesConfig", "arrange", "make_shapes"]
+
+SWEEPS = 10
+"""How often each feature is placed anew before a layout counts as random."""
+
+
+def make_shapes(config: ShapesConfig) -> TrainingSet:
+    """Make a crafted set, its labels and its judge.
+
+    Image i depends on the seed and on i alone: a set of more images begins with the same ones.
+
+    Args:
+        config: the settings of the set.
+
+    Returns:
+        N images [N, 3, H, W] in [-1, 1], labelled by the value of the shared attribute, with the
+        set's `Judge`.
+    """
+    finder = FeatureFinder(config)
+    placements = [arrange(config, index) for index in range(config.n)]
+    pixels = torch.stack([finder.paint(each) for each in placements])
+    labels = torch.tensor([each[0][0] for each in placements])
+    plain = TrainingSet(pixels, labels, config.classes, name="shapes")
+    return TrainingSet(pixels, labels, config.classes, name="shapes", judge=Judge(plain, config))
+
+
+def arrange(config: ShapesConfig, index: int) -> list[tuple[int, int, int]]:
+    """Draw the attribute value and the places of one image's features.
+
+    Every layout in which the features keep their distance from each other and from the border is
+    equally likely, up to the finite number of Gibbs sweeps: starting from random places of a
+    regular grid, each feature in turn moves to a uniformly drawn place among all that the others
+    leave free. The sweeps are of fixed number, so this ends however tight the layout is.
+
+    Args:
+        config: the settings of the set.
+        index: which image.
+
+    Returns:
+        For each feature the attribute value, the same for all, and its box's top row and left
+        column.
+    """
+    random = np.random.default_rng((config.seed, index))
+    value = int(random.integers(config.values))
+    step = config.feature_size + config.spacing
+    room = [
+        side - 2 * config.border - config.feature_size + 1
+        for side in (config.height, config.width)
+    ]
+    grid = [(row, column) for row in range(0, room[0], step) for column in range(0, room[1], step)]
+    corners = np.array(grid)[random.permutation(len(grid))[: config.features]]
+    for feature in list(range(config.features)) * SWEEPS:
+        free = np.ones(room, dtype=bool)
+        for row, column in np.delete(corners, feature, axis=0):
+            free[max(row - step + 1, 0) : row + step, max(column - step + 1, 0) : column + step] = 0
+        places = np.flatnonzero(free)
+        corners[feature] = np.unravel_index(places[random.integers(len(places))], free.shape)
+    return [(value, int(row) + config.border, int(column) + config.border) for row, column in corners]

@@ -1,0 +1,255 @@
+"""The training set `x_i`, `i = 1..N`, that all machines draw from (theory §1).
+
+Pixels are kept as they came, in bytes or in floating point, in memory or on a memory map, and are
+converted to values in [-1, 1] block by block: a byte `b` stands for `b / 127.5 − 1`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from scoremachines.data.checks import CHUNK, check_pixels, checked_labels
+from scoremachines.data.framing import Framing
+from scoremachines.data.readers import Readers
+from scoremachines.data.stack import Stack
+from scoremachines.errors import InputError
+
+__all__ = ["TrainingSet"]
+
+
+class TrainingSet(Readers):
+    """N images of one size, with labels, names and a judge where they are known.
+
+    Args:
+        pixels: the images `[N, C, H, W]`, uint8 in 0..255, or float32 or float64 in [-1, 1]; not
+            copied, and not to be changed afterwards. May lie on a memory map.
+        labels: number of each image's class `[N]`, whole numbers from 0.
+        classes: the name of each class, by number.
+        name: what to call the set.
+        judge: what says of a new image whether it is valid, consistent and novel (theory §6).
+        location: the file or folder that the images come from.
+        names: the name of each image, for provenance.
+
+    Raises:
+        InputError: if shapes, kinds or ranges are not as described, or there is no image.
+    """
+
+    def __init__(
+        self,
+        pixels: Tensor,
+        labels: Tensor | None = None,
+        classes: Sequence[str] = (),
+        *,
+        name: str = "array",
+        judge: Any | None = None,
+        location: Path | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        check_pixels(pixels)
+        self.pixels = pixels
+        self.labels = checked_labels(labels, len(pixels), len(classes))
+        self.classes = tuple(classes)
+        self.name, self.judge, self.location = name, judge, location
+        self.names = None if names is None else tuple(names)
+        self._fingerprint: str | None = None
+        if self.names is not None and len(self.names) != len(pixels):
+            accepted = f"{len(pixels)} names, one for each image"
+            raise InputError("names", names, accepted, f"there are {len(self.names)}")
+        if self.classes and self.labels is None:
+            raise InputError("classes", classes, "classes together with labels")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.shape))
+        kind = str(self.pixels.dtype).removeprefix("torch.")
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        return f"TrainingSet({self.name!r}, N={len(self)}, {size}, {kind}{classes})"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
+
+    @property
+    def images(self) -> Tensor:
+        """All images, float32 `[N, C, H, W]` in [-1, 1]."""
+        return self.block(slice(None))
+
+    def block(
+        self,
+        index: slice | Tensor,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        """Return some of the images, converted after they were moved to the device.
+
+        Args:
+            index: which images: a slice, their positions or a mask.
+            dtype: floating-point type of the result.
+            device: where to put them; None for where the pixels are.
+
+        Returns:
+            The images `[n, C, H, W]` in [-1, 1]; may share the set's memory, so not to be changed.
+        """
+        where = index if isinstance(index, slice) else index.to(self.pixels.device)
+        chosen = self.pixels[where].to(device or self.pixels.device)
+        if chosen.dtype == torch.uint8:
+            return chosen.contiguous().to(dtype).div_(127.5).sub_(1)
+        return chosen.to(dtype).contiguous()
+
+    def subset(self, index: slice | Tensor | Sequence[int]) -> TrainingSet:
+        """Return the set of some of the images, with their labels and names.
+
+        Args:
+            index: which images: a slice, their positions or a mask.
+
+        Returns:
+            The smaller set; it keeps classes, judge and location.
+        """
+        where = torch.arange(len(self))[index] if isinstance(index, slice) else index
+        where = torch.as_tensor(where, device="cpu")
+        if where.dtype == torch.bool:
+            where = where.nonzero()[:, 0]
+        where = where.long()
+        names = self.names and [self.names[position] for position in where.tolist()]
+        chosen = index if isinstance(index, slice) else where
+        return TrainingSet(
+            self.pixels[chosen],
+            None if self.labels is None else self.labels[where],
+            self.classes,
+            name=self.name,
+            judge=self.judge,
+            location=self.location,
+            names=names,
+        )
+
+    def resized(self, size: int | Sequence[int], crop: str = "centre") -> TrainingSet:
+        """Return the set at another size; real values become float32.
+
+        Args:
+            size: side of a square, or height and width, in pixels.
+            crop: "centre", "stretch" or "tiles", as in `from_folder`.
+
+        Returns:
+            The resized set; it keeps labels and names, but no judge.
+
+        Raises:
+            InputError: if size or crop is not as described, or tiles do not fit.
+        """
+        framing = Framing.of(size, crop)
+        stack, origin = Stack(len(self)), []
+        names = self.names or [str(position) for position in range(len(self))]
+        for position in tqdm(range(len(self)), "resizing", leave=False, delay=2, disable=None):
+            image = self.pixels[position].cpu().numpy()
+            for name, frame in framing.frame_array(image, names[position]):
+                stack.add(name, frame)
+                origin.append(position)
+        return TrainingSet(
+            torch.from_numpy(stack.array),
+            None if self.labels is None else self.labels[origin],
+            self.classes,
+            name=self.name,
+            location=self.location,
+            names=stack.names if self.names or crop == "tiles" else None,
+        )
+
+    def label(self, which: int | str) -> int:
+        """Return the number of a class given by its name or number.
+
+        Args:
+            which: the name, or the number, which may be written as a text.
+
+        Returns:
+            The number.
+
+        Raises:
+            InputError: if there is no such class.
+        """
+        if self.labels is None:
+            raise InputError("label", which, "a set with labels", f"{self.name!r} has none")
+        if which in self.classes:
+            return self.classes.index(which)
+        count = max(len(self.classes), int(self.labels.max()) + 1)
+        digits = isinstance(which, str) and which.isascii() and which.isdigit()
+        whole = isinstance(which, int) and not isinstance(which, bool)
+        if (digits or whole) and 0 <= int(which) < count:
+            return int(which)
+        names = f"{', '.join(self.classes)}; or " if self.classes else ""
+        raise InputError("label", which, f"{names}0 to {count - 1}", "there is no such class")
+
+    def of_class(self, label: int | str) -> Tensor:
+        """Return the positions of a class's images.
+
+        Args:
+            label: name or number of the class.
+
+        Returns:
+            Positions, int64 `[n]`, in increasing order, at least one.
+
+        Raises:
+            InputError: if there is no such class, no image of it, or no labels at all.
+        """
+        number = self.label(label)
+        assert self.labels is not None  # label() refuses a set without labels
+        positions = torch.eq(self.labels, number).nonzero()[:, 0]
+        if not len(positions):
+            raise InputError("label", label, "a class with images", "no image is of this class")
+        return positions
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over shape, kind and values of the pixels, and the labels.
+
+        Returns:
+            64 hexadecimal digits, the same wherever the same images are stored.
+        """
+        if self._fingerprint is None:
+            digest = hashlib.sha256(repr((tuple(self.pixels.shape), self.pixels.dtype)).encode())
+            for part in self.pixels.split(CHUNK):
+                digest.update(part.cpu().contiguous().numpy().data)
+            if self.labels is not None:
+                digest.update(b"labels")
+                digest.update(self.labels.contiguous().numpy().data)
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    def save(self, path: str | Path) -> None:
+        """Write the set to one file, all or nothing.
+
+        A judge is kept if it is that of a crafted set.
+
+        Args:
+            path: the file, whose name ends in `.safetensors`.
+
+        Raises:
+            InputError: if the file is named otherwise or cannot be written.
+        """
+        from scoremachines.data.stored import save
+
+        save(self, Path(path))
+
+    @staticmethod
+    def load(path: str | Path) -> TrainingSet:
+        """Read a set that was written by `save`.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The same set, located at `path`.
+
+        Raises:
+            InputError: if the file is missing, damaged or holds something else.
+        """
+        from scoremachines.data.stored import load
+
+        return load(Path(path))

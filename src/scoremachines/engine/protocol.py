@@ -1,0 +1,108 @@
+"""What an engine is: it turns a block of training images into evidence and posteriors.
+
+A machine reads the training set block by block and asks its engine two things of each block:
+`evidence`, E_u(i) of every image for every pixel, which attention reweighs; and `posterior`, the
+block's contribution to x̂0, which merges with that of every other block (theory §2). A new engine
+implements `Engine` and passes `scoremachines.testing.check_engine`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from scoremachines.posterior import Posterior
+from scoremachines.schedule import CLOSEST
+
+__all__ = ["Engine", "Plan", "Query"]
+
+
+@dataclass(frozen=True)
+class Query:
+    """Noisy images, and what is asked about them.
+
+    Args:
+        noisy: φ, `[B, C, H, W]`; its dtype and device are those of the computation.
+        alpha_bar: ᾱ of each noisy image, in [0, 1], float64 on the CPU, `[B]`.
+        window: k, odd, pixels; None for the whole image.
+        sources: which positions V(u) a patch may come from: `"same"`, `"inside"`, `"wrapped"` or
+            `"broken"` (theory §2.2).
+    """
+
+    noisy: Tensor
+    alpha_bar: Tensor
+    window: int | None
+    sources: str
+
+    @property
+    def signal(self) -> Tensor:
+        """√ᾱ, float64 `[B]`."""
+        return self.alpha_bar.clamp(CLOSEST, 1 - CLOSEST).sqrt()
+
+    @property
+    def variance(self) -> Tensor:
+        """1 − ᾱ, float64 `[B]`."""
+        return 1 - self.alpha_bar.clamp(CLOSEST, 1 - CLOSEST)
+
+    def part(self, index: slice) -> Query:
+        """Return the query for some of the noisy images."""
+        return Query(self.noisy[index], self.alpha_bar[index], self.window, self.sources)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much an engine takes at once: noisy images, and training images."""
+
+    batch: int
+    block: int
+
+
+class Engine(Protocol):
+    """Evidence and posterior of a block of the training set."""
+
+    name: str
+
+    def plan(
+        self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int
+    ) -> Plan:
+        """Choose how much to take at once so that the engine stays within its memory.
+
+        Args:
+            query: all the noisy images.
+            count: number of training images.
+            evidence: whether per-image evidence will be asked for.
+            pairwise: whether the attention holds a matrix over pairs of pixels.
+            best: how many sources will be asked for.
+
+        Raises:
+            InputError: one noisy image and one training image do not fit.
+        """
+        ...
+
+    def evidence(self, query: Query, images: Tensor) -> Tensor:
+        """Return `E_u(i) = log mean_{v∈V(u)} exp ℓ_u(i,v)`, nats (theory §2).
+
+        Args:
+            query: `B` noisy images.
+            images: training images in [-1, 1], `[n, C, H, W]`, dtype and device of the query.
+
+        Returns:
+            `[B, n, H, W]` in the query's dtype.
+        """
+        ...
+
+    def posterior(
+        self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
+    ) -> Posterior:
+        """Return what these training images say of every pixel (theory §2).
+
+        Args:
+            query: `B` noisy images.
+            images: training images in [-1, 1], `[n, C, H, W]`, dtype and device of the query.
+            index: their places in the training set, rising, int64 `[n]`.
+            bias: Π_u(i), nats, `[B, n, H, W]` in the query's dtype; None for 0.
+            best: how many sources to keep for every pixel; 0 leaves out sources and entropy.
+        """
+        ...

@@ -1,0 +1,126 @@
+"""The formulas of theory §2, written to be read: dense, float64, without a trick.
+
+Every other engine is tested against this one. It holds `ℓ_u(i,v)` for all u, v and all images of
+a block at once, so it is for small images.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from scoremachines.engine.protocol import Plan, Query
+from scoremachines.patches import PERIODIC, patches
+from scoremachines.posterior import Posterior, Sources
+
+__all__ = ["ReferenceEngine", "admissible"]
+
+
+def admissible(height: int, width: int, window: int | None, sources: str) -> Tensor:
+    """Return whether pixel u may draw from position v: `v ∈ V(u)` (theory §2.2).
+
+    Args:
+        height: H, pixels.
+        width: W, pixels.
+        window: k, or None for the whole image.
+        sources: `"same"`, `"inside"`, `"wrapped"` or `"broken"`.
+
+    Returns:
+        Boolean `[H·W, H·W]`, indexed `[u, v]`.
+    """
+    row, column = (axis.flatten() for axis in _coordinates(height, width))
+    if sources == "same":
+        return torch.eye(height * width, dtype=torch.bool)
+    if sources == "wrapped":
+        return torch.ones(height * width, height * width, dtype=torch.bool)
+    radius = (window or 1) // 2
+    # How far the window of each pixel reaches over the four borders.
+    overlap = torch.stack(
+        [radius - row, row + radius - height + 1, radius - column, column + radius - width + 1]
+    ).clamp(min=0)
+    if sources == "inside":
+        return (overlap.sum(0) == 0).expand(height * width, -1)
+    return (overlap[:, :, None] == overlap[:, None, :]).all(0)
+
+
+def _coordinates(height: int, width: int) -> tuple[Tensor, Tensor]:
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return rows, columns
+
+
+class ReferenceEngine:
+    """The oracle: `ℓ`, `E`, softmax and mean exactly as theory §2 writes them, in float64."""
+
+    name = "reference"
+
+    def __init__(self, memory: int = 0) -> None:
+        """Take, and ignore, a memory budget: this engine is always dense."""
+
+    def plan(  # noqa: D102
+        self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int
+    ) -> Plan:
+        return Plan(batch=1, block=min(count, 16))
+
+    def evidence(self, query: Query, images: Tensor) -> Tensor:  # noqa: D102
+        log_likelihood = self._log_likelihood(query, images)
+        sizes = self._allowed(query).double().sum(1).log()
+        evidence = log_likelihood.logsumexp(-1) - sizes
+        return evidence.unflatten(-1, query.noisy.shape[-2:]).to(query.noisy.dtype)
+
+    def posterior(  # noqa: D102
+        self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
+    ) -> Posterior:
+        batch, channels, height, width = query.noisy.shape
+        log_weight = self._log_likelihood(query, images) - self._allowed(query).double().sum(1).log()[:, None]
+        if bias is not None:
+            log_weight = log_weight + bias.double().flatten(-2)[..., None]
+        log_weight = log_weight.transpose(1, 2).flatten(-2)  # [B, u, (i, v)]
+        weight = log_weight.softmax(-1)
+        values = images.double().flatten(-2).transpose(1, 2).reshape(-1, channels)  # [(i, v), C]
+
+        def image(field: Tensor) -> Tensor:
+            return field.unflatten(-1, (height, width))
+
+        posterior = Posterior(
+            log_weight=image(log_weight.logsumexp(-1)),
+            mean=image((weight @ values).transpose(1, 2)).to(query.noisy.dtype),
+        )
+        if not best:
+            return posterior
+        entropy = image(torch.special.entr(weight).sum(-1))
+        pixels = height * width
+        flat = torch.arange(log_weight.shape[-1], device=log_weight.device).expand(log_weight.shape)
+        found = Sources(log_weight, index[flat // pixels], flat % pixels).best(best, dim=-1)
+        absent = found.log_weight == -torch.inf
+        fields = (
+            found.log_weight,
+            found.image.masked_fill(absent, -1),
+            found.position.masked_fill(absent, -1),
+        )
+        sources = Sources(*(image(field.transpose(1, 2)) for field in fields))
+        empty = Posterior.empty(query.noisy, best).sources
+        return Posterior(posterior.log_weight, posterior.mean, entropy, sources.merge(empty))
+
+    def _allowed(self, query: Query) -> Tensor:
+        height, width = query.noisy.shape[-2:]
+        allowed = admissible(height, width, query.window, query.sources)
+        return allowed.to(query.noisy.device)
+
+    def _log_likelihood(self, query: Query, images: Tensor) -> Tensor:
+        """Return `ℓ_u(i,v)`, −∞ where v is not in V(u), `[B, n, H·W (u), H·W (v)]`."""
+        periodic = PERIODIC[query.sources]
+        noisy = patches(query.noisy.double(), query.window, periodic)
+        clean = patches(images.double(), query.window, periodic)
+        shape = (len(noisy), len(clean), noisy.shape[1], clean.shape[1])
+        distance = torch.empty(shape, dtype=torch.float64, device=noisy.device)
+        for b, i in torch.cartesian_prod(torch.arange(shape[0]), torch.arange(shape[1])).tolist():
+            difference = noisy[b][:, None] - math.sqrt(self._alpha(query, b)) * clean[i][None]
+            distance[b, i] = difference.square().sum(-1)
+        variance = query.variance.to(noisy.device)[:, None, None, None]
+        return (-distance / (2 * variance)).masked_fill(~self._allowed(query), -torch.inf)
+
+    @staticmethod
+    def _alpha(query: Query, sample: int) -> float:
+        return float(query.signal[sample].square())

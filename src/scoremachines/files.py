@@ -1,0 +1,111 @@
+"""Files read and written with care: damaged input is refused, output is never half-written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from scoremachines.errors import InputError
+
+__all__ = ["atomic_path", "prepare_folder", "reading"]
+
+WRITABLE = "a place that can be written to and has room"
+
+
+@contextmanager
+def reading(argument: str, value: object, accepted: str) -> Iterator[None]:
+    """Turn whatever a parser raises on a damaged file into one clear line.
+
+    Parsers raise nearly any kind of exception on hostile bytes, so all kinds are caught here, and
+    only here. Keep the body of the `with` to the parsing itself.
+
+    Args:
+        argument: name of the argument that led to the file.
+        value: the file as the user would name it.
+        accepted: what would be accepted instead.
+
+    Raises:
+        InputError: in place of any other exception of the body.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(argument, value, accepted, _reason(error)) from error
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path to write to, and move it to `path` once it is whole.
+
+    The temporary file lies in the same folder and has the same suffix. If the body fails, it is
+    removed, and an older file at `path` stays as it was.
+
+    Args:
+        path: the file to write or to replace.
+
+    Yields:
+        The temporary path.
+
+    Raises:
+        InputError: if the file cannot be written: no such folder, no permission, a full disk.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError("output", path, WRITABLE, _reason(error)) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def prepare_folder(path: str | Path, *, marker: str, resume: bool = False) -> Path:
+    """Make an output folder, or refuse one that holds what must not be mixed with a new run.
+
+    Args:
+        path: the folder; it and its parents are made where they are missing.
+        marker: name of a file that every run of this kind writes first, by which an earlier run
+            is recognised.
+        resume: accept a folder that holds an earlier run. A new or empty folder is always
+            accepted.
+
+    Returns:
+        The folder, which exists and can be written to.
+
+    Raises:
+        InputError: if the path is a file, cannot be written to, holds something else, or holds an
+            earlier run and `resume` is False.
+    """
+    path = Path(path)
+    probe = path / f".{marker}.probe"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        occupied = any(path.iterdir())
+        ours = (path / marker).is_file()
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError("output", path, "a folder to write to", _reason(error)) from error
+    if occupied and not ours:
+        raise InputError("output", path, "a new or an empty folder", "it holds something else")
+    if occupied and not resume:
+        accepted = "a new or an empty folder, or to resume"
+        raise InputError("output", path, accepted, "it holds an earlier run")
+    return path
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong as a phrase."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error).rstrip(". ") or type(error).__name__

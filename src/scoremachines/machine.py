@@ -1,0 +1,356 @@
+"""The score machine: one formula, three choices (theory §2).
+
+    x̂0(u) = Σ_i w_u(i) m_u(i),    w_u = softmax_i( log p(i) + E_u(i) + Π_u(i) )
+
+The choices are the window (how much a pixel sees), the sources (where its patch may come from) and
+the attention (what the rest of the picture tells it). KG's machines are five of the combinations
+(`scoremachines.named`). The machine streams its training set through an engine block by block and
+merges what the blocks say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.models.unets.unet_2d import UNet2DOutput
+from torch import Tensor
+
+from scoremachines.attention import Attention, Scene, make_attention
+from scoremachines.attention.base import Weighing
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.engine import Engine, Query, make_engine
+from scoremachines.errors import InputError
+from scoremachines.locality import Window, check_window, parse_window
+from scoremachines.patches import PERIODIC, SOURCES
+from scoremachines.posterior import Posterior
+from scoremachines.pretrained import PretrainedMachine
+from scoremachines.schedule import (
+    PREDICTIONS,
+    NoiseSchedule,
+    TableSchedule,
+    noise_schedule,
+    predicted,
+)
+
+__all__ = ["ScoreMachine"]
+
+
+class ScoreMachine(PretrainedMachine, ModelMixin, ConfigMixin):
+    """The MMSE denoiser of a training set under a stated restriction (theory §2).
+
+    It is a `diffusers` model: `forward` follows `UNet2DModel`, so it works in `DDPMPipeline` and
+    `DDIMPipeline`, and `save_pretrained` / `from_pretrained` keep it with its training set.
+
+    Args:
+        data: the training set.
+        window: k, odd, pixels; None for the whole image; a `WindowSchedule` or a mapping
+            `{t: k}` for k(t).
+        sources: V(u), where a patch may come from (theory §2.2): `"same"` place, every window
+            `"inside"` the training image, every place of the `"wrapped"` image, or, `"broken"`,
+            every place with the same overlap with the border.
+        attention: `"none"`, `"identity"`, `"top1"`, `"tiled"`, `"full"`, `"multiscale"`, a matrix
+            `[H·W, H·W]`, a function (φ, t) → matrix, or an `Attention` (theory §4).
+        schedule: ᾱ(t), which gives k(t) its t: `"cosine"` (KG), `"linear"` (DDPM) or a table.
+        engine: `"auto"`, `"torch"`, `"reference"`, or an `Engine`.
+        memory: bytes that the engine may use above the training set.
+        prediction_type: what `forward` returns: `"epsilon"`, `"sample"` (x̂0) or `"v_prediction"`.
+        alphas_cumprod: ᾱ at the timesteps that `forward` is given; DDPM's 1,000 by default (see
+            `match`).
+
+    Raises:
+        InputError: a choice that does not exist, does not fit the images, or does not go together
+            with another.
+    """
+
+    config_name = "config.json"
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        window: Window | Mapping[float, int] = 7,
+        sources: str = "inside",
+        attention: str | Tensor | Callable[[Tensor, Tensor], Tensor] | Attention = "none",
+        *,
+        schedule: str | NoiseSchedule | Sequence[float] = "cosine",
+        engine: str | Engine = "auto",
+        memory: int = 2**30,
+        prediction_type: str = "epsilon",
+        alphas_cumprod: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.window = parse_window(window)
+        self.sources, self.attention = sources, make_attention(attention)
+        self.schedule = noise_schedule(schedule)
+        self.engine = make_engine(engine, memory) if isinstance(engine, str) else engine
+        self.timesteps = TableSchedule.linear()
+        self.data = data
+        # As buffers, pixels move with `.to()`; the scalar carries the machine's dtype.
+        self.register_buffer("pixels", data.pixels, persistent=False)
+        self.register_buffer("unit", torch.ones(()), persistent=False)
+        self._check_choices(prediction_type)
+        channels, height, width = data.shape
+        self.register_to_config(
+            sample_size=[height, width],
+            in_channels=channels,
+            out_channels=channels,
+            window=None if self.window is None else str(self.window),
+            sources=sources,
+            attention=self.attention.name,
+            schedule=self.schedule.name,
+            engine=self.engine.name,
+            memory=memory,
+            prediction_type=prediction_type,
+            alphas_cumprod=None,
+        )
+        if alphas_cumprod is not None:
+            self.match(alphas_cumprod)
+
+    def _check_choices(self, prediction_type: str) -> None:
+        if self.sources not in SOURCES:
+            raise InputError("sources", self.sources, ", ".join(SOURCES))
+        if prediction_type not in PREDICTIONS:
+            raise InputError("prediction_type", prediction_type, ", ".join(PREDICTIONS))
+        if self.window is None and self.sources not in ("same", "wrapped"):
+            reason = "the whole image has no other place to go"
+            raise InputError("sources", self.sources, "same or wrapped with window=None", reason)
+        windows = () if self.window is None else getattr(self.window, "windows", (self.window,))
+        for window in windows:
+            check_window(window, self.data.shape[1:])
+
+    def match(self, scheduler: object) -> ScoreMachine:
+        """Make `forward` read timesteps as a diffusers scheduler, or a table of ᾱ, counts them.
+
+        Args:
+            scheduler: anything with `alphas_cumprod`, or the table itself.
+
+        Returns:
+            The machine itself.
+
+        Raises:
+            InputError: no table of ᾱ.
+        """
+        table = getattr(scheduler, "alphas_cumprod", scheduler)
+        values = torch.as_tensor(table, dtype=torch.float64)
+        self.timesteps = TableSchedule(values)
+        self.register_to_config(alphas_cumprod=values.tolist())
+        return self
+
+    def denoise(
+        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
+    ) -> Tensor:
+        """Return x̂0, the posterior mean (theory §2).
+
+        Args:
+            noisy: φ, `[B, C, H, W]`, float32 or float64, on the machine's device.
+            alpha_bar: ᾱ in [0, 1], one value or `[B]`.
+            labels: restrict the training set to this class, one label or `[B]`.
+
+        Returns:
+            `[B, C, H, W]` in [-1, 1], dtype of `noisy`.
+
+        Raises:
+            InputError: an argument has the wrong shape, dtype or range.
+        """
+        return self.posterior(noisy, alpha_bar, labels).mean
+
+    def score(
+        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
+    ) -> Tensor:
+        """Return the score `(√ᾱ x̂0 − φ)/(1−ᾱ)` (theory §1); arguments as in `denoise`."""
+        return predicted("score", self.denoise(noisy, alpha_bar, labels), noisy, alpha_bar)
+
+    def epsilon(
+        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
+    ) -> Tensor:
+        """Return the noise `(φ − √ᾱ x̂0)/√(1−ᾱ)` (theory §1); arguments as in `denoise`."""
+        return predicted("epsilon", self.denoise(noisy, alpha_bar, labels), noisy, alpha_bar)
+
+    @torch.no_grad()
+    def posterior(
+        self,
+        noisy: Tensor,
+        alpha_bar: Tensor | float,
+        labels: Tensor | int | None = None,
+        best: int = 0,
+    ) -> Posterior:
+        """Return mean, evidence and, for `best` = K > 0, the best K sources and the entropy.
+
+        Args:
+            noisy: as in `denoise`.
+            alpha_bar: as in `denoise`.
+            labels: as in `denoise`.
+            best: K, how many sources to name for every pixel.
+
+        Raises:
+            InputError: an argument has the wrong shape, dtype or range.
+        """
+        if isinstance(best, bool) or not isinstance(best, int) or best < 0:
+            raise InputError("best", best, "a whole number of at least 0")
+        query = self._query(noisy, alpha_bar)
+        groups = self._groups(query, self._labels(labels, len(noisy)))
+        order = torch.cat([samples for samples, *_ in groups]).argsort()
+        parts = [
+            part
+            for samples, window, members in groups
+            for part in self._parts(
+                Query(query.noisy[samples], query.alpha_bar[samples], window, self.sources),
+                members,
+                best,
+            )
+        ]
+        return Posterior.cat(parts).at(order.to(noisy.device)).to(noisy.dtype)
+
+    def _query(self, noisy: Tensor, alpha_bar: Tensor | float) -> Query:
+        expected = tuple(self.data.shape)
+        if not isinstance(noisy, Tensor) or noisy.ndim != 4 or noisy.shape[1:] != expected:
+            given = f"tensor of shape {tuple(noisy.shape)}" if isinstance(noisy, Tensor) else noisy
+            raise InputError("noisy", given, f"a tensor [B, {', '.join(map(str, expected))}]")
+        if not noisy.is_floating_point() or not torch.isfinite(noisy).all():
+            raise InputError("noisy", noisy.dtype, "finite floating-point values")
+        if noisy.device != self.pixels.device:
+            raise InputError("noisy", noisy.device, f"the machine's device, {self.pixels.device}")
+        alphas = torch.as_tensor(alpha_bar, dtype=torch.float64).cpu()
+        if alphas.ndim > 1 or alphas.numel() not in (1, len(noisy)):
+            raise InputError("alpha_bar", alpha_bar, f"one value or {len(noisy)} values")
+        if not ((alphas >= 0) & (alphas <= 1)).all():
+            raise InputError("alpha_bar", alpha_bar, "values in [0, 1]")
+        working = noisy if noisy.dtype == torch.float64 else noisy.float()
+        return Query(working, alphas.expand(len(noisy)), None, self.sources)
+
+    def _labels(self, labels: Tensor | int | None, batch: int) -> list[int | None]:
+        """Return the label of every sample; None for all classes."""
+        if labels is None:
+            return [None] * batch
+        if not isinstance(labels, Tensor):
+            return [self.data.label(labels)] * batch
+        if labels.numel() not in (1, batch):
+            raise InputError("labels", labels, f"one label or {batch} labels")
+        return [self.data.label(label) for label in labels.expand(batch).tolist()]
+
+    def _groups(
+        self, query: Query, labels: list[int | None]
+    ) -> list[tuple[Tensor, int | None, Tensor | None]]:
+        """Return the samples that share a window and a class, with both."""
+        times = self.schedule.time(query.alpha_bar).tolist()
+        keys = [(self._window_at(t), label) for t, label in zip(times, labels, strict=True)]
+        groups = []
+        for key in dict.fromkeys(keys):
+            samples = torch.tensor([i for i, other in enumerate(keys) if other == key])
+            window, label = key
+            members = None if label is None else self.data.of_class(label)
+            groups.append((samples, window, members))
+        return groups
+
+    def _window_at(self, t: float) -> int | None:
+        return self.window(t) if callable(self.window) else self.window
+
+    def _parts(self, query: Query, members: Tensor | None, best: int) -> Iterator[Posterior]:
+        """Yield the posteriors of some samples after the others, all of one window and class."""
+        count = len(self.data) if members is None else len(members)
+        wants = {"evidence": self.attention.name != "none", "pairwise": self.attention.pairwise}
+        plan = self.engine.plan(query, count, best=best, **wants)
+        for start in range(0, len(query.noisy), plan.batch):
+            part = query.part(slice(start, start + plan.batch))
+            stream = Stream(self, members, count, plan.block)
+            weighings = self.attention.weighings(stream.scene(part))
+            yield Posterior.merge_all(
+                _block_posterior(self.engine, part, images, index, weighings, best)
+                for images, index in stream.blocks(part.noisy.dtype)
+            )
+
+    def forward(
+        self,
+        sample: Tensor,
+        timestep: Tensor | float | int,
+        class_labels: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> UNet2DOutput | tuple[Tensor]:
+        """Predict as a `diffusers.UNet2DModel` does.
+
+        Args:
+            sample: φ, `[B, C, H, W]`.
+            timestep: place in the table `alphas_cumprod`, which may lie between two entries, one
+                value or `[B]`.
+            class_labels: one label or `[B]`.
+            return_dict: wrap the prediction in `UNet2DOutput`, else in a tuple.
+        """
+        alpha_bar = self.timesteps.at_step(timestep)
+        clean = self.denoise(sample, alpha_bar, class_labels)
+        output = predicted(self.config.prediction_type, clean, sample, alpha_bar)
+        return UNet2DOutput(sample=output) if return_dict else (output,)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ScoreMachine:
+        """Let the training set follow its pixels when `.to()` moves them."""
+        super()._apply(fn, recurse)
+        self.data = copy(self.data)
+        self.data.pixels = self.pixels
+        return self
+
+    def __repr__(self) -> str:
+        window = "image" if self.window is None else self.window
+        choices = f"window={window}, sources={self.sources}, attention={self.attention.name}"
+        return f"ScoreMachine({self.data!r}, {choices}, engine={self.engine.name})"
+
+
+class Stream:
+    """The training set, or one class of it, block by block."""
+
+    def __init__(
+        self, machine: ScoreMachine, members: Tensor | None, count: int, block: int
+    ) -> None:
+        self.machine, self.members, self.count, self.block = machine, members, count, block
+
+    def blocks(self, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images `[n, C, H, W]` and their places in the training set `[n]`."""
+        pixels = self.machine.pixels
+        for start in range(0, self.count, self.block):
+            stop = min(start + self.block, self.count)
+            places = slice(start, stop) if self.members is None else self.members[start:stop]
+            index = torch.arange(start, stop) if self.members is None else self.members[start:stop]
+            images = self.machine.data.block(places, dtype, pixels.device)
+            yield images, index.to(pixels.device)
+
+    def evidence(self, query: Query) -> Iterator[Tensor]:
+        """Yield `E_y(i)` of each block, `[B, n, H, W]`."""
+        for images, _ in self.blocks(query.noisy.dtype):
+            yield self.machine.engine.evidence(query, images)
+
+    def scene(self, query: Query) -> Scene:
+        """Return what the attention may look at."""
+        return Scene(
+            noisy=query.noisy,
+            alpha_bar=query.alpha_bar,
+            time=self.machine.schedule.time(query.alpha_bar),
+            window=query.window,
+            periodic=PERIODIC[query.sources],
+            evidence=lambda window: self.evidence(replace(query, window=window)),
+        )
+
+
+def _block_posterior(
+    engine: Engine,
+    query: Query,
+    images: Tensor,
+    index: Tensor,
+    weighings: list[tuple[int | None, Weighing]],
+    best: int,
+) -> Posterior:
+    """Return what one block says, once attention has reweighed its images."""
+    if not weighings:
+        return engine.posterior(query, images, index, None, best)
+    bias = torch.stack(
+        [
+            weighing.apply(engine.evidence(replace(query, window=window), images))
+            for window, weighing in weighings
+        ]
+    ).sum(0)
+    # Sums over many pixels are large numbers with small differences: the largest one is taken
+    # out in float64, so that float32 keeps the differences that matter.
+    offset = bias.amax(1)
+    small = (bias - offset[:, None]).to(query.noisy.dtype)
+    return engine.posterior(query, images, index, small, best).shifted(offset)
+

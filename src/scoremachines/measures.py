@@ -1,0 +1,98 @@
+"""Measures of what was generated: proportions with intervals, nearest training images (theory §6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from scoremachines.errors import InputError
+
+if TYPE_CHECKING:
+    from scoremachines.data.training_set import TrainingSet
+
+__all__ = ["Proportion", "nearest_training_image"]
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """How many of n trials succeeded; `str` gives rate, 95 % interval and counts.
+
+    Attributes:
+        successes: number of successes.
+        n: number of trials.
+
+    Raises:
+        InputError: if there are fewer than 0 or more than n successes.
+    """
+
+    successes: int
+    n: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.successes <= self.n:
+            raise InputError("successes", self.successes, f"a whole number from 0 to n={self.n}")
+
+    @property
+    def rate(self) -> float:
+        """successes / n, from 0 to 1; NaN without trials."""
+        return self.successes / self.n if self.n else float("nan")
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        r"""Return the Wilson interval of the underlying probability.
+
+        With z the normal quantile of (1 + level)/2 and p = successes/n, its ends are
+
+            (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n)
+
+        Args:
+            level: confidence level, between 0 and 1.
+
+        Returns:
+            Lower and upper end, from 0 to 1; (0, 1) without trials.
+
+        Raises:
+            InputError: if the level is not between 0 and 1.
+        """
+        if not 0 < level < 1:
+            raise InputError("level", level, "a number between 0 and 1, both excluded")
+        if not self.n:
+            return 0.0, 1.0
+        z, p, n = NormalDist().inv_cdf((1 + level) / 2), self.rate, self.n
+        middle = p + z**2 / (2 * n)
+        half = z * sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+        ends = ((middle + sign * half) / (1 + z**2 / n) for sign in (-1, 1))
+        low, high = (min(max(end, 0.0), 1.0) for end in ends)
+        return low, high
+
+    def __str__(self) -> str:
+        low, high = self.interval()
+        rate = f"{100 * self.rate:.1f} % " if self.n else ""
+        return f"{rate}[{100 * low:.1f}, {100 * high:.1f}] ({self.successes}/{self.n})"
+
+
+def nearest_training_image(
+    images: Tensor, data: TrainingSet, memory: int = 2**28
+) -> tuple[Tensor, Tensor]:
+    """Find each image's nearest training image, exactly.
+
+    The distance is the root mean square of the differences over pixels and channels. The training
+    set is read in blocks; among equally near images the first counts.
+
+    Args:
+        images: images [n, C, H, W] in [-1, 1].
+        data: training set of N images [C, H, W].
+        memory: bytes that a block of training images may take.
+
+    Returns:
+        Index [n] of the nearest training image, int64, and distance [n] to it, in the units of the
+        images (0 for a copy, at most 2).
+
+    Raises:
+        InputError: if the images differ from the training images in shape.
+    """
+    raise NotImplementedError

@@ -1,0 +1,73 @@
+"""KG's five machines by name (theory §3): rows of one table, not classes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import InputError
+from scoremachines.locality import Window
+from scoremachines.machine import ScoreMachine
+
+__all__ = ["MACHINES", "bbels", "els", "equivariant", "ideal", "local", "machine"]
+
+MACHINES = {
+    "ideal": "same",
+    "equivariant": "wrapped",
+    "local": "same",
+    "els": "inside",
+    "bbels": "broken",
+}
+"""The sources of each; the first two see the whole image, the others a window."""
+
+
+def ideal(data: TrainingSet, **options: Any) -> ScoreMachine:
+    """IS, the ideal score: the exact posterior mean, which only replays training images."""
+    return ScoreMachine(data, None, "same", **options)
+
+
+def equivariant(data: TrainingSet, **options: Any) -> ScoreMachine:
+    """ES: the ideal score of the training set and all its cyclic shifts."""
+    return ScoreMachine(data, None, "wrapped", **options)
+
+
+def local(
+    data: TrainingSet, window: Window | Mapping[float, int] = 7, **options: Any
+) -> ScoreMachine:
+    """LS: every pixel sees a window, and draws from the same place of the training images."""
+    return ScoreMachine(data, window, "same", **options)
+
+
+def els(
+    data: TrainingSet, window: Window | Mapping[float, int] = 7, **options: Any
+) -> ScoreMachine:
+    """ELS: every pixel sees a window, and draws from every place."""
+    return ScoreMachine(data, window, "inside", **options)
+
+
+def bbels(
+    data: TrainingSet, window: Window | Mapping[float, int] = 7, **options: Any
+) -> ScoreMachine:
+    """Boundary-broken ELS: as ELS, but the border of the image can be felt through the window."""
+    return ScoreMachine(data, window, "broken", **options)
+
+
+def machine(
+    name: str, data: TrainingSet, window: Window | Mapping[float, int] = 7, **options: Any
+) -> ScoreMachine:
+    """Return one of KG's machines by name.
+
+    Args:
+        name: a key of `MACHINES`.
+        data: the training set.
+        window: k or k(t); not used by `"ideal"` and `"equivariant"`.
+        **options: as in `ScoreMachine`, `attention` among them.
+
+    Raises:
+        InputError: unknown name.
+    """
+    if name not in MACHINES:
+        raise InputError("machine", name, ", ".join(MACHINES))
+    whole = name in ("ideal", "equivariant")
+    return ScoreMachine(data, None if whole else window, MACHINES[name], **options)

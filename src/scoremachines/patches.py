@@ -1,0 +1,39 @@
+"""Windows Ω_u of an image as vectors, for every pixel u (theory §1)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["PERIODIC", "SOURCES", "patches"]
+
+SOURCES = ("same", "inside", "wrapped", "broken")
+PERIODIC = {"same": False, "inside": True, "wrapped": True, "broken": False}
+"""Whether the noisy image's window continues on the other side (else it sees zeros there)."""
+
+
+def patches(images: Tensor, window: int | None, periodic: bool) -> Tensor:
+    """Return the patch around every pixel.
+
+    Args:
+        images: `[B, C, H, W]`.
+        window: side k of the window, odd, pixels; None for the whole image: if `periodic`, shifted
+            so that u comes first, else the image as it is, the same for every u.
+        periodic: continue the image on the other side beyond its border, else with zeros.
+
+    Returns:
+        `[B, H·W, C·k²]`, or `[B, H·W, C·H·W]` for the whole image.
+    """
+    batch, channels, height, width = images.shape
+    if window is not None:
+        radius = window // 2
+        mode = "circular" if periodic else "constant"
+        padded = F.pad(images, (radius,) * 4, mode=mode)
+        return F.unfold(padded, window).transpose(1, 2)
+    if not periodic:
+        return images.reshape(batch, 1, -1).expand(-1, height * width, -1)
+    rows = (torch.arange(height)[:, None] + torch.arange(height)) % height
+    columns = (torch.arange(width)[:, None] + torch.arange(width)) % width
+    shifted = images[:, :, rows][..., columns]  # [B, C, u_row, row, u_column, column]
+    return shifted.permute(0, 2, 4, 1, 3, 5).reshape(batch, height * width, -1)

@@ -1,0 +1,127 @@
+"""What sampling returns: images, and where every pixel of them came from (theory §6)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.files import atomic_path
+from scoremachines.measures import nearest_training_image
+from scoremachines.pictures import grid, to_picture
+from scoremachines.posterior import Posterior
+
+__all__ = ["Result"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Samples and their provenance.
+
+    Args:
+        images: in [-1, 1], float32 on the CPU, `[n, C, H, W]`.
+        data: the training set.
+        posterior: best sources and entropy of every pixel at the last step; its `weights` are the
+            sources' shares.
+        labels: class of every sample, int64 `[n]`, if they were chosen.
+    """
+
+    images: Tensor
+    data: TrainingSet
+    posterior: Posterior | None = None
+    labels: Tensor | None = None
+
+    @property
+    def source_images(self) -> Tensor | None:
+        """Which training image weighs most in every pixel, int64 `[n, H, W]`."""
+        if self.posterior is None or self.posterior.sources is None:
+            return None
+        return self.posterior.sources.image[:, 0].cpu()
+
+    def nearest(self) -> tuple[Tensor, Tensor]:
+        """Return for each sample its nearest training image, and how far it is.
+
+        Returns:
+            Places in the training set, int64 `[n]`, and root-mean-square differences, `[n]`.
+        """
+        return nearest_training_image(self.images, self.data)
+
+    def save(self, folder: str | Path) -> None:
+        """Write PNGs, a grid and the provenance into a folder, each file whole or not at all.
+
+        Args:
+            folder: made if it is missing.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        folder = Path(folder)
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        for number, image in enumerate(self.images):
+            save_picture(to_picture(image), folder / "samples" / f"{number:04d}.png")
+        save_picture(grid(self.images), folder / "grid.png")
+        if self.posterior is not None and self.posterior.sources is not None:
+            self._save_provenance(folder)
+
+    def _save_provenance(self, folder: Path) -> None:
+        posterior = self.posterior
+        assert posterior is not None
+        assert posterior.sources is not None
+        assert posterior.entropy is not None
+        tensors = {
+            "image": posterior.sources.image,
+            "position": posterior.sources.position,
+            "weight": posterior.weights.float(),
+            "entropy": posterior.entropy.float(),
+        }
+        with atomic_path(folder / "provenance.safetensors") as path:
+            save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path)
+        with atomic_path(folder / "provenance.json") as path:
+            path.write_text(json.dumps(self.owed(), indent=1) + "\n")
+
+    def owed(self, most: int = 8) -> list[dict[str, object]]:
+        """Return, for each sample, which training images it owes most to.
+
+        A training image's share is the mean over pixels of its weight among the sources kept.
+
+        Args:
+            most: how many training images to name for each sample.
+        """
+        index, distance = self.nearest()
+        rows: list[dict[str, object]] = []
+        for number in range(len(self.images)):
+            row: dict[str, object] = {
+                "sample": number,
+                "nearest": self._name(int(index[number])),
+                "distance": round(float(distance[number]), 6),
+            }
+            if self.posterior is not None and self.posterior.sources is not None:
+                image = self.posterior.sources.image[number].flatten().cpu()
+                weight = self.posterior.weights[number].flatten().cpu()
+                known = image >= 0
+                share = torch.zeros(len(self.data), dtype=torch.float64)
+                share.index_add_(0, image[known], weight[known])
+                share /= self.images.shape[-1] * self.images.shape[-2]
+                best = share.topk(min(most, len(share)))
+                row["sources"] = [
+                    {"image": self._name(i), "share": round(value, 6)}
+                    for value, i in zip(*(part.tolist() for part in best), strict=True)
+                    if value > 0
+                ]
+            rows.append(row)
+        return rows
+
+    def _name(self, index: int) -> str | int:
+        return index if self.data.names is None else self.data.names[index]
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a PNG, whole or not at all."""
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG")

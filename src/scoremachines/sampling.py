@@ -1,0 +1,135 @@
+"""Samples: many trajectories, the same ones however they are batched (theory §1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scoremachines.errors import InputError
+from scoremachines.machine import ScoreMachine
+from scoremachines.posterior import Posterior
+from scoremachines.result import Result
+from scoremachines.trajectory import (
+    Step,
+    kg_trajectory,
+    make_scheduler,
+    noise_generator,
+    scheduler_trajectory,
+    starting_noise,
+)
+
+__all__ = ["sample", "sample_labels", "trajectory"]
+
+
+def sample(
+    machine: ScoreMachine,
+    n: int = 16,
+    steps: int = 20,
+    seed: int = 0,
+    *,
+    scheduler: Any = "kg",
+    labels: int | str | Sequence[int | str] | None = None,
+    best: int = 4,
+    batch: int = 16,
+    on_step: Callable[[Step], None] | None = None,
+) -> Result:
+    """Paint new images.
+
+    Sample `i` depends on the machine, `seed`, `i`, the label and the scheduler alone: not on `n`,
+    nor on `batch`.
+
+    Args:
+        machine: the machine.
+        n: number of samples, at least 1.
+        steps: number of steps, at least 1.
+        seed: at least 0.
+        scheduler: `"kg"` for KG's deterministic loop, the name of a `diffusers` scheduler, or one.
+        labels: one class for all samples, or one for each.
+        best: K, how many sources to name for every pixel of a sample; 0 for no provenance.
+        batch: how many samples to compute at a time.
+        on_step: called after every step of every batch.
+
+    Raises:
+        InputError: an argument is out of range.
+    """
+    _check_counts(n=n, steps=steps, batch=batch)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError("seed", seed, "a whole number of at least 0")
+    classes = sample_labels(machine, labels, n)
+    last: list[Step] = []
+    for start in range(0, n, batch):
+        indices = range(start, min(start + batch, n))
+        step = None
+        for step in trajectory(machine, indices, steps, seed, scheduler, classes, best):
+            if on_step is not None:
+                on_step(step)
+        assert step is not None  # steps >= 1
+        last.append(step)
+    posteriors = [step.posterior for step in last if step.posterior is not None]
+    return Result(
+        images=torch.cat([step.after for step in last]).float().cpu(),
+        data=machine.data,
+        posterior=Posterior.cat(posteriors) if posteriors else None,
+        labels=classes,
+    )
+
+
+def trajectory(
+    machine: ScoreMachine,
+    indices: range,
+    steps: int = 20,
+    seed: int = 0,
+    scheduler: Any = "kg",
+    labels: Tensor | None = None,
+    best: int = 0,
+    resume: tuple[int, Tensor] | None = None,
+) -> Iterator[Step]:
+    """Yield the steps of some of a run's samples.
+
+    Args:
+        machine: the machine.
+        indices: numbers of the samples in the run.
+        steps: number of steps.
+        seed: of the run.
+        scheduler: as in `sample`.
+        labels: class of every sample of the run, by number of the sample.
+        best: how many sources the last step names; 0 for none.
+        resume: number of steps done and φ after them, to continue KG's loop.
+    """
+    noise = starting_noise(seed, indices, machine.data.shape).to(machine.device, machine.dtype)
+    chosen = None if labels is None else labels[indices.start : indices.stop]
+    if scheduler == "kg":
+        done, noisy = resume or (0, noise)
+        noisy = noisy.to(noise)
+        return kg_trajectory(machine, noisy, machine.schedule, steps, chosen, best, done)
+    generators = [noise_generator(seed, index) for index in indices]
+    for generator in generators:
+        # The first numbers have become the starting noise; the scheduler's come after them.
+        torch.randn(machine.data.shape, generator=generator)
+    made = make_scheduler(scheduler) if isinstance(scheduler, str) else scheduler
+    return scheduler_trajectory(machine, noise, made, steps, chosen, generators, best)
+
+
+def sample_labels(
+    machine: ScoreMachine, labels: int | str | Sequence[int | str] | None, n: int
+) -> Tensor | None:
+    """Return the class of each of `n` samples, int64 `[n]`, or None.
+
+    Raises:
+        InputError: unknown class, or neither one class nor `n`.
+    """
+    if labels is None:
+        return None
+    listed = [labels] * n if isinstance(labels, int | str) else list(labels)
+    if len(listed) != n:
+        raise InputError("labels", labels, f"one class or {n} classes")
+    return torch.tensor([machine.data.label(label) for label in listed])
+
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise InputError(name, count, "a whole number of at least 1")

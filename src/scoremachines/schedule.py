@@ -1,0 +1,165 @@
+"""Noise schedules: how much of the image is left at time t (theory §1).
+
+`φ = √ᾱ x + √(1−ᾱ) ε` with `ᾱ = ᾱ(t)` falling from 1 at `t = 0` towards 0 at `t = 1`.
+Between the entries of a table, the log signal-to-noise ratio `log ᾱ/(1−ᾱ)` is interpolated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scoremachines.errors import InputError
+
+__all__ = [
+    "CLOSEST",
+    "PREDICTIONS",
+    "SCHEDULES",
+    "CosineSchedule",
+    "NoiseSchedule",
+    "TableSchedule",
+    "noise_schedule",
+    "predicted",
+]
+
+CLOSEST = 1e-12
+"""ᾱ is kept this far from 0 and 1, where formulas divide by √ᾱ and by 1 − ᾱ."""
+
+
+class NoiseSchedule:
+    """ᾱ as a function of t in [0, 1], and back."""
+
+    name: str
+
+    def alpha_bar(self, t: Tensor | float) -> Tensor:
+        """Return ᾱ(t) as float64 in [0, 1], shaped as `t`."""
+        raise NotImplementedError
+
+    def time(self, alpha_bar: Tensor | float) -> Tensor:
+        """Return the t in [0, 1] at which ᾱ(t) is `alpha_bar`, as float64; clamped at the ends."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class CosineSchedule(NoiseSchedule):
+    """KG's schedule, `ᾱ(t) = cos²(π/2 · t/1.008)` (theory §1)."""
+
+    stretch: float = 1.008
+    name: str = "cosine"
+
+    def alpha_bar(self, t: Tensor | float) -> Tensor:  # noqa: D102
+        angle = torch.as_tensor(t, dtype=torch.float64) * (math.pi / 2 / self.stretch)
+        return angle.cos().square()
+
+    def time(self, alpha_bar: Tensor | float) -> Tensor:  # noqa: D102
+        root = torch.as_tensor(alpha_bar, dtype=torch.float64).clamp(0, 1).sqrt()
+        return (root.acos() * (2 / math.pi) * self.stretch).clamp(0, 1)
+
+
+class TableSchedule(NoiseSchedule):
+    """A table of ᾱ at the training steps `n = 0..T−1` of a discrete-time model (theory §1).
+
+    Step `n` is the time `t = (n+1)/T`, so that `t = 0` is the clean image.
+
+    Args:
+        alphas_cumprod: T strictly falling values in [0, 1].
+        name: how the schedule is called in settings.
+
+    Raises:
+        InputError: the table is empty, not falling, or leaves [0, 1].
+    """
+
+    def __init__(self, alphas_cumprod: Sequence[float] | Tensor, name: str = "table") -> None:
+        table = np.asarray(torch.as_tensor(alphas_cumprod, dtype=torch.float64).cpu())
+        falling = table.ndim == 1 and table.size > 0 and bool((np.diff(table) < 0).all())
+        if not falling or not (0 <= table[-1] and table[0] <= 1):
+            raise InputError(
+                "alphas_cumprod", alphas_cumprod, "a list of strictly falling values in [0, 1]"
+            )
+        self.name = name
+        self._steps = np.arange(len(table) + 1) / len(table)
+        self._log_snr = _log_snr(np.concatenate([[1.0], table]))
+
+    @classmethod
+    def linear(cls, start: float = 1e-4, end: float = 0.02, steps: int = 1000) -> TableSchedule:
+        """Return DDPM's schedule: β rises linearly from `start` to `end` over `steps`."""
+        beta = torch.linspace(start, end, steps, dtype=torch.float64)
+        return cls((1 - beta).cumprod(0), name="linear")
+
+    def alpha_bar(self, t: Tensor | float) -> Tensor:  # noqa: D102
+        log_snr = np.interp(torch.as_tensor(t).double().cpu(), self._steps, self._log_snr)
+        return torch.sigmoid(torch.as_tensor(log_snr))
+
+    def time(self, alpha_bar: Tensor | float) -> Tensor:  # noqa: D102
+        wanted = _log_snr(np.asarray(torch.as_tensor(alpha_bar).double().cpu()))
+        return torch.as_tensor(np.interp(-wanted, -self._log_snr, self._steps))
+
+    def at_step(self, step: Tensor | float) -> Tensor:
+        """Return ᾱ at training step `step` in [0, T−1], which may lie between two entries."""
+        number = torch.as_tensor(step, dtype=torch.float64).cpu()
+        return self.alpha_bar((number + 1) / (len(self._steps) - 1))
+
+
+def _log_snr(alpha_bar: np.ndarray) -> np.ndarray:
+    inside = np.clip(alpha_bar, 1e-12, 1 - 1e-12)
+    return np.log(inside) - np.log1p(-inside)
+
+
+def predicted(kind: str, clean: Tensor, noisy: Tensor, alpha_bar: Tensor | float) -> Tensor:
+    """Return x̂0 in another form (theory §1).
+
+    Args:
+        kind: `"sample"` for x̂0 itself, `"epsilon"` for `ε̂ = (φ − √ᾱ x̂0)/√(1−ᾱ)`, `"score"` for
+            `(√ᾱ x̂0 − φ)/(1−ᾱ)`, or `"v_prediction"` for `√ᾱ ε̂ − √(1−ᾱ) x̂0`.
+        clean: x̂0, `[B, C, H, W]`.
+        noisy: φ, `[B, C, H, W]`.
+        alpha_bar: ᾱ in [0, 1], one value or `[B]`; kept `CLOSEST` away from both ends.
+
+    Returns:
+        `[B, C, H, W]` in the dtype of `noisy`.
+
+    Raises:
+        InputError: unknown kind.
+    """
+    if kind not in PREDICTIONS:
+        raise InputError("prediction_type", kind, ", ".join(PREDICTIONS))
+    if kind == "sample":
+        return clean
+    alphas = torch.as_tensor(alpha_bar, dtype=torch.float64, device=noisy.device)
+    alphas = alphas.clamp(CLOSEST, 1 - CLOSEST).reshape(-1, 1, 1, 1)
+    signal, noise = alphas.sqrt(), (1 - alphas).sqrt()
+    result = (noisy - signal * clean) / noise
+    if kind == "score":
+        result = -result / noise
+    if kind == "v_prediction":
+        result = signal * result - noise * clean
+    return result.to(noisy.dtype)
+
+
+SCHEDULES = ("cosine", "linear")
+PREDICTIONS = ("epsilon", "sample", "v_prediction", "score")
+
+
+def noise_schedule(schedule: str | NoiseSchedule | Sequence[float] | Tensor) -> NoiseSchedule:
+    """Return the schedule of that name, or of that table of ᾱ.
+
+    Args:
+        schedule: `"cosine"` (KG), `"linear"` (DDPM), a table of ᾱ, or a schedule, returned as is.
+
+    Raises:
+        InputError: unknown name, or a table that is none.
+    """
+    if isinstance(schedule, NoiseSchedule):
+        return schedule
+    if schedule == "cosine":
+        return CosineSchedule()
+    if isinstance(schedule, str):
+        if schedule == "linear":
+            return TableSchedule.linear()
+        raise InputError("schedule", schedule, f"one of {', '.join(SCHEDULES)}, or a table of ᾱ")
+    return TableSchedule(schedule)

@@ -1,0 +1,241 @@
+"""Checks that every engine, attention and machine must pass, ours and yours.
+
+    from scoremachines.testing import check_engine
+    check_engine(MyEngine())
+
+Each check draws its cases from a seed, with no two axes of equal length, and raises
+`AssertionError` naming the case that failed. None of them needs pytest.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scoremachines.attention import Attention, Scene
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.engine import Engine, Query, ReferenceEngine
+from scoremachines.machine import ScoreMachine
+from scoremachines.patches import PERIODIC, SOURCES
+from scoremachines.posterior import Posterior
+
+__all__ = ["Case", "cases", "check_attention", "check_engine", "check_machine"]
+
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A query and the training images that it is put to.
+
+    Args:
+        query: 2 noisy images.
+        images: training images, `[n, C, H, W]`.
+        bias: Π_u(i), `[2, n, H, W]`, or None.
+        text: the case in words.
+    """
+
+    query: Query
+    images: Tensor
+    bias: Tensor | None
+    text: str
+
+
+def cases(
+    dtype: torch.dtype = torch.float64,
+    *,
+    shape: tuple[int, int, int] = (3, 5, 7),
+    count: int = 11,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Iterator[Case]:
+    """Yield every kind of source at every odd window, from almost all noise to almost none.
+
+    Args:
+        dtype: of images and query.
+        shape: (C, H, W), H and W at least 5.
+        count: number of training images.
+        seed: of all that is drawn.
+        device: of images and query.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    images = torch.rand((count, *shape), generator=draw, dtype=torch.float64) * 2 - 1
+    for sources, window, low in itertools.product(SOURCES, (1, 3, 5, None), (1e-4, 0.3, 0.9999)):
+        if window is None and sources not in ("same", "wrapped"):
+            continue
+        alpha_bar = torch.tensor([low, 0.8 * low + 0.1], dtype=torch.float64)
+        root, rest = (part[:, None, None, None] for part in (alpha_bar.sqrt(), (1 - alpha_bar).sqrt()))
+        noise = torch.randn((2, *shape), generator=draw, dtype=torch.float64)
+        noisy = (root * images[:2] + rest * noise).to(device, dtype)
+        query = Query(noisy, alpha_bar, window, sources)
+        bias = torch.randn(2, count, *shape[1:], generator=draw, dtype=torch.float64) * 3
+        for drawn in (None, bias.to(device, dtype)):
+            text = f"{sources=} {window=} ᾱ={alpha_bar.tolist()} bias={drawn is not None} {dtype}"
+            yield Case(query, images.to(device, dtype), drawn, text)
+
+
+def check_engine(
+    engine: Engine,
+    *,
+    dtypes: tuple[torch.dtype, ...] = (torch.float64, torch.float32),
+    best: int = 4,
+    device: str = "cpu",
+    shape: tuple[int, int, int] = (3, 5, 7),
+    count: int = 11,
+    seed: int = 0,
+) -> None:
+    """Compare an engine with the float64 reference.
+
+    Args:
+        engine: the engine.
+        dtypes: of the queries; x̂0 must agree to 1e-9 in float64 and 1e-4 in float32.
+        best: how many sources to ask for; in float64 they must be the same.
+        device: where the engine runs.
+        shape: (C, H, W) of the images.
+        count: number of training images.
+        seed: of the cases.
+
+    Raises:
+        AssertionError: the engine disagrees.
+    """
+    reference = ReferenceEngine()
+    for dtype in dtypes:
+        for case in cases(dtype, shape=shape, count=count, seed=seed, device=device):
+            query, index = case.query, torch.arange(count, device=device) + 5
+            exact = Query(query.noisy.double(), query.alpha_bar, query.window, query.sources)
+            bias = None if case.bias is None else case.bias.double()
+            known = reference.posterior(exact, case.images.double(), index, bias, best)
+            found = engine.posterior(query, case.images, index, case.bias, best)
+            evidence = reference.evidence(exact, case.images.double())
+            relative = 1 + evidence.abs()
+            tolerance = TOLERANCE[dtype]
+            _close(engine.evidence(query, case.images) / relative, evidence / relative, tolerance, case.text)
+            _same_posterior(found, known, tolerance, case.text)
+            if dtype == torch.float64:
+                _same_sources(found, known, case.text)
+            plain = engine.posterior(query, case.images, index, case.bias, 0)
+            _close(plain.mean, found.mean, tolerance, f"{case.text}, without sources")
+
+
+def check_attention(attention: Attention, *, seed: int = 0) -> None:
+    """Check that an attention fits the form of theory §4.
+
+    Π_u must not contain E_u, must be linear in the evidence, must not depend on the other images
+    of a batch, and a machine with it must pass `check_machine`.
+
+    Args:
+        attention: the attention.
+        seed: of the noisy images.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    noisy = torch.randn(2, 3, 5, 7, generator=draw, dtype=torch.float64)
+    alpha_bar = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    evidence = torch.randn(2, 11, 5, 7, generator=draw, dtype=torch.float64) - 20
+
+    def scene(some: slice) -> Scene:
+        return Scene(noisy[some], alpha_bar[some], alpha_bar[some], 3, True, lambda _: iter([evidence[some]]))
+
+    both = attention.weighings(scene(slice(0, 2)))
+    for number, (window, weighing) in enumerate(both):
+        total = weighing.apply(evidence)
+        text = f"{attention.name} at window {window}"
+        _close(weighing.apply(2 * evidence), 2 * total, 1e-9, f"{text}: linear in the evidence")
+        changed = evidence.clone()
+        changed[:, :, 2, 3] += 5
+        _close(weighing.apply(changed)[:, :, 2, 3], total[:, :, 2, 3], 1e-9, f"{text}: y ≠ u")
+        alone = attention.weighings(scene(slice(1, 2)))[number][1].apply(evidence[1:])
+        _close(alone, total[1:], 0.0, f"{text}: alone and in a batch")
+    images = torch.rand(11, 3, 5, 7, generator=draw, dtype=torch.float64) * 2 - 1
+    check_machine(lambda data: ScoreMachine(data, 3, "wrapped", attention), images)
+
+
+def check_machine(build: Callable[[TrainingSet], ScoreMachine], images: Tensor) -> None:
+    """Check that a machine's answer depends on nothing that it should not depend on.
+
+    Batch neighbours must not change a bit. The order of the training set, its division into blocks
+    and shards, and dtype must not change more than rounding does.
+
+    Args:
+        build: makes the machine from a training set.
+        images: training images `[N, C, H, W]` in [-1, 1], float64, at least 3.
+
+    Raises:
+        AssertionError: the answer changed.
+    """
+    draw = torch.Generator().manual_seed(0)
+    machine = build(TrainingSet(images))
+    noisy = images[:3] * 0.6 + 0.8 * torch.randn(images[:3].shape, generator=draw, dtype=images.dtype)
+    alpha_bar = torch.tensor([0.36, 0.9, 0.05], dtype=torch.float64)
+    known = machine.posterior(noisy, alpha_bar, best=3)
+    for i in range(3):
+        alone = machine.posterior(noisy[i : i + 1], alpha_bar[i : i + 1], best=3)
+        _close(alone.mean, known.mean[i : i + 1], 0.0, "alone and in a batch")
+    order = torch.randperm(len(images), generator=draw)
+    permuted = build(TrainingSet(images[order])).posterior(noisy, alpha_bar, best=3)
+    _same_posterior(permuted, known, 1e-5, "another order of the training set")
+    for block in (1, 4):
+        machine.engine = _Blocks(machine.engine, block)
+        other = machine.posterior(noisy, alpha_bar, best=3)
+        _same_posterior(other, known, 1e-5, f"in blocks of {block}")
+        _same_sources(other, known, f"in blocks of {block}")
+        machine.engine = machine.engine.engine
+    single = build(TrainingSet(images.float())).denoise(noisy.float(), alpha_bar)
+    if machine.attention.name != "top1":  # the best partner may change with the rounding
+        _close(single.double(), known.mean, 1e-3, "in float32")
+    if machine.attention.name == "none":
+        parts = [slice(0, 2), slice(2, len(images))]
+        shards = [build(TrainingSet(images[part])).posterior(noisy, alpha_bar) for part in parts]
+        # A shard's prior is uniform over its own images: N_shard/N makes it uniform over all.
+        counts = [torch.tensor(float(part.stop - part.start)).log() for part in parts]
+        weighed = [s.shifted(torch.zeros_like(s.log_weight)) for s in shards]
+        del counts
+        _close(Posterior.merge_all(weighed).mean, known.mean, 1e-5, "in two shards")
+
+
+class _Blocks:
+    """An engine made to take blocks of a given size."""
+
+    def __init__(self, engine: Engine, block: int) -> None:
+        self.engine, self.block, self.name = engine, block, engine.name
+        self.evidence, self.posterior = engine.evidence, engine.posterior
+
+    def plan(self, query: Query, count: int, **demand: bool) -> object:
+        plan = self.engine.plan(query, count, **demand)
+        return type(plan)(plan.batch, self.block)
+
+
+def _close(found: Tensor, known: Tensor, tolerance: float, text: str) -> None:
+    worst = float((found.double() - known.double()).abs().max())
+    if not worst <= tolerance:
+        raise AssertionError(f"{text}: off by {worst:.3g}, more than {tolerance:g}")
+
+
+def _same_posterior(found: Posterior, known: Posterior, tolerance: float, text: str) -> None:
+    _close(found.mean, known.mean, tolerance, f"{text}: mean")
+    scale = 1 + known.log_weight.abs()
+    _close(found.log_weight / scale, known.log_weight / scale, tolerance, f"{text}: log-weight")
+    if found.entropy is not None and known.entropy is not None:
+        _close(found.entropy, known.entropy, 10 * tolerance, f"{text}: entropy")
+
+
+def _same_sources(found: Posterior, known: Posterior, text: str) -> None:
+    """The same sources in the same order, unless their weights are equal to rounding."""
+    assert found.sources is not None
+    assert known.sources is not None
+    _close(found.weights, known.weights, 1e-6, f"{text}: weights of the sources")
+    gaps = known.sources.log_weight.diff(dim=1).abs()
+    clear = torch.cat([gaps, gaps[:, -1:]], 1).amin(1) > 1e-6
+    for field in ("image", "position"):
+        differ = (getattr(found.sources, field) != getattr(known.sources, field)).any(1)
+        if bool((differ & clear).any()):
+            raise AssertionError(f"{text}: another {field} among the best sources")
+
+
+_ = PERIODIC

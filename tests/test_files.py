@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -143,16 +144,16 @@ def test_saving_over_an_older_set_without_room_keeps_it(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="the system has no users to become")
-def test_an_unwritable_folder_is_refused(tmp_path):
-    folder = tmp_path / "locked"
-    folder.mkdir(mode=0o555)
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)
-    said = run(AS_NOBODY, folder).splitlines()
+def test_an_unwritable_folder_is_refused():
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        folder = Path(place) / "locked"
+        folder.mkdir(mode=0o555)
+        said = run(AS_NOBODY, folder).splitlines()
+        assert names(folder) == []
     assert "permission denied" in said[0]
     assert "permission denied" in said[1]
     assert said[2] == "refused by the system"
-    assert names(folder) == []
 
 
 def test_a_new_or_empty_folder_is_made_ready(tmp_path):

@@ -353,4 +353,3 @@ def _block_posterior(
     offset = bias.amax(1)
     small = (bias - offset[:, None]).to(query.noisy.dtype)
     return engine.posterior(query, images, index, small, best).shifted(offset)
-

@@ -1,4 +1,4 @@
-"""Measures of what was generated: proportions with intervals, nearest training images (theory §6)."""
+"""Measures of generated images: proportions with intervals, nearest training image (theory §6)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Proportion:
 
     @property
     def rate(self) -> float:
-        """successes / n, from 0 to 1; NaN without trials."""
+        """Fraction of successes, from 0 to 1; NaN without trials."""
         return self.successes / self.n if self.n else float("nan")
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
@@ -65,9 +65,8 @@ class Proportion:
         z, p, n = NormalDist().inv_cdf((1 + level) / 2), self.rate, self.n
         middle = p + z**2 / (2 * n)
         half = z * sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-        ends = ((middle + sign * half) / (1 + z**2 / n) for sign in (-1, 1))
-        low, high = (min(max(end, 0.0), 1.0) for end in ends)
-        return low, high
+        low, high = ((middle + sign * half) / (1 + z**2 / n) for sign in (-1, 1))
+        return max(0.0, min(low, p)), min(1.0, max(high, p))
 
     def __str__(self) -> str:
         low, high = self.interval()
@@ -80,19 +79,38 @@ def nearest_training_image(
 ) -> tuple[Tensor, Tensor]:
     """Find each image's nearest training image, exactly.
 
-    The distance is the root mean square of the differences over pixels and channels. The training
-    set is read in blocks; among equally near images the first counts.
+    The distance is √(mean of (image − x_i)²) over pixels and channels, from direct differences, so
+    that a copy is at distance 0. The training set is read in blocks, which change nothing: among
+    equally near images the first counts.
 
     Args:
         images: images [n, C, H, W] in [-1, 1].
         data: training set of N images [C, H, W].
-        memory: bytes that a block of training images may take.
+        memory: bytes that a block of training images and its distances may take.
 
     Returns:
         Index [n] of the nearest training image, int64, and distance [n] to it, in the units of the
-        images (0 for a copy, at most 2).
+        images: 0 for a copy, at most 2. Both on the device of the images.
 
     Raises:
-        InputError: if the images differ from the training images in shape.
+        InputError: if the images are not floating point or differ from the training images in
+            shape, or the memory is less than one byte.
     """
-    raise NotImplementedError
+    if images.shape[1:] != data.shape or not images.is_floating_point():
+        expected = f"floating point images [n, {', '.join(map(str, data.shape))}] in [-1, 1]"
+        raise InputError("images", f"{images.dtype} {list(images.shape)}", expected)
+    if memory < 1:
+        raise InputError("memory", memory, "a number of bytes of at least 1")
+    vectors = images.detach().flatten(1)
+    count, size = vectors.shape
+    best = vectors.new_full((count,), torch.inf)
+    index = torch.zeros(count, dtype=torch.int64, device=images.device)
+    length = max(1, memory // ((count + size) * vectors.element_size()))
+    for start in range(0, len(data), length):
+        block = data.block(slice(start, start + length), images.dtype, images.device).flatten(1)
+        distance = torch.cdist(vectors, block, compute_mode="donot_use_mm_for_euclid_dist")
+        nearest, position = distance.min(1)
+        closer = nearest < best
+        best = torch.where(closer, nearest, best)
+        index = torch.where(closer, position + start, index)
+    return index, best / sqrt(size)

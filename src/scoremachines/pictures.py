@@ -28,7 +28,9 @@ def to_picture(image: Tensor, scale: int = 1) -> Image.Image:
     shown = image if len(image) in MODES else image[:1]
     array = to_bytes(shown).movedim(0, -1).numpy()
     picture = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    return picture.resize(
+        (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
+    )
 
 
 def grid(images: Tensor, columns: int | None = None, scale: int | None = None) -> Image.Image:
@@ -70,4 +72,6 @@ def source_map(source_images: Tensor, scale: int = 1) -> Image.Image:
     saturation = np.where(index < 0, 0, 150 + 60 * (index % 3 == 0))
     colours = np.stack([hue, saturation, value], -1).astype(np.uint8)
     picture = Image.fromarray(colours, mode="HSV").convert("RGB")
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    return picture.resize(
+        (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
+    )

@@ -42,7 +42,9 @@ class Sources:
     position: Tensor
 
     @classmethod
-    def empty(cls, count: int, batch: int, height: int, width: int, device: str = "cpu") -> Sources:
+    def empty(
+        cls, count: int, batch: int, height: int, width: int, device: str = "cpu"
+    ) -> Sources:
         """Return a list in which no source has been found yet."""
         shape = (batch, count, height, width)
         nothing = torch.full(shape, -1, dtype=torch.int64, device=device)

@@ -52,11 +52,11 @@ class CosineSchedule(NoiseSchedule):
     stretch: float = 1.008
     name: str = "cosine"
 
-    def alpha_bar(self, t: Tensor | float) -> Tensor:  # noqa: D102
+    def alpha_bar(self, t: Tensor | float) -> Tensor:
         angle = torch.as_tensor(t, dtype=torch.float64) * (math.pi / 2 / self.stretch)
         return angle.cos().square()
 
-    def time(self, alpha_bar: Tensor | float) -> Tensor:  # noqa: D102
+    def time(self, alpha_bar: Tensor | float) -> Tensor:
         root = torch.as_tensor(alpha_bar, dtype=torch.float64).clamp(0, 1).sqrt()
         return (root.acos() * (2 / math.pi) * self.stretch).clamp(0, 1)
 
@@ -77,7 +77,7 @@ class TableSchedule(NoiseSchedule):
     def __init__(self, alphas_cumprod: Sequence[float] | Tensor, name: str = "table") -> None:
         table = np.asarray(torch.as_tensor(alphas_cumprod, dtype=torch.float64).cpu())
         falling = table.ndim == 1 and table.size > 0 and bool((np.diff(table) < 0).all())
-        if not falling or not (0 <= table[-1] and table[0] <= 1):
+        if not falling or not (table[-1] >= 0 and table[0] <= 1):
             raise InputError(
                 "alphas_cumprod", alphas_cumprod, "a list of strictly falling values in [0, 1]"
             )
@@ -91,11 +91,11 @@ class TableSchedule(NoiseSchedule):
         beta = torch.linspace(start, end, steps, dtype=torch.float64)
         return cls((1 - beta).cumprod(0), name="linear")
 
-    def alpha_bar(self, t: Tensor | float) -> Tensor:  # noqa: D102
+    def alpha_bar(self, t: Tensor | float) -> Tensor:
         log_snr = np.interp(torch.as_tensor(t).double().cpu(), self._steps, self._log_snr)
         return torch.sigmoid(torch.as_tensor(log_snr))
 
-    def time(self, alpha_bar: Tensor | float) -> Tensor:  # noqa: D102
+    def time(self, alpha_bar: Tensor | float) -> Tensor:
         wanted = _log_snr(np.asarray(torch.as_tensor(alpha_bar).double().cpu()))
         return torch.as_tensor(np.interp(-wanted, -self._log_snr, self._steps))
 

@@ -146,7 +146,8 @@ def scheduler_names() -> list[str]:
     return [
         name.removesuffix("Scheduler")
         for name in names
-        if name not in endless and _parameter(getattr(diffusers, name), "prediction_type") == "epsilon"
+        if name not in endless
+        and _parameter(getattr(diffusers, name), "prediction_type") == "epsilon"
     ]
 
 

@@ -66,7 +66,7 @@ class Uniform:
 
     weight: float
 
-    def apply(self, evidence: Tensor) -> Tensor:  # noqa: D102
+    def apply(self, evidence: Tensor) -> Tensor:
         evidence = evidence.double()
         return self.weight * (evidence.sum((-2, -1), keepdim=True) - evidence)
 
@@ -77,7 +77,7 @@ class Gathered:
 
     partner: Tensor
 
-    def apply(self, evidence: Tensor) -> Tensor:  # noqa: D102
+    def apply(self, evidence: Tensor) -> Tensor:
         index = self.partner[:, None].expand(-1, evidence.shape[1], -1)
         return evidence.double().flatten(2).gather(-1, index).view(evidence.shape)
 
@@ -89,7 +89,7 @@ class Matrix:
         self.weights = weights.double().clone()
         self.weights.diagonal(dim1=-2, dim2=-1).zero_()
 
-    def apply(self, evidence: Tensor) -> Tensor:  # noqa: D102
+    def apply(self, evidence: Tensor) -> Tensor:
         flat = evidence.double().flatten(2)
         # One sample at a time, and copied, for alignment too changes how a product is rounded:
         # a sample's bits must not depend on the others in the batch.

@@ -19,7 +19,7 @@ class NoAttention:
     name = "none"
     pairwise = False
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         return []
 
 
@@ -29,7 +29,7 @@ class Full:
     name = "full"
     pairwise = False
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         return [(scene.window, Uniform(1.0))]
 
 
@@ -39,7 +39,7 @@ class Tiled:
     name = "tiled"
     pairwise = False
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         return [(scene.window, Uniform(1 / _area(scene, scene.window)))]
 
 
@@ -52,7 +52,7 @@ class Identity:
     name = "identity"
     pairwise = True
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         rows = []
         variances = 1 - scene.alpha_bar.clamp(CLOSEST, 1 - CLOSEST)
         for noisy, variance in zip(scene.noisy, variances.tolist(), strict=True):
@@ -89,7 +89,7 @@ class MultiScale:
                 check_window(window)
         self.windows = windows
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         size = min(scene.noisy.shape[-2:])
         scales: tuple[int | None, ...] = self.windows or _doublings(scene.window, size)
         share = 1 / len(scales)

@@ -33,7 +33,7 @@ class Soft:
         if not strength >= 0:
             raise InputError("strength", strength, "a number of at least 0")
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         return [(scene.window, Matrix(self.strength * _fitting(self.matrix, scene)))]
 
 
@@ -57,7 +57,7 @@ class Measured:
         if not strength >= 0:
             raise InputError("strength", strength, "a number of at least 0")
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         matrix = _checked(self.maps(scene.noisy, scene.time))
         return [(scene.window, Matrix(self.strength * _fitting(matrix, scene)))]
 

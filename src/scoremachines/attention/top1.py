@@ -55,7 +55,9 @@ class LogEntropy:
             # The best of the set that does not lead joins the rest, `gap` below the new best.
             weight = torch.nn.functional.softplus(part.rest) - gap  # log (1+R) e^−gap
             rest.append(torch.where(leads, part.rest, weight))
-            gaps.append(torch.where(leads, part.gaps, torch.logaddexp(part.gaps - gap, gap.log() + weight)))
+            gaps.append(
+                torch.where(leads, part.gaps, torch.logaddexp(part.gaps - gap, gap.log() + weight))
+            )
         return LogEntropy(best, torch.logaddexp(*rest), torch.logaddexp(*gaps))
 
     def value(self) -> Tensor:
@@ -71,7 +73,7 @@ class Top1:
     name = "top1"
     pairwise = True
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:  # noqa: D102
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         total: list[LogEntropy] = []
         for evidence in scene.evidence(scene.window):
             block = [_pairs(field.double().flatten(1).T) for field in evidence]
@@ -83,9 +85,7 @@ class Top1:
 def _pairs(evidence: Tensor) -> LogEntropy:
     """Summarise `E_u(i) + E_y(i)` over i for all pairs (u, y), from `E` `[H·W, n]`."""
     rows = max(1, 2**18 // max(1, evidence.numel()))
-    parts = [
-        LogEntropy.of(some[:, None] + evidence[None]) for some in evidence.split(rows)
-    ]
+    parts = [LogEntropy.of(some[:, None] + evidence[None]) for some in evidence.split(rows)]
     return LogEntropy(
         torch.cat([part.best for part in parts]),
         torch.cat([part.rest for part in parts]),

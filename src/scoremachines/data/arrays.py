@@ -1,11 +1,9 @@
-"""Images from arrays: in memory, in `.npy` and `.npz` files, and in MNIST's IDX format."""
+"""Images from arrays: in memory, or in `.npy` and `.npz` files."""
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Sequence
-from math import isfinite, prod
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +17,11 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.files import reading
 
-__all__ = ["arranged", "as_tensor", "from_array", "is_idx", "read_idx", "read_numpy", "scaled"]
+__all__ = ["arranged", "as_tensor", "from_array", "read_numpy", "scaled"]
 
 LAYOUTS = ("NHW", "NHWC", "NCHW")
 IMAGE_KEYS = ("images", "x", "arr_0", "x_train")
 LABEL_KEYS = ("labels", "y", "y_train")
-GZIP = b"\x1f\x8b"
-GZIP_RATIO = 1032
-"""No gzip file unpacks to more than this times its size."""
 
 
 def from_array(
@@ -83,93 +78,28 @@ def read_numpy(
     """
     path, labels = Path(path), None
     accepted = "a .npy or .npz file of numbers"
-    with reading("path", path, accepted):
-        with path.open("rb") as file:
-            if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
-                raise InputError("path", path, accepted, "this is no such file")
-        images = np.load(path, mmap_mode="c", allow_pickle=False)
-        if isinstance(images, np.lib.npyio.NpzFile):
-            with images as archive:
-                key = next((key for key in IMAGE_KEYS if key in archive), None)
-                if key is None:
-                    held = f"it holds {', '.join(archive.files) or 'nothing'}"
-                    raise InputError("path", path, f"images as {', '.join(IMAGE_KEYS)}", held)
-                images = archive[key]
-                labels = next((archive[key] for key in LABEL_KEYS if key in archive), None)
+    with reading("path", path, accepted), path.open("rb") as file:
+        start = file.read(6)
+        file.seek(0)
+        if start == b"\x93NUMPY":
+            images = np.load(path, mmap_mode="c", allow_pickle=False)
+        elif start.startswith(b"PK"):
+            with np.load(file, allow_pickle=False) as archive:
+                images, labels = _members(path, archive)
+        else:
+            raise InputError("path", path, accepted, "this is no such file")
     return from_array(images, labels, limits=limits, layout=layout, name=path.stem, location=path)
 
 
-def read_idx(path: str | Path, labels: str | Path | None = None) -> TrainingSet:
-    """Read an IDX file of images and the one of their labels; see `TrainingSet.from_idx`.
-
-    Args:
-        path: the file of the images.
-        labels: the file of the labels; by default the one beside the images, if there is one.
-
-    Returns:
-        The training set; on a memory map if the file is not compressed.
-
-    Raises:
-        InputError: if a file is missing, damaged or of another kind.
-    """
-    path = Path(path)
-    images = _idx_array("path", path)
-    if images.ndim not in (3, 4):
-        accepted = "an IDX file of images, which has 3 or 4 axes"
-        raise InputError("path", path, accepted, f"this one has {images.ndim}")
-    beside = _labels_beside(path) if labels is None else Path(labels)
-    return from_array(
-        images,
-        None if beside is None else _idx_array("labels", beside),
-        layout="NHW" if images.ndim == 3 else None,
-        name=path.name.split(".")[0],
-        location=path,
+def _members(path: Path, archive: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Any]:
+    """Return the images of a `.npz` file and its labels, or None."""
+    image_key, label_key = (
+        next((key for key in keys if key in archive), None) for keys in (IMAGE_KEYS, LABEL_KEYS)
     )
-
-
-def is_idx(path: Path) -> bool:
-    """Say whether a file begins as an IDX file does, compressed or not."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-        if start.startswith(GZIP):
-            with gzip.open(path) as unpacked:
-                start = unpacked.read(4)
-    except (OSError, EOFError, zlib.error):
-        return False
-    return len(start) == 4 and start[:2] == b"\0\0" and 8 <= start[2] <= 14
-
-
-def _idx_array(argument: str, path: Path) -> np.ndarray:
-    """Read an IDX file: two zeros, kind, number of axes, their lengths (big-endian), values."""
-    accepted = "a complete IDX file of bytes, gzipped or not"
-    with reading(argument, path, accepted), path.open("rb") as raw:
-        packed = raw.read(2) == GZIP
-        raw.seek(0)
-        with gzip.GzipFile(fileobj=raw) if packed else raw as file:
-            start = file.read(4)
-            if len(start) < 4 or start[:3] != b"\0\0\x08" or not 1 <= start[3] <= 4:
-                raise InputError(argument, path, accepted, "this is no such file")
-            axes = file.read(4 * start[3])
-            shape = tuple(np.frombuffer(axes, ">u4").tolist())
-            room = path.stat().st_size * (GZIP_RATIO if packed else 1)
-            if len(shape) < start[3] or prod(shape) > room:
-                raise InputError(argument, path, accepted, "the file is truncated")
-            if not packed and path.stat().st_size == file.tell() + prod(shape):
-                return np.memmap(path, np.uint8, "c", file.tell(), shape)
-            values = bytearray(file.read(prod(shape) + 1))
-        if len(values) != prod(shape):
-            raise InputError(argument, path, accepted, "its length is not what its header says")
-        return np.frombuffer(values, np.uint8).reshape(shape)
-
-
-def _labels_beside(path: Path) -> Path | None:
-    """Find the labels of `train-images-idx3-ubyte.gz` in `train-labels-idx1-ubyte.gz`."""
-    name = path.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
-    if name == path.name.removesuffix(".gz"):
-        return None
-    candidates = (path.with_name(name), path.with_name(name + ".gz"))
-    return next((each for each in candidates if each.is_file()), None)
+    if image_key is None:
+        held = f"it holds {', '.join(archive) or 'nothing'}"
+        raise InputError("path", path, f"images as {', '.join(IMAGE_KEYS)}", held)
+    return archive[image_key], archive[label_key] if label_key else None
 
 
 def as_tensor(argument: str, array: Any) -> Tensor:

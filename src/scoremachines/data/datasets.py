@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -100,7 +100,7 @@ def _split(item: Any) -> tuple[Any, int | None]:
             raise InputError("dataset", dict(item), f"items with one of {IMAGE_KEYS}", held)
         image = item[key]
         label = next((item[key] for key in LABEL_KEYS if key in item), None)
-    elif isinstance(item, Sequence) and len(item):
+    elif isinstance(item, tuple | list) and item:
         image, label = item[0], item[1] if len(item) > 1 else None
     else:
         image = item

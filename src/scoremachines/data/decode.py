@@ -9,6 +9,7 @@ or larger than Pillow's limit of pixels, is refused before it is decoded.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,10 @@ __all__ = ["decode", "is_image_name", "normalise"]
 
 FOREIGN = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """Formats that Pillow recognises but hands to other programs, or cannot decode by itself."""
+
+
+# What Pillow logs of a damaged file is in the error that follows; do not print it besides.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @cache
@@ -46,7 +51,8 @@ def readable_suffixes() -> frozenset[str]:
 def is_image_name(name: str) -> bool:
     """Say whether a relative path, with `/` between folders, names a visible image file."""
     path = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    parts = [part for part in path.parts if part != ".."]
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
     return not hidden and path.suffix.lower() in readable_suffixes()
 
 

@@ -79,7 +79,7 @@ def read_zip(
 def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int] | None]:
     """Take sub-folders as classes.
 
-    Leading folders that all images share are left out as long as another folder follows, so
+    Leading folders that all images share are left out where another folder follows, so
     `train/cat/1.png` and `train/dog/1.png` are a cat and a dog.
 
     Args:
@@ -91,7 +91,11 @@ def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int] | None]
     """
     folders = [name.split("/")[:-1] for name in names]
     depth = 0
-    while all(len(each) > depth + 1 for each in folders) and len({e[depth] for e in folders}) == 1:
+    while (
+        all(len(each) > depth for each in folders)
+        and len({each[depth] for each in folders}) == 1
+        and any(len(each) > depth + 1 for each in folders)
+    ):
         depth += 1
     if not all(len(each) > depth for each in folders):
         if any(folders):

@@ -70,7 +70,7 @@ class Framing:
         """
         if size is None:
             return cls(None, crop, channels)
-        sides = [size, size] if isinstance(size, int) else list(size)
+        sides = list(size) if isinstance(size, Sequence) else [size, size]
         whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
         if len(sides) != 2 or not whole or min(sides) < 1:
             raise InputError("size", size, "a side, or height and width, in whole pixels")

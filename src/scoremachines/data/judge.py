@@ -7,9 +7,10 @@ Its verdicts rest on the features that `FeatureFinder` finds in an image. An ima
 - *novel* if it is no near-copy of a training image up to the set's symmetries. These are the
   shifts of the whole image, wrapped around its borders: they turn a training image into one that
   the generator could as well have made. A near-copy has the same features at the same places
-  relative to each other, each with no more wrong pixels than the finder allows. Moving one feature
-  by one pixel, adding or leaving one out makes a new arrangement. An image with a component that
-  is not recognised, or with none at all, is never a near-copy, so novelty means little alone;
+  relative to each other, painted well enough to be recognised. Moving one feature by one pixel,
+  adding or leaving one out makes a new arrangement. An image with a component that is not
+  recognised, or with none at all, is never a near-copy, so novelty means little alone. Small
+  images have few arrangements: with many training images the generator itself repeats some;
 - *creative* if it is all three.
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,9 +26,11 @@ from torch import Tensor
 
 from scoremachines.data.features import Feature, FeatureFinder
 from scoremachines.data.shapes_config import ShapesConfig
-from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.measures import Proportion
+
+if TYPE_CHECKING:
+    from scoremachines.data.training_set import TrainingSet
 
 __all__ = ["Judge", "Verdicts"]
 
@@ -123,14 +127,17 @@ class Judge:
             The verdicts, n of each.
         """
         found = self._finder.find(images)
-        values = [[each.value for each in features if each.value is not None] for features in found]
+        values = [
+            [each.value for each in features if each.value is not None] for features in found
+        ]
         pairs = list(zip(found, values, strict=True))
         valid = [len(features) == len(known) >= 2 for features, known in pairs]
         agree = [len(set(known)) == 1 for known in values]
         novel = [self._arrangement(features) not in self._known for features in found]
         return Verdicts(
             valid=torch.tensor(valid, dtype=torch.bool),
-            consistent=torch.tensor(valid, dtype=torch.bool) & torch.tensor(agree, dtype=torch.bool),
+            consistent=torch.tensor(valid, dtype=torch.bool)
+            & torch.tensor(agree, dtype=torch.bool),
             novel=torch.tensor(novel, dtype=torch.bool),
             found=torch.tensor([len(known) for known in values], dtype=torch.int64),
             values=self.config.values,
@@ -169,7 +176,7 @@ class Judge:
 
     @cached_property
     def _training_features(self) -> list[list[Feature]]:
-        return self._finder.find(self.training_set.pixels)
+        return self._finder.find(self.training_set.images)
 
     @cached_property
     def _known(self) -> set[Arrangement | None]:

@@ -130,7 +130,7 @@ class Readers:
         Raises:
             InputError: if a file is missing, truncated or of another kind.
         """
-        from scoremachines.data.arrays import read_idx
+        from scoremachines.data.idx import read_idx
 
         return read_idx(path, labels)
 

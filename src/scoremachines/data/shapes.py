@@ -38,8 +38,9 @@ def make_shapes(config: ShapesConfig) -> TrainingSet:
     placements = [arrange(config, index) for index in range(config.n)]
     pixels = torch.stack([finder.paint(each) for each in placements])
     labels = torch.tensor([each[0][0] for each in placements])
-    plain = TrainingSet(pixels, labels, config.classes, name="shapes")
-    return TrainingSet(pixels, labels, config.classes, name="shapes", judge=Judge(plain, config))
+    data = TrainingSet(pixels, labels, config.classes, name="shapes")
+    data.judge = Judge(data, config)
+    return data
 
 
 def arrange(config: ShapesConfig, index: int) -> list[tuple[int, int, int]]:
@@ -61,16 +62,17 @@ def arrange(config: ShapesConfig, index: int) -> list[tuple[int, int, int]]:
     random = np.random.default_rng((config.seed, index))
     value = int(random.integers(config.values))
     step = config.feature_size + config.spacing
-    room = [
+    rows, columns = (
         side - 2 * config.border - config.feature_size + 1
         for side in (config.height, config.width)
-    ]
-    grid = [(row, column) for row in range(0, room[0], step) for column in range(0, room[1], step)]
+    )
+    grid = [(row, column) for row in range(0, rows, step) for column in range(0, columns, step)]
     corners = np.array(grid)[random.permutation(len(grid))[: config.features]]
     for feature in list(range(config.features)) * SWEEPS:
-        free = np.ones(room, dtype=bool)
-        for row, column in np.delete(corners, feature, axis=0):
-            free[max(row - step + 1, 0) : row + step, max(column - step + 1, 0) : column + step] = 0
+        free = np.ones((rows, columns), dtype=bool)
+        for top, left in np.delete(corners, feature, axis=0):
+            above, before = max(top - step + 1, 0), max(left - step + 1, 0)
+            free[above : top + step, before : left + step] = False
         places = np.flatnonzero(free)
-        corners[feature] = np.unravel_index(places[random.integers(len(places))], free.shape)
-    return [(value, int(row) + config.border, int(column) + config.border) for row, column in corners]
+        corners[feature] = np.divmod(places[random.integers(len(places))], columns)
+    return [(value, top, left) for top, left in (corners + config.border).tolist()]

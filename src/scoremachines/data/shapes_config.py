@@ -4,7 +4,12 @@ A crafted image holds several features: copies of one *prototype*, at random pla
 background. The set has one prototype per value of the shared attribute; whatever is not shared is
 the same in the whole set. Prototypes are compared in *wrong pixels*: the number of pixels in which
 two of them differ, at the alignment that suits them best. A set whose prototypes differ in fewer
-than three pixels is refused, since then one wrong pixel could turn one value into another.
+than three pixels is refused, since one wrong pixel could then turn one value into another.
+
+A window of k pixels sees a whole feature, with some background on every side, from each of the
+feature's pixels if k ≥ 2·feature_size + 1. Machines with smaller windows often paint features of a
+wrong size or shape, and so images that are not valid. No window sees two features at once if
+spacing ≥ k − 1.
 """
 
 from __future__ import annotations
@@ -33,12 +38,6 @@ PALETTE: dict[str, Level] = {
     "black": (-1, -1, -1),
 }
 """Colours in the order in which sets use them; two of them are never closer than 2."""
-
-
-
-def _on_diagonal(offset: int, last: int) -> bool:
-    return offset % 3 == 0 and abs(offset) < last
-
 
 CONTRAST = 1.6
 """Smallest distance of a colour from the background; seven colours have it on any grey."""
@@ -99,7 +98,8 @@ class ShapesConfig:
     features: int = 3
     """Number of features in each image, at least 2."""
     feature_size: int = 4
-    """Side of a feature's box in pixels, at least 2."""
+    """Side of a feature's box in pixels, at least 2.
+    A window of 2 * feature_size + 1 pixels sees all of a feature from each of its pixels."""
     feature: str = "square"
     """Shape of the features, unless shape is shared: square, disc, triangle or stripes."""
     shared: str = "colour"
@@ -173,14 +173,9 @@ class ShapesConfig:
         return min(wrong_pixels(*pair) for pair in combinations(self.prototypes, 2))
 
     @property
-    def tolerance(self) -> int:
-        """Wrong pixels up to which a feature is recognised.
-
-        Less than half the separation, so that no feature is near to two prototypes, and at most an
-        eighth of the smallest prototype's pixels, or one pixel where that is less.
-        """
-        smallest = min(len(prototype.mask) for prototype in self.prototypes)
-        return min((self.separation - 1) // 2, max(1, smallest // 8))
+    def speck(self) -> int:
+        """Pixels up to which a component is ignored: an eighth of the smallest prototype, or 1."""
+        return max(1, min(len(prototype.mask) for prototype in self.prototypes) // 8)
 
     @property
     def _choices(self) -> tuple[str, ...]:
@@ -213,7 +208,10 @@ class ShapesConfig:
             )
         if self.values > len(self._choices):
             raise InputError(
-                "values", self.values, f"2 to {len(self._choices)}", f"no more {self.shared}s exist"
+                "values",
+                self.values,
+                f"2 to {len(self._choices)}",
+                f"no more {self.shared}s exist",
             )
 
     def _check_places(self) -> None:
@@ -270,9 +268,7 @@ def wrong_pixels(first: Prototype, second: Prototype) -> int:
     )
 
 
-def _prototype(
-    size: int, shape: str, colour: str, orientation: str | None = None
-) -> Prototype:
+def _prototype(size: int, shape: str, colour: str, orientation: str | None = None) -> Prototype:
     orientation = orientation or next(iter(SHAPES[shape]))
     inside = SHAPES[shape][orientation]
     mask = frozenset(
@@ -281,6 +277,10 @@ def _prototype(
         if inside(row, column, size - 1)
     )
     return Prototype(shape, colour, orientation, mask)
+
+
+def _on_diagonal(offset: int, last: int) -> bool:
+    return offset % 3 == 0 and abs(offset) < last
 
 
 def _is_integer(value: object, low: int) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from scoremachines.data.arrays import is_idx
 from scoremachines.data.folder import spread
 from scoremachines.data.framing import Framing
+from scoremachines.data.idx import is_idx
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 

@@ -47,7 +47,7 @@ class Stack:
             self._array = np.empty((self._capacity, *image.shape), image.dtype)
         image = self._match(name, image)
         if len(self) == len(self._array):
-            self._array = np.concatenate([self._array, np.empty_like(self._array)])
+            self._make_room(2 * len(self), len(self._array[0]))
         self._array[len(self)] = image
         self.names.append(name)
 
@@ -69,7 +69,11 @@ class Stack:
             found = f"{self.names[0]!r} has {wanted[0]} and {name!r} has {given[0]}"
             raise InputError("channels", given[0], "as many channels in each image", found)
         if given[0] > wanted[0]:
-            room = np.empty((len(self._array), *given), np.uint8)
-            room[: len(self)] = widen(self.array, given[0])
-            self._array = room
+            self._make_room(len(self._array), given[0])
         return widen(image, wanted[0])
+
+    def _make_room(self, capacity: int, channels: int) -> None:
+        """Move the images so far to an array with room for more images or channels."""
+        room = np.empty((capacity, channels, *self._array.shape[2:]), self._array.dtype)
+        room[: len(self)] = widen(self.array, channels)
+        self._array = room

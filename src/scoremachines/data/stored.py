@@ -59,6 +59,8 @@ def load(path: Path) -> TrainingSet:
         InputError: if the file is missing, damaged or holds something else.
     """
     accepted = "a training set that was written by TrainingSet.save"
+    with reading("path", path, accepted):
+        path.open("rb").close()  # the system's own words if it cannot be opened
     with reading("path", path, accepted), safe_open(path, framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         if not (file.metadata() and KEY in file.metadata() and "pixels" in tensors):

@@ -36,7 +36,7 @@ def _framed(images: Tensor, radius: int, periodic: bool, extent: tuple[int, int]
 
 
 class Clean:
-    """A block of training images with the working memory that meeting them takes."""
+    """A block of training images, and working memory, for all noisy images that it meets."""
 
     def __init__(self, query: Query, images: Tensor) -> None:
         height, width = images.shape[-2:]
@@ -45,9 +45,13 @@ class Clean:
         self.count = len(images)
         self.framed = _framed(images, radius, wrapped, (height, width))
         self.moves = max(1, tile_values(images) // (height * width * self.count))
-        cells = (height + 2 * radius) * (width + 2 * radius)
         self.moves = min(self.moves, width)
-        self.buffers = [images.new_empty(cells * self.moves * self.count) for _ in range(3)]
+        cells = (height + 2 * radius) * (width + 2 * radius) * self.moves * self.count
+        self.scratch = tuple(images.new_empty(cells) for _ in range(3))
+
+    def spare(self, shape: torch.Size) -> Tensor:
+        """Return memory of that shape that no tile lies in."""
+        return self.scratch[2][: shape.numel()].view(shape)
 
 
 class Meeting:
@@ -55,6 +59,7 @@ class Meeting:
 
     def __init__(self, query: Query, sample: int, clean: Clean) -> None:
         self.clean, self.sources, self.window = clean, query.sources, query.window or 1
+        self.sample = sample
         self.channels, self.height, self.width = query.noisy.shape[1:]
         self.count = clean.count
         signal, variance = float(query.signal[sample]), float(query.variance[sample])
@@ -100,23 +105,16 @@ class Meeting:
         clean = self.clean.framed[:, row.source : row.source + height]
         clean = clean[:, :, column.source : column.source + width, None]
         shape = torch.Size((height, width, len(columns), self.count))
-        total, square = (
-            buffer[: shape.numel()].view(shape) for buffer in self.clean.buffers[:2]
-        )
-        # Multiplied and added in two steps, not fused: a pair's distance then has the same bits
-        # wherever in a tile it is computed.
+        scratch = self.clean.scratch
+        total, difference = (buffer[: shape.numel()].view(shape) for buffer in scratch[:2])
         torch.sub(noisy[0], clean[0], out=total).mul_(total)
         for channel in range(1, self.channels):
-            torch.sub(noisy[channel], clean[channel], out=square).mul_(square)
-            total.add_(square)
-        spare = (self.clean.buffers[1], self.clean.buffers[2])
+            torch.sub(noisy[channel], clean[channel], out=difference)
+            total.addcmul_(difference, difference)
+        spare = scratch[1:]
         total = box_sum(box_sum(total, self.window, 0, spare), self.window, 1, spare)
-        result = self.clean.buffers[1][: total.numel()].view(total.shape)
+        result = scratch[1][: total.numel()].view(total.shape)
         return torch.mul(total, self.scale, out=result)
-
-    def spare(self, shape: torch.Size) -> Tensor:
-        """Return memory of that shape that no tile is in."""
-        return self.clean.buffers[2][: shape.numel()].view(shape)
 
     def values(self, row: Run, column: Run) -> Tensor:
         """Return `x_i(v)` at the sources of a tile, `[C, row, column, 1, n]`."""

@@ -64,9 +64,7 @@ class Engine(Protocol):
 
     name: str
 
-    def plan(
-        self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int
-    ) -> Plan:
+    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
         """Choose how much to take at once so that the engine stays within its memory.
 
         Args:

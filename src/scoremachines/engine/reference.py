@@ -58,22 +58,23 @@ class ReferenceEngine:
     def __init__(self, memory: int = 0) -> None:
         """Take, and ignore, a memory budget: this engine is always dense."""
 
-    def plan(  # noqa: D102
-        self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int
-    ) -> Plan:
+    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
         return Plan(batch=1, block=min(count, 16))
 
-    def evidence(self, query: Query, images: Tensor) -> Tensor:  # noqa: D102
+    def evidence(self, query: Query, images: Tensor) -> Tensor:
         log_likelihood = self._log_likelihood(query, images)
         sizes = self._allowed(query).double().sum(1).log()
         evidence = log_likelihood.logsumexp(-1) - sizes
         return evidence.unflatten(-1, query.noisy.shape[-2:]).to(query.noisy.dtype)
 
-    def posterior(  # noqa: D102
+    def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
         batch, channels, height, width = query.noisy.shape
-        log_weight = self._log_likelihood(query, images) - self._allowed(query).double().sum(1).log()[:, None]
+        log_weight = (
+            self._log_likelihood(query, images)
+            - self._allowed(query).double().sum(1).log()[:, None]
+        )
         if bias is not None:
             log_weight = log_weight + bias.double().flatten(-2)[..., None]
         log_weight = log_weight.transpose(1, 2).flatten(-2)  # [B, u, (i, v)]
@@ -91,7 +92,9 @@ class ReferenceEngine:
             return posterior
         entropy = image(torch.special.entr(weight).sum(-1))
         pixels = height * width
-        flat = torch.arange(log_weight.shape[-1], device=log_weight.device).expand(log_weight.shape)
+        flat = torch.arange(log_weight.shape[-1], device=log_weight.device).expand(
+            log_weight.shape
+        )
         found = Sources(log_weight, index[flat // pixels], flat % pixels).best(best, dim=-1)
         absent = found.log_weight == -torch.inf
         fields = (

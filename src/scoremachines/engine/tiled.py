@@ -43,31 +43,27 @@ class TorchEngine:
     def __init__(self, memory: int = 2**30) -> None:
         self.memory = memory
 
-    def plan(  # noqa: D102
-        self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int
-    ) -> Plan:
+    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
         return plan_within(self.memory, query, count, evidence, pairwise, best)
 
-    def evidence(self, query: Query, images: Tensor) -> Tensor:  # noqa: D102
+    def evidence(self, query: Query, images: Tensor) -> Tensor:
         if query.window is None:
             return whole_evidence(query, images)
         clean = Clean(query, images)
-        samples = range(len(query.noisy))
-        return torch.stack([_evidence(Meeting(query, i, clean)) for i in samples])
+        meetings = [Meeting(query, sample, clean) for sample in range(len(query.noisy))]
+        return torch.stack([_evidence(meeting) for meeting in meetings])
 
-    def posterior(  # noqa: D102
+    def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
         if query.window is None:
             return whole_posterior(query, images, index, bias, best)
         clean = Clean(query, images)
+        meetings = [Meeting(query, sample, clean) for sample in range(len(query.noisy))]
+        biases = [None] * len(meetings) if bias is None else bias.unbind()
+        pairs = zip(meetings, biases, strict=True)
         return Posterior.cat(
-            [
-                Running(Meeting(query, i, clean), index, best).read(
-                    None if bias is None else bias[i]
-                )
-                for i in range(len(query.noisy))
-            ]
+            [Running(meeting, index, best).read(its_bias) for meeting, its_bias in pairs]
         )
 
 
@@ -185,7 +181,7 @@ class Panel:
 
     def add(self, row: Run, columns: list[Run], tile: Tensor, largest: Tensor) -> None:
         """Enter a tile: log-likelihoods `[row, column, move, n]`; overwrites them."""
-        weight = torch.softmax(tile, -1, out=self.meeting.spare(tile.shape))
+        weight = torch.softmax(tile, -1, out=self.meeting.clean.spare(tile.shape))
         # The largest weight is exp(0) over the sum, which gives the sum without another pass.
         self._enter(self.log_weight, columns, largest - weight.amax(-1).log())
         if self.wants_entropy:

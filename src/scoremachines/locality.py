@@ -1,4 +1,4 @@
-"""The locality scale: how large a window the machine sees, fixed or as a function k(t) (theory §3).
+"""The locality scale: how large a window the machine sees, fixed or k(t) (theory §3).
 
 `k` is odd and counts pixels. A schedule is a function of the time t in [0, 1], never of a step's
 number, so it means the same at every number of steps.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from scoremachines.errors import InputError
 
-__all__ = ["Window", "WindowSchedule", "check_window", "parse_window"]
+__all__ = ["Window", "WindowSchedule", "check_window", "parse_window", "windows_of"]
 
 ACCEPTED = (
     "an odd number of pixels no larger than the image, None (or 'image') for the whole image, "
@@ -59,6 +59,13 @@ class WindowSchedule:
 
 
 Window = int | WindowSchedule | None
+
+
+def windows_of(window: Window) -> tuple[int, ...]:
+    """Return all windows that occur: none for the whole image."""
+    if window is None:
+        return ()
+    return window.windows if isinstance(window, WindowSchedule) else (window,)
 
 
 def check_window(window: int, shape: tuple[int, int] | None = None) -> None:

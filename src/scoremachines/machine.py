@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -24,10 +26,16 @@ from scoremachines.attention.base import Weighing
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import Engine, Query, make_engine
 from scoremachines.errors import InputError
-from scoremachines.locality import Window, check_window, parse_window
+from scoremachines.locality import (
+    Window,
+    WindowSchedule,
+    check_window,
+    parse_window,
+    windows_of,
+)
 from scoremachines.patches import PERIODIC, SOURCES
 from scoremachines.posterior import Posterior
-from scoremachines.pretrained import PretrainedMachine
+from scoremachines.pretrained import load_parts, save_parts
 from scoremachines.schedule import (
     PREDICTIONS,
     NoiseSchedule,
@@ -39,7 +47,7 @@ from scoremachines.schedule import (
 __all__ = ["ScoreMachine"]
 
 
-class ScoreMachine(PretrainedMachine, ModelMixin, ConfigMixin):
+class ScoreMachine(ModelMixin, ConfigMixin):
     """The MMSE denoiser of a training set under a stated restriction (theory §2).
 
     It is a `diffusers` model: `forward` follows `UNet2DModel`, so it works in `DDPMPipeline` and
@@ -66,7 +74,7 @@ class ScoreMachine(PretrainedMachine, ModelMixin, ConfigMixin):
             with another.
     """
 
-    config_name = "config.json"
+    config_name = "config.json"  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -117,8 +125,7 @@ class ScoreMachine(PretrainedMachine, ModelMixin, ConfigMixin):
         if self.window is None and self.sources not in ("same", "wrapped"):
             reason = "the whole image has no other place to go"
             raise InputError("sources", self.sources, "same or wrapped with window=None", reason)
-        windows = () if self.window is None else getattr(self.window, "windows", (self.window,))
-        for window in windows:
+        for window in windows_of(self.window):
             check_window(window, self.data.shape[1:])
 
     def match(self, scheduler: object) -> ScoreMachine:
@@ -246,7 +253,7 @@ class ScoreMachine(PretrainedMachine, ModelMixin, ConfigMixin):
         return groups
 
     def _window_at(self, t: float) -> int | None:
-        return self.window(t) if callable(self.window) else self.window
+        return self.window(t) if isinstance(self.window, WindowSchedule) else self.window
 
     def _parts(self, query: Query, members: Tensor | None, best: int) -> Iterator[Posterior]:
         """Yield the posteriors of some samples after the others, all of one window and class."""
@@ -280,12 +287,48 @@ class ScoreMachine(PretrainedMachine, ModelMixin, ConfigMixin):
         """
         alpha_bar = self.timesteps.at_step(timestep)
         clean = self.denoise(sample, alpha_bar, class_labels)
-        output = predicted(self.config.prediction_type, clean, sample, alpha_bar)
+        output = predicted(self.config["prediction_type"], clean, sample, alpha_bar)
         return UNet2DOutput(sample=output) if return_dict else (output,)
+
+    def save_pretrained(self, save_directory: str | Path, *args: object, **kwargs: object) -> None:
+        """Write the machine into a folder, its training set included.
+
+        Args:
+            save_directory: the folder; made if it is missing.
+            *args: accepted for `diffusers`, which passes formats that do not apply here.
+            **kwargs: likewise.
+
+        Raises:
+            InputError: the attention is a function, which no file can hold, or the folder cannot
+                be written.
+        """
+        save_parts(self, Path(save_directory))
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
+    ) -> ScoreMachine:
+        """Read a machine from a folder that `save_pretrained` wrote.
+
+        Args:
+            pretrained_model_name_or_path: the folder; nothing is looked up on a network.
+            **kwargs: `subfolder`, and `torch_dtype` for the machine's dtype; others that
+                `diffusers` passes do not apply here.
+
+        Returns:
+            The machine.
+
+        Raises:
+            InputError: no machine is in that folder, or its training set has changed since.
+        """
+        folder = Path(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+        machine = cls(**load_parts(folder))
+        dtype = kwargs.get("torch_dtype") or kwargs.get("dtype")
+        return machine.to(dtype) if isinstance(dtype, torch.dtype) else machine
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ScoreMachine:
         """Let the training set follow its pixels when `.to()` moves them."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[misc]
         self.data = copy(self.data)
         self.data.pixels = self.pixels
         return self

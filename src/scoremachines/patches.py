@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import pad, unfold
 
 __all__ = ["PERIODIC", "SOURCES", "patches"]
 
@@ -25,12 +25,12 @@ def patches(images: Tensor, window: int | None, periodic: bool) -> Tensor:
     Returns:
         `[B, H·W, C·k²]`, or `[B, H·W, C·H·W]` for the whole image.
     """
-    batch, channels, height, width = images.shape
+    batch, _, height, width = images.shape
     if window is not None:
         radius = window // 2
         mode = "circular" if periodic else "constant"
-        padded = F.pad(images, (radius,) * 4, mode=mode)
-        return F.unfold(padded, window).transpose(1, 2)
+        padded = pad(images, (radius,) * 4, mode=mode)
+        return unfold(padded, window).transpose(1, 2)
     if not periodic:
         return images.reshape(batch, 1, -1).expand(-1, height * width, -1)
     rows = (torch.arange(height)[:, None] + torch.arange(height)) % height

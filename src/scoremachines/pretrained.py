@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors.torch import load_file, save_file
 
 from scoremachines.attention import ATTENTIONS, Soft
@@ -24,90 +23,76 @@ from scoremachines.files import atomic_path
 if TYPE_CHECKING:
     from scoremachines.machine import ScoreMachine
 
-__all__ = ["EMBEDDED", "PretrainedMachine"]
+__all__ = ["EMBEDDED", "load_parts", "save_parts"]
 
 EMBEDDED = 2**28
 SET, MATRIX, CONFIG = "training_set.safetensors", "attention.safetensors", "config.json"
-Machine = TypeVar("Machine", bound="PretrainedMachine")
+IMPLIED = ("sample_size", "in_channels", "out_channels")
+"""Settings that `diffusers` reads and that follow from the training set."""
 
 
-class PretrainedMachine:
-    """`save_pretrained` and `from_pretrained` of a machine."""
+def save_parts(machine: ScoreMachine, folder: Path) -> None:
+    """Write a machine into a folder, which is made if it is missing.
 
-    def save_pretrained(
-        self: ScoreMachine, save_directory: str | Path, *args: object, **kwargs: object
-    ) -> None:
-        """Write the machine into a folder.
+    Args:
+        machine: the machine.
+        folder: where to.
 
-        Args:
-            save_directory: the folder; made if it is missing.
-            *args: accepted for `diffusers`, which passes formats that do not apply here.
-            **kwargs: likewise.
-
-        Raises:
-            InputError: the attention is a function, which no file can hold, or the folder cannot
-                be written.
-        """
-        if self.attention.name not in {*ATTENTIONS, "soft"}:
-            raise InputError(
-                "attention", self.attention.name, "a name or a matrix, to be saved in a folder"
-            )
-        folder = Path(save_directory)
+    Raises:
+        InputError: the attention is a function, which no file can hold, or the folder cannot be
+            written.
+    """
+    if machine.attention.name not in {*ATTENTIONS, "soft"}:
+        accepted = "a name or a matrix, to be saved in a folder"
+        raise InputError("attention", machine.attention.name, accepted)
+    try:
         folder.mkdir(parents=True, exist_ok=True)
-        settings = dict(self.config)
-        settings["training_set"] = self._keep_training_set(folder)
-        if isinstance(self.attention, Soft):
-            with atomic_path(folder / MATRIX) as path:
-                save_file({"matrix": self.attention.matrix.contiguous()}, path)
-            settings["strength"] = self.attention.strength
-        settings = {key: value for key, value in settings.items() if not key.startswith("_")}
-        settings["_class_name"] = type(self).__name__
-        with atomic_path(folder / CONFIG) as path:
-            path.write_text(json.dumps(settings, indent=2) + "\n")
+    except OSError as error:
+        raise InputError("path", folder, "a folder that can be written", str(error)) from None
+    settings: dict[str, Any] = {"_class_name": type(machine).__name__}
+    settings |= {key: value for key, value in machine.config.items() if not key.startswith("_")}
+    settings["training_set"] = _keep_training_set(machine.data, folder)
+    if isinstance(machine.attention, Soft):
+        with atomic_path(folder / MATRIX) as path:
+            save_file({"matrix": machine.attention.matrix.contiguous()}, path)
+        settings["strength"] = machine.attention.strength
+    with atomic_path(folder / CONFIG) as path:
+        path.write_text(json.dumps(settings, indent=2) + "\n")
 
-    def _keep_training_set(self: ScoreMachine, folder: Path) -> dict[str, str] | None:
-        data = self.data
-        if data.location is not None and data.pixels.nbytes > EMBEDDED:
-            return {"location": str(data.location), "fingerprint": data.fingerprint()}
-        data.save(folder / SET)
-        return None
 
-    @classmethod
-    def from_pretrained(
-        cls: type[Machine], pretrained_model_name_or_path: str | Path, **kwargs: Any
-    ) -> Machine:
-        """Read a machine from a folder that `save_pretrained` wrote.
+def _keep_training_set(data: TrainingSet, folder: Path) -> dict[str, str] | None:
+    if data.location is not None and data.pixels.nbytes > EMBEDDED:
+        return {"location": str(data.location), "fingerprint": data.fingerprint()}
+    data.save(folder / SET)
+    return None
 
-        Args:
-            pretrained_model_name_or_path: the folder; nothing is looked up on a network.
-            **kwargs: `subfolder`, and `torch_dtype` for the machine's dtype; others that
-                `diffusers` passes do not apply here.
 
-        Raises:
-            InputError: no machine is in that folder, or its training set has changed since.
-        """
-        folder = Path(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
-        try:
-            settings = json.loads((folder / CONFIG).read_text())
-        except (OSError, json.JSONDecodeError) as error:
-            accepted = "a folder written by save_pretrained"
-            raise InputError("path", folder, accepted, str(error)) from None
-        data = _training_set(folder, settings.pop("training_set"))
-        attention = settings.pop("attention")
-        if attention == "soft":
-            attention = Soft(load_file(folder / MATRIX)["matrix"], settings.pop("strength"))
-        fixed = {"sample_size", "in_channels", "out_channels"}
-        known = {key: value for key, value in settings.items() if key not in fixed}
-        known = {key: value for key, value in known.items() if not key.startswith("_")}
-        machine = cls(data, attention=attention, **known)
-        dtype = kwargs.get("torch_dtype") or kwargs.get("dtype")
-        return machine.to(dtype) if isinstance(dtype, torch.dtype) else machine
+def load_parts(folder: Path) -> dict[str, Any]:
+    """Return the arguments of the machine that `save_parts` wrote into a folder.
+
+    Args:
+        folder: where from.
+
+    Raises:
+        InputError: no machine is in that folder, or its training set has changed since.
+    """
+    try:
+        settings = json.loads((folder / CONFIG).read_text())
+        reference = settings.pop("training_set")
+    except (OSError, ValueError, KeyError) as error:
+        accepted = "a folder written by save_pretrained"
+        raise InputError("path", folder, accepted, str(error)) from None
+    if settings["attention"] == "soft":
+        matrix = load_file(folder / MATRIX)["matrix"]
+        settings["attention"] = Soft(matrix, settings.pop("strength"))
+    known = {key: settings[key] for key in settings if key not in IMPLIED and key[0] != "_"}
+    return {"data": _training_set(folder, reference), **known}
 
 
 def _training_set(folder: Path, reference: dict[str, str] | None) -> TrainingSet:
     if reference is None:
         return TrainingSet.load(folder / SET)
-    data = open_source(reference["location"])
+    data = open_source(Path(reference["location"]))
     if data.fingerprint() != reference["fingerprint"]:
         accepted = "the training set that the machine was saved with"
         raise InputError("location", reference["location"], accepted, "its contents have changed")

@@ -12,13 +12,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from scoremachines.attention import Attention, Scene
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import Engine, Query, ReferenceEngine
+from scoremachines.engine import Engine, Plan, Query, ReferenceEngine
 from scoremachines.machine import ScoreMachine
 from scoremachines.patches import SOURCES
 from scoremachines.posterior import Posterior
@@ -197,11 +198,11 @@ def check_machine(build: Callable[[TrainingSet], ScoreMachine], images: Tensor) 
     permuted = build(TrainingSet(images[order])).posterior(noisy, alpha_bar, best=3)
     _same_posterior(permuted, known, 1e-5, "another order of the training set")
     for block in (1, 4):
-        machine.engine = _Blocks(machine.engine, block)
-        other = machine.posterior(noisy, alpha_bar, best=3)
+        divided = build(TrainingSet(images))
+        divided.engine = _Blocks(divided.engine, block)
+        other = divided.posterior(noisy, alpha_bar, best=3)
         _same_posterior(other, known, 1e-5, f"in blocks of {block}")
         _same_sources(other, known, f"in blocks of {block}")
-        machine.engine = machine.engine.engine
     single = build(TrainingSet(images.float())).denoise(noisy.float(), alpha_bar)
     if machine.attention.name != "top1":  # the best partner may change with the rounding
         _close(single.double(), known.mean, 1e-3, "in float32")
@@ -218,9 +219,14 @@ class _Blocks:
         self.engine, self.block, self.name = engine, block, engine.name
         self.evidence, self.posterior = engine.evidence, engine.posterior
 
-    def plan(self, query: Query, count: int, **demand: bool) -> object:
-        plan = self.engine.plan(query, count, **demand)
-        return type(plan)(plan.batch, self.block)
+    def plan(self, query: Query, count: int, **demand: Any) -> Plan:
+        return Plan(self.engine.plan(query, count, **demand).batch, self.block)
+
+
+def _noised(images: Tensor, alpha_bar: Tensor, draw: torch.Generator) -> Tensor:
+    noise = torch.randn(images.shape, generator=draw, dtype=images.dtype)
+    level = alpha_bar[:, None, None, None]
+    return level.sqrt() * images + (1 - level).sqrt() * noise
 
 
 def _close(found: Tensor, known: Tensor, tolerance: float, text: str) -> None:

@@ -56,7 +56,7 @@ def make_attention(
         return ATTENTIONS[attention]()
     if isinstance(attention, Tensor):
         return Soft(attention)
-    if hasattr(attention, "weighings"):
+    if isinstance(attention, Attention):
         return attention
     if callable(attention):
         return Measured(attention)

@@ -1,4 +1,4 @@
-"""What attention is to a machine: Π_u(i), what the rest of the picture says of image i (theory §4).
+"""What attention is to a machine: what the rest of the picture says of image i (theory §4).
 
     Π_u(i) = Σ_κ Σ_{y≠u} A^κ_uy E^κ_y(i)
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -48,6 +48,7 @@ class Weighing(Protocol):
         ...
 
 
+@runtime_checkable
 class Attention(Protocol):
     """One choice of A (theory §4). New ones pass `scoremachines.testing.check_attention`."""
 

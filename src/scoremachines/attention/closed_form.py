@@ -24,7 +24,7 @@ class NoAttention:
 
 
 class Full:
-    """A = 1 everywhere: the limit of patch independence, in which every window is a new witness."""
+    """A = 1 everywhere: the limit of patch independence, each window a new witness."""
 
     name = "full"
     pairwise = False

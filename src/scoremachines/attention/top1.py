@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from scoremachines.attention.base import Gathered, Scene, Weighing
 
@@ -53,7 +54,7 @@ class LogEntropy:
         for part, leads in ((self, first), (other, ~first)):
             gap = best - part.best
             # The best of the set that does not lead joins the rest, `gap` below the new best.
-            weight = torch.nn.functional.softplus(part.rest) - gap  # log (1+R) e^−gap
+            weight = softplus(part.rest) - gap  # log (1+R) e^−gap
             rest.append(torch.where(leads, part.rest, weight))
             gaps.append(
                 torch.where(leads, part.gaps, torch.logaddexp(part.gaps - gap, gap.log() + weight))
@@ -62,7 +63,7 @@ class LogEntropy:
 
     def value(self) -> Tensor:
         """Return log H; −∞ for a single image."""
-        log_one_more = torch.nn.functional.softplus(self.rest)  # log(1+R)
+        log_one_more = softplus(self.rest)  # log(1+R)
         first = torch.where(self.rest < -30, self.rest, log_one_more.log())
         return torch.logaddexp(first, self.gaps - log_one_more)
 

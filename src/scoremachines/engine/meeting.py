@@ -47,7 +47,7 @@ class Clean:
         self.moves = max(1, tile_values(images) // (height * width * self.count))
         self.moves = min(self.moves, width)
         cells = (height + 2 * radius) * (width + 2 * radius) * self.moves * self.count
-        self.scratch = tuple(images.new_empty(cells) for _ in range(3))
+        self.scratch = [images.new_empty(cells) for _ in range(3)]
 
     def spare(self, shape: torch.Size) -> Tensor:
         """Return memory of that shape that no tile lies in."""
@@ -111,7 +111,7 @@ class Meeting:
         for channel in range(1, self.channels):
             torch.sub(noisy[channel], clean[channel], out=difference)
             total.addcmul_(difference, difference)
-        spare = scratch[1:]
+        spare = (scratch[1], scratch[2])
         total = box_sum(box_sum(total, self.window, 0, spare), self.window, 1, spare)
         result = scratch[1][: total.numel()].view(total.shape)
         return torch.mul(total, self.scale, out=result)

@@ -70,11 +70,9 @@ class ReferenceEngine:
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
-        batch, channels, height, width = query.noisy.shape
-        log_weight = (
-            self._log_likelihood(query, images)
-            - self._allowed(query).double().sum(1).log()[:, None]
-        )
+        channels, height, width = query.noisy.shape[1:]
+        log_counts = self._allowed(query).double().sum(1).log()
+        log_weight = self._log_likelihood(query, images) - log_counts[:, None]
         if bias is not None:
             log_weight = log_weight + bias.double().flatten(-2)[..., None]
         log_weight = log_weight.transpose(1, 2).flatten(-2)  # [B, u, (i, v)]
@@ -103,7 +101,7 @@ class ReferenceEngine:
             found.position.masked_fill(absent, -1),
         )
         sources = Sources(*(image(field.transpose(1, 2)) for field in fields))
-        empty = Posterior.empty(query.noisy, best).sources
+        empty = Sources.empty(best, len(query.noisy), height, width, str(query.noisy.device))
         return Posterior(posterior.log_weight, posterior.mean, entropy, sources.merge(empty))
 
     def _allowed(self, query: Query) -> Tensor:

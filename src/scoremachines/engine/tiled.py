@@ -3,17 +3,15 @@
 For one displacement `d = v − u`, the patch distances of all pixels are a box filter of the image
 of squared differences `Σ_c (φ_c(u)/√ᾱ − x_c(u+d))²`, so a pair costs a few additions instead of
 `C·k²` products. The images of a block lie along the innermost axis, where all arithmetic is plain
-vector arithmetic. Differences are squared directly: the expanded form `φ² − 2φx + x²` is no cheaper
-here and loses its digits as ᾱ → 1.
+vector arithmetic. Differences are squared directly: the expanded form `φ² − 2φx + x²` is no
+cheaper here and loses its digits as ᾱ → 1.
 
 One noisy image is treated at a time, so its result has the same bits whatever else is in the
-batch. Layout inside this module: `[row, column, move, n]`, where the moves of a tile are successive
-displacements along a row, and n are the images of the block.
+batch. Layout inside this module: `[row, column, move, n]`, where the moves of a tile are
+successive displacements along a row, and n are the images of the block.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -149,16 +147,14 @@ class Running:
         """Return the posterior, with the copies of each pixel merged."""
         copies = self.meeting.fold(self.log_weight)
         return Posterior.merge_all(
-            self._copy(lambda field, i=i, j=j: self.meeting.fold(field)[i, :, j])
-            for i in range(copies.shape[0])
-            for j in range(copies.shape[2])
+            self._copy(i, j) for i in range(copies.shape[0]) for j in range(copies.shape[2])
         )
 
-    def _copy(self, pick: Callable[[Tensor], Tensor]) -> Posterior:
-        """Return what `pick` takes of the fields, laid out as a posterior: pixels last."""
+    def _copy(self, i: int, j: int) -> Posterior:
+        """Return one copy of every pixel, laid out as a posterior: pixels last."""
 
         def lay(field: Tensor) -> Tensor:
-            return pick(field).movedim((0, 1), (-2, -1))[None]
+            return self.meeting.fold(field)[i, :, j].movedim((0, 1), (-2, -1))[None]
 
         entropy = sources = None
         if self.best:
@@ -192,7 +188,7 @@ class Panel:
 
     def _enter(self, field: Tensor, columns: list[Run], values: Tensor) -> None:
         """Write `[row, column, move]` where each move's pixels stand: one further to the right."""
-        moves, rows, width = field.shape
+        rows, width = field.shape[1:]
         stride = (width, 1, rows * width + 1)
         start = field.storage_offset() + self.next * rows * width + columns[0].query
         field.as_strided(values.shape, stride, start).copy_(values)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scoremachines.errors import InputError
 
-__all__ = ["atomic_path", "prepare_folder", "reading"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["atomic_path", "prepare_folder", "reading", "write_tensors"]
 
 WRITABLE = "a place that can be written to and has room"
 
@@ -65,6 +69,31 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, Tensor], about: dict[str, str] | None = None
+) -> None:
+    """Write tensors into a `.safetensors` file, all or nothing.
+
+    Args:
+        path: the file to write or to replace.
+        tensors: by name; no two may share memory.
+        about: metadata.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with atomic_path(path) as partial:
+        try:
+            save_file(
+                {key: each.cpu().contiguous() for key, each in tensors.items()}, partial, about
+            )
+        except SafetensorError as error:
+            raise OSError(0, str(error)) from error
 
 
 def prepare_folder(path: str | Path, *, marker: str, resume: bool = False) -> Path:

@@ -107,7 +107,8 @@ def _from_text(text: str) -> Window:
         if ":" not in text:
             return int(text)
         pairs = [pair.split(":") for pair in text.split(",")]
-        knots = {float(time): int(window) for time, window in pairs}
+        knots = [(float(time), int(window)) for time, window in pairs]
     except ValueError:
         raise InputError("window", text, ACCEPTED) from None
-    return WindowSchedule.from_mapping(knots)
+    times, windows = zip(*sorted(knots), strict=True)
+    return WindowSchedule(times, windows)

@@ -1,18 +1,30 @@
-"""Tensors as pictures: samples, grids, and maps coloured by source image."""
+"""Tensors as pictures: samples, grids, and maps of where the pixels came from (theory §6.3)."""
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["grid", "source_map", "to_bytes", "to_picture"]
+__all__ = [
+    "grid",
+    "mosaic",
+    "source_colours",
+    "source_map",
+    "to_bytes",
+    "to_data_uri",
+    "to_picture",
+]
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GOLDEN = (math.sqrt(5) - 1) / 2
+GREY = 128
 
 
 def to_bytes(images: Tensor) -> Tensor:
@@ -27,10 +39,7 @@ def to_picture(image: Tensor, scale: int = 1) -> Image.Image:
     """
     shown = image if len(image) in MODES else image[:1]
     array = to_bytes(shown).movedim(0, -1).numpy()
-    picture = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
-    return picture.resize(
-        (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
-    )
+    return _picture(array[..., 0] if array.shape[-1] == 1 else array, scale)
 
 
 def grid(images: Tensor, columns: int | None = None, scale: int | None = None) -> Image.Image:
@@ -40,6 +49,9 @@ def grid(images: Tensor, columns: int | None = None, scale: int | None = None) -
         images: at least one.
         columns: how many in a row; a square grid by default.
         scale: width of an image's pixel; by default so that an image is about 64 pixels wide.
+
+    Returns:
+        The sheet.
     """
     columns = columns or math.ceil(math.sqrt(len(images)))
     scale = scale or max(1, round(64 / images.shape[-1]))
@@ -64,14 +76,110 @@ def source_map(source_images: Tensor, scale: int = 1) -> Image.Image:
     Args:
         source_images: places in the training set, int64 `[H, W]`; −1 (none) is grey.
         scale: width of a pixel.
+
+    Returns:
+        The map.
+    """
+    return _picture(source_colours(source_images), scale)
+
+
+def mosaic(images: Tensor, positions: Tensor, weights: Tensor, scale: int = 1) -> Image.Image:
+    """Return which training image each pixel came from, where the pieces join, and how surely.
+
+    The colour is that of the best source's image, as in `source_map`. Its shade is that of the
+    displacement from the source to the pixel: a piece that was copied as a whole has one shade.
+    It fades to grey where the sources kept from that image have a small share of the posterior.
+
+    Args:
+        images: places in the training set, best source first, int64 `[K, H, W]`; −1 is none.
+        positions: centres of the source patches as `row · W + column`, int64 `[K, H, W]`.
+        weights: shares of the sources in the posterior, in [0, 1], `[K, H, W]`.
+        scale: width of a pixel.
+
+    Returns:
+        The map.
+    """
+    height, width = images.shape[-2:]
+    row, column = np.divmod(np.arange(height * width).reshape(height, width), width)
+    source_row, source_column = np.divmod(positions[0].cpu().numpy(), width)
+    down, right = (row - source_row) % height, (column - source_column) % width
+    # Two incommensurable steps, so that neighbouring displacements differ visibly.
+    shade = np.mod(down * math.sqrt(2) + right * GOLDEN, 1) - 0.5
+    share = (weights * (images == images[0])).sum(0).clamp(0, 1).cpu().numpy()
+    colours = source_colours(images[0], 0.16 * shade * weights[0].cpu().numpy())
+    strength = np.sqrt(share)[..., None]
+    return _picture((strength * colours + (1 - strength) * GREY).astype(np.uint8), scale)
+
+
+def source_colours(
+    source_images: Tensor, shade: float | NDArray[np.floating] = 0.0
+) -> NDArray[np.uint8]:
+    """Return a colour for each training image, the same wherever it appears.
+
+    Hues are steps of the golden ratio around the circle of Oklab at one chroma, in three
+    lightnesses, so that neighbouring numbers look different and none shouts.
+
+    Args:
+        source_images: places in the training set, int64 `[...]`; −1 (none) is grey.
+        shade: added to the lightness, about −0.1 to 0.1.
+
+    Returns:
+        Red, green and blue bytes, `[..., 3]`.
     """
     index = source_images.cpu().numpy()
-    # Steps of the golden ratio keep the hues of neighbouring numbers apart.
-    hue = np.mod(index * GOLDEN, 1) * 255
-    value = np.where(index % 2 == 0, 235, 175)
-    saturation = np.where(index < 0, 0, 150 + 60 * (index % 3 == 0))
-    colours = np.stack([hue, saturation, value], -1).astype(np.uint8)
-    picture = Image.fromarray(colours, mode="HSV").convert("RGB")
-    return picture.resize(
-        (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
-    )
+    hue = 2 * np.pi * np.mod(index * GOLDEN, 1)
+    lightness = 0.7 + 0.1 * (index % 3 - 1) + shade
+    a, b = 0.115 * np.cos(hue), 0.115 * np.sin(hue)
+    cone = np.stack([lightness, a, b], -1) @ OKLAB_TO_CONES.T
+    linear = np.clip(cone**3 @ CONES_TO_RGB.T, 0, 1)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    colours = np.round(255 * encoded).astype(np.uint8)
+    return np.where(index[..., None] < 0, np.uint8(GREY), colours)
+
+
+OKLAB_TO_CONES = np.array(
+    [
+        [1, 0.3963377774, 0.2158037573],
+        [1, -0.1055613458, -0.0638541728],
+        [1, -0.0894841775, -1.2914855480],
+    ]
+)
+CONES_TO_RGB = np.array(
+    [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.7076147010],
+    ]
+)
+
+
+def to_data_uri(picture: Image.Image) -> str:
+    """Return a picture as the `data:` address of a PNG, with all its pixels as they are."""
+    candidates = [_png(picture)]
+    if picture.mode in ("L", "RGB"):
+        candidates += [_png(indexed) for indexed in _indexed(picture)]
+    return "data:image/png;base64," + base64.b64encode(min(candidates, key=len)).decode()
+
+
+def _indexed(picture: Image.Image) -> list[Image.Image]:
+    """Return the picture with a palette, if it has at most 256 colours."""
+    pixels = np.asarray(picture.convert("RGBX")).view("<u4")
+    colours, index = np.unique(pixels, return_inverse=True)
+    if len(colours) > 256:
+        return []
+    indexed = Image.frombytes("P", picture.size, index.astype(np.uint8).tobytes())
+    indexed.putpalette(colours.view(np.uint8).reshape(-1, 4)[:, :3].tobytes())
+    return [indexed]
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _picture(array: NDArray[np.uint8], scale: int) -> Image.Image:
+    """Return bytes `[H, W]` or `[H, W, C]` as a picture, each pixel `scale` pixels wide."""
+    picture = Image.fromarray(array)
+    size = (picture.width * scale, picture.height * scale)
+    return picture.resize(size, Image.Resampling.NEAREST)

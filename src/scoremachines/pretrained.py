@@ -12,13 +12,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from scoremachines.attention import ATTENTIONS, Soft
 from scoremachines.data.source import open_source
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path
+from scoremachines.files import atomic_path, write_tensors
 
 if TYPE_CHECKING:
     from scoremachines.machine import ScoreMachine
@@ -53,8 +53,7 @@ def save_parts(machine: ScoreMachine, folder: Path) -> None:
     settings |= {key: value for key, value in machine.config.items() if not key.startswith("_")}
     settings["training_set"] = _keep_training_set(machine.data, folder)
     if isinstance(machine.attention, Soft):
-        with atomic_path(folder / MATRIX) as path:
-            save_file({"matrix": machine.attention.matrix.contiguous()}, path)
+        write_tensors(folder / MATRIX, {"matrix": machine.attention.matrix})
         settings["strength"] = machine.attention.strength
     with atomic_path(folder / CONFIG) as path:
         path.write_text(json.dumps(settings, indent=2) + "\n")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.files import atomic_path
+from scoremachines.errors import InputError
+from scoremachines.files import atomic_path, write_tensors
 from scoremachines.measures import nearest_training_image
 from scoremachines.pictures import grid, to_picture
 from scoremachines.posterior import Posterior
@@ -62,7 +62,10 @@ class Result:
             InputError: it cannot be written.
         """
         folder = Path(folder)
-        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        try:
+            (folder / "samples").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError("output", folder, "a folder to write to", str(error)) from None
         for number, image in enumerate(self.images):
             save_picture(to_picture(image), folder / "samples" / f"{number:04d}.png")
         save_picture(grid(self.images), folder / "grid.png")
@@ -80,8 +83,7 @@ class Result:
             "weight": posterior.weights.float(),
             "entropy": posterior.entropy.float(),
         }
-        with atomic_path(folder / "provenance.safetensors") as path:
-            save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path)
+        write_tensors(folder / "provenance.safetensors", tensors)
         with atomic_path(folder / "provenance.json") as path:
             path.write_text(json.dumps(self.owed(), indent=1) + "\n")
 

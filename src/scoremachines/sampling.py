@@ -21,7 +21,7 @@ from scoremachines.trajectory import (
     starting_noise,
 )
 
-__all__ = ["sample", "sample_labels", "trajectory"]
+__all__ = ["check_counts", "sample", "sample_labels", "trajectory"]
 
 
 def sample(
@@ -55,7 +55,7 @@ def sample(
     Raises:
         InputError: an argument is out of range.
     """
-    _check_counts(n=n, steps=steps, batch=batch)
+    check_counts(n=n, steps=steps, batch=batch)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError("seed", seed, "a whole number of at least 0")
     classes = sample_labels(machine, labels, n)
@@ -129,7 +129,12 @@ def sample_labels(
     return torch.tensor([machine.data.label(label) for label in listed])
 
 
-def _check_counts(**counts: int) -> None:
+def check_counts(**counts: int) -> None:
+    """Refuse counts that are not whole numbers of at least 1.
+
+    Raises:
+        InputError: naming the first such count.
+    """
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise InputError(name, count, "a whole number of at least 1")

@@ -42,9 +42,14 @@ class LogEntropy:
         """Summarise `L` over its last dimension."""
         best, at = log_weight.max(-1, keepdim=True)
         gap = best - log_weight
-        gap.scatter_(-1, at, torch.inf)  # the best image itself is not among the rest
-        weighted = torch.where(gap == torch.inf, -torch.inf, gap.log() - gap)
-        return cls(best[..., 0], (-gap).logsumexp(-1), weighted.logsumexp(-1))
+        # The best image is not among the rest. The next best is the reference of their sums, so
+        # that these do not vanish however far below the best they all are.
+        gap.scatter_(-1, at, torch.inf)
+        least = gap.amin(-1, keepdim=True).nan_to_num(posinf=0)
+        weight = (least - gap).exp()
+        gap.scatter_(-1, at, 0)
+        rest, gaps = weight.sum(-1).log(), weight.mul_(gap).sum(-1).log()
+        return cls(best[..., 0], rest - least[..., 0], gaps - least[..., 0])
 
     def merge(self, other: LogEntropy) -> LogEntropy:
         """Return the summary of the union of two disjoint sets."""
@@ -85,13 +90,17 @@ class Top1:
 
 def _pairs(evidence: Tensor) -> LogEntropy:
     """Summarise `E_u(i) + E_y(i)` over i for all pairs (u, y), from `E` `[H·W, n]`."""
-    rows = max(1, 2**18 // max(1, evidence.numel()))
-    parts = [LogEntropy.of(some[:, None] + evidence[None]) for some in evidence.split(rows)]
-    return LogEntropy(
-        torch.cat([part.best for part in parts]),
-        torch.cat([part.rest for part in parts]),
-        torch.cat([part.gaps for part in parts]),
-    )
+    pixels = len(evidence)
+    tables = [evidence.new_empty(pixels, pixels) for _ in range(3)]
+    rows = max(1, 2**18 // evidence.numel())
+    for first in range(0, pixels, rows):
+        # The pair (u, y) is the pair (y, u), so y need not start before u.
+        some = evidence[first : first + rows, None] + evidence[None, first:]
+        entropy = LogEntropy.of(some)
+        for table, part in zip(tables, (entropy.best, entropy.rest, entropy.gaps), strict=True):
+            table[first : first + rows, first:] = part
+            table[first:, first : first + rows] = part.T
+    return LogEntropy(*tables)
 
 
 def _partner(entropy: LogEntropy) -> Tensor:

@@ -8,12 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, reading
+from scoremachines.files import reading, write_tensors
 
 __all__ = ["load", "save"]
 
@@ -39,11 +38,7 @@ def save(data: TrainingSet, path: Path) -> None:
         tensors["labels"] = data.labels.contiguous()
     if data.judge is not None:
         about |= _shapes(data.judge)
-    with atomic_path(path) as partial:
-        try:
-            save_file(tensors, partial, {KEY: json.dumps(about)})
-        except SafetensorError as error:
-            raise OSError(0, str(error)) from error
+    write_tensors(path, tensors, {KEY: json.dumps(about)})
 
 
 def load(path: Path) -> TrainingSet:

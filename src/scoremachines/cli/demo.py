@@ -1,0 +1,100 @@
+"""`scoremachines demo`: real images and the crafted set, without and with attention."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from scoremachines.cli.generate import view
+from scoremachines.cli.settings import GenerateSettings
+from scoremachines.data.shapes_config import ShapesConfig
+from scoremachines.files import prepare_folder
+from scoremachines.report import Page, Section, write_page
+
+__all__ = ["demo"]
+
+CAPTIONS = {
+    "none": "Each pixel picks its patch alone: good patches, but they do not agree.",
+    "identity": "Pixels listen to places that look like their own.",
+    "top1": "Each pixel listens to its single most informative partner.",
+    "tiled": "Pixels listen to the whole picture, every pixel counted once.",
+    "full": "Pixels listen to every window of the picture.",
+}
+SHAPES = GenerateSettings(
+    source="shapes",
+    shapes=ShapesConfig(size=12, n=100, feature_size=3),
+    window="7",
+    n=60,
+    batch=20,
+)
+DIGITS = GenerateSettings(source="digits", limit=300, window="5", n=8, batch=8)
+PHOTOGRAPHS = GenerateSettings(
+    source="photographs", size="16", limit=200, window="7", n=6, batch=6
+)
+SECTIONS = (
+    (
+        "shapes",
+        SHAPES,
+        tuple(CAPTIONS),
+        "The crafted set: three squares at random places, all of one of three colours. A new "
+        "image should have squares of one colour, in an arrangement that no training image has.",
+    ),
+    (
+        "digits",
+        DIGITS,
+        ("none", "tiled"),
+        "Real images: handwritten digits of 8×8 pixels.",
+    ),
+    (
+        "photographs",
+        PHOTOGRAPHS,
+        ("none", "tiled"),
+        "Real images: tiles of two colour photographs, 16×16 pixels.",
+    ),
+)
+
+
+def demo(output: str, *, resume: bool = False) -> Path:
+    """Carry out the runs, each in a folder of its own, and write one page about them.
+
+    Args:
+        output: the folder.
+        resume: go on with the runs that the folder holds.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: the folder cannot be used.
+    """
+    folder = prepare_folder(output, marker="demo.txt", resume=resume)
+    (folder / "demo.txt").write_text("Made by: scoremachines demo\n")
+    sections = []
+    for name, settings, attentions, text in SECTIONS:
+        views = [
+            view(
+                replace(settings, attention=attention),
+                folder / name / attention,
+                f"ELS, attention {attention}",
+                CAPTIONS[attention],
+                resume=True,
+            )
+            for attention in attentions
+        ]
+        sections.append(Section(f"{name}", text, views))
+        for shown in views:
+            if shown.verdicts is not None:
+                rates = shown.verdicts.rates()
+                chance = 100 * shown.verdicts.chance(of_all=True)
+                print(f"{shown.title}: consistent {rates['consistent']}, chance {chance:.1f} %")
+    page = Page(
+        title="Score machines: new images in closed form",
+        lead="No network was trained. Each machine picks, pixel by pixel, from patches of its "
+        "training images; attention makes the picks agree across the picture. Samples with the "
+        "same number started from the same noise.",
+        sections=sections,
+        command=f"scoremachines demo -o {output}",
+    )
+    path = write_page(page, folder / "index.html")
+    print(f"page: {path}")
+    return path

@@ -1,0 +1,69 @@
+"""`scoremachines generate`: one machine, one training set, one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import monotonic
+
+from scoremachines.cli.painting import paint
+from scoremachines.cli.settings import GenerateSettings
+from scoremachines.report import MachineView, Page, Section, write_page
+
+__all__ = ["generate", "view"]
+
+
+def generate(settings: GenerateSettings, output: str, *, resume: bool = False) -> Path:
+    """Paint, write everything into a folder, and say where the page is.
+
+    Args:
+        settings: of the run.
+        output: the folder.
+        resume: go on with the run that the folder holds.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: a setting, the training set or the folder cannot be used.
+    """
+    title = f"{settings.machine.upper()}, attention {settings.attention}"
+    shown = view(settings, output, title, _caption(settings), resume)
+    data = shown.result.data
+    page = Page(
+        title=f"New images from {data.name}",
+        lead=f"{settings.n} samples, painted by a score machine in closed form, and where their "
+        "pixels came from.",
+        sections=[Section(f"{data.name}", f"{len(data)} training images.", [shown])],
+        settings=(Path(output) / "settings.yaml").read_text(encoding="utf-8"),
+        command=f"scoremachines generate --config {output}/settings.yaml -o again",
+    )
+    path = write_page(page, Path(output) / "report.html")
+    print(f"{settings.n} samples in {output}: samples/, grid.png, provenance.safetensors")
+    if shown.verdicts is not None:
+        rates = shown.verdicts.rates()
+        chance = shown.verdicts.chance()
+        print(f"consistent: {rates['consistent']}, of valid ones by chance {100 * chance:.1f} %")
+    print(f"page: {path}")
+    return path
+
+
+def view(
+    settings: GenerateSettings, folder: str | Path, title: str, caption: str, resume: bool
+) -> MachineView:
+    """Carry out a run, have it judged where the set has a judge, and return it for a page."""
+    start = monotonic()
+    result = paint(settings, folder, resume=resume, title=title)
+    judge = result.data.judge
+    return MachineView(
+        title=title,
+        caption=caption,
+        result=result,
+        verdicts=None if judge is None else judge(result.images),
+        seconds=monotonic() - start,
+    )
+
+
+def _caption(settings: GenerateSettings) -> str:
+    if settings.machine in ("ideal", "equivariant"):
+        return "Every pixel sees the whole image."
+    return f"Every pixel sees a window of {settings.window} pixels a side."

@@ -1,0 +1,275 @@
+"""A run in a folder: sampled batch by batch, and continued where it was interrupted.
+
+The folder's `parts/` hold each batch that is done, a recent step of the one that is not (KG's loop
+only: a `diffusers` scheduler has a memory of its own, so its batches start again), and a record of
+settings and training set. All files are written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import Tensor
+from tqdm import tqdm
+
+import scoremachines
+from scoremachines.attention import ATTENTIONS, Attention, Soft, make_attention
+from scoremachines.cli.settings import GenerateSettings, memory_bytes, size_pixels
+from scoremachines.data.source import open_source
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import InputError
+from scoremachines.files import atomic_path, prepare_folder, reading, write_tensors
+from scoremachines.locality import parse_window
+from scoremachines.machine import ScoreMachine
+from scoremachines.named import MACHINES
+from scoremachines.posterior import Posterior, Sources
+from scoremachines.result import Result
+from scoremachines.sampling import check_counts, sample_labels, trajectory
+from scoremachines.trajectory import Step, make_scheduler
+
+__all__ = ["make_machine", "open_data", "paint"]
+
+SETTINGS = "settings.yaml"
+SAVE_EVERY = 2.0
+"""Seconds between two saves of an unfinished batch."""
+FREE = ("engine", "device", "memory", "batch")
+"""Settings that do not change what a run paints, so may differ when it is continued."""
+
+
+def open_data(settings: GenerateSettings) -> TrainingSet:
+    """Open the training set of a run."""
+    size, source = size_pixels(settings.size), settings.source
+    if source is None:
+        raise InputError("source", None, "a folder, a file, or digits, photographs or shapes")
+    if source == "shapes":
+        changes = {"size": size, "n": settings.limit}
+        changes = {name: value for name, value in changes.items() if value is not None}
+        return TrainingSet.shapes(**(asdict(settings.shapes) | changes))
+    return open_source(
+        source,
+        size=size,
+        crop=settings.crop,
+        channels=settings.channels,
+        limit=settings.limit,
+    )
+
+
+def make_machine(settings: GenerateSettings, data: TrainingSet) -> ScoreMachine:
+    """Make the machine of a run, on its device."""
+    if settings.machine not in MACHINES:
+        raise InputError("machine", settings.machine, ", ".join(MACHINES))
+    whole = settings.machine in ("ideal", "equivariant")
+    return ScoreMachine(
+        data,
+        None if whole else parse_window(settings.window),
+        settings.sources or MACHINES[settings.machine],
+        _attention(settings.attention),
+        engine=settings.engine,
+        memory=memory_bytes(settings.memory),
+    ).to(_device(settings.device))
+
+
+def _attention(name: str) -> Attention:
+    if not name.endswith(".npy"):
+        if name not in ATTENTIONS:
+            accepted = f"{', '.join(ATTENTIONS)}, or an .npy file with a matrix"
+            raise InputError("attention", name, accepted)
+        return make_attention(name)
+    import numpy as np
+
+    with reading("attention", name, "an .npy file with a matrix [H·W, H·W]"):
+        matrix = torch.from_numpy(np.load(name, allow_pickle=False)).double()
+    return Soft(matrix)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError("device", name, "auto, cpu, or a GPU of this machine", reason) from None
+    return device
+
+
+def paint(
+    settings: GenerateSettings,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    title: str = "painting",
+) -> Result:
+    """Carry out a run in its folder, or what is left of it.
+
+    Args:
+        settings: of the run.
+        folder: made if it is missing; must be empty unless the run is resumed.
+        resume: go on with the run that the folder holds.
+        title: what to call the run while it is in progress.
+
+    Returns:
+        The samples; their pictures and provenance are in the folder.
+
+    Raises:
+        InputError: a setting, the training set or the folder cannot be used.
+    """
+    check_counts(n=settings.n, steps=settings.steps, batch=settings.batch)
+    if settings.seed < 0 or settings.best < 0:
+        name = "seed" if settings.seed < 0 else "best"
+        raise InputError(name, getattr(settings, name), "a whole number of at least 0")
+    if settings.scheduler != "kg":
+        make_scheduler(settings.scheduler)
+    # Tiles that fit the cache are too small to share: on a CPU a second thread wins a third at
+    # best, and where other work has the core, both wait for each other many times as long.
+    torch.set_num_threads(1)
+    data = open_data(settings)
+    machine = make_machine(settings, data)
+    labels = sample_labels(machine, settings.label, settings.n)
+    machine.denoise(torch.zeros(1, *data.shape, device=machine.device), 0.5)  # refuses early
+    run = Run(settings, machine, labels, Path(folder), resume)
+    result = run.result(title)
+    result.save(run.folder)
+    return result
+
+
+class Run:
+    """The folder of a run, and how far it has come."""
+
+    def __init__(
+        self,
+        settings: GenerateSettings,
+        machine: ScoreMachine,
+        labels: Tensor | None,
+        folder: Path,
+        resume: bool,
+    ) -> None:
+        self.settings, self.machine, self.labels = settings, machine, labels
+        self.folder = prepare_folder(folder, marker=SETTINGS, resume=resume)
+        self.parts = self.folder / "parts"
+        kept = {"fingerprint": machine.data.fingerprint(), **_kept(settings)}
+        if resume and (self.parts / "run.json").exists():
+            self._compare(kept)
+        with atomic_path(self.folder / SETTINGS) as path:
+            path.write_text(_settings_file(settings, machine.data), encoding="utf-8")
+        prepare_folder(self.parts, marker="run.json", resume=True)
+        with atomic_path(self.parts / "run.json") as path:
+            path.write_text(json.dumps(kept))
+
+    def _compare(self, kept: dict[str, Any]) -> None:
+        """Refuse to continue a run with other settings or other images."""
+        accepted = "the settings and images that the run was started with"
+        with reading("output", self.folder, "a folder with a run that can be continued"):
+            before = json.loads((self.parts / "run.json").read_text())
+        for name, value in kept.items():
+            if before.get(name) != json.loads(json.dumps(value)):
+                raise InputError(name, value, accepted, f"the run has {before.get(name)!r}")
+
+    def result(self, title: str) -> Result:
+        """Return all samples, computing those that are missing."""
+        settings = self.settings
+        images, posteriors = [], []
+        total = settings.n * settings.steps
+        with tqdm(total=total, desc=title, unit="step", delay=2, smoothing=0.1) as progress:
+            for start in range(0, settings.n, settings.batch):
+                batch = range(start, min(start + settings.batch, settings.n))
+                after, posterior = self._batch(batch, progress)
+                images.append(after)
+                posteriors.append(posterior)
+        known = [posterior for posterior in posteriors if posterior is not None]
+        merged = Posterior.cat(known) if known else None
+        return Result(torch.cat(images), self.machine.data, merged, self.labels)
+
+    def _batch(self, batch: range, progress: Any) -> tuple[Tensor, Posterior | None]:
+        """Return samples and posterior of a batch, read or computed."""
+        path = self.parts / f"{batch.start:06d}-{batch.stop:06d}.safetensors"
+        if path.exists():
+            progress.update(len(batch) * self.settings.steps)
+            return _read_part(path)
+        unfinished = path.with_suffix(".step.safetensors")
+        resume = _read_step(unfinished, self.settings.scheduler)
+        step, saved = None, monotonic()
+        progress.update(len(batch) * resume[0] if resume else 0)
+        settings = self.settings
+        for step in trajectory(
+            self.machine,
+            batch,
+            settings.steps,
+            settings.seed,
+            settings.scheduler,
+            self.labels,
+            settings.best,
+            resume,
+        ):
+            progress.update(len(batch) * settings.steps / step.total)
+            if monotonic() - saved > SAVE_EVERY and step.number < step.total:
+                done = torch.tensor(step.number)
+                write_tensors(unfinished, {"after": step.after.cpu(), "done": done})
+                saved = monotonic()
+        assert step is not None
+        write_tensors(path, _part(step))
+        unfinished.unlink(missing_ok=True)
+        return _read_part(path)
+
+
+def _kept(settings: GenerateSettings) -> dict[str, Any]:
+    return {name: value for name, value in asdict(settings).items() if name not in FREE}
+
+
+def _settings_file(settings: GenerateSettings, data: TrainingSet) -> str:
+    """Return the settings as YAML that `--config` reads."""
+    values = asdict(settings)
+    values["class"] = values.pop("label")
+    source = settings.source or ""
+    if source not in ("digits", "photographs", "shapes"):
+        values["source"] = str(Path(source).resolve())
+    size = values["shapes"]["size"]
+    values["shapes"]["size"] = list(size) if isinstance(size, tuple) else size
+    head = (
+        f"# scoremachines {scoremachines.__version__}, torch {torch.__version__}\n"
+        f"# training set: {data!r}\n"
+        f"# sha256 {data.fingerprint()}\n"
+    )
+    return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _part(step: Step) -> dict[str, Tensor]:
+    """Return the last step of a batch as tensors by name."""
+    tensors = {"images": step.after.float().clone()}
+    posterior = step.posterior
+    if posterior is not None and posterior.sources is not None and posterior.entropy is not None:
+        tensors |= {
+            "log_weight": posterior.log_weight,
+            "mean": posterior.mean,
+            "entropy": posterior.entropy,
+            "source_log_weight": posterior.sources.log_weight,
+            "source_image": posterior.sources.image,
+            "source_position": posterior.sources.position,
+        }
+    return tensors
+
+
+def _read_part(path: Path) -> tuple[Tensor, Posterior | None]:
+    with reading("output", path, "a run's folder as it was left"):
+        part = load_file(path)
+    if "mean" not in part:
+        return part["images"], None
+    names = ("source_log_weight", "source_image", "source_position")
+    sources = Sources(*(part[name] for name in names))
+    return part["images"], Posterior(part["log_weight"], part["mean"], part["entropy"], sources)
+
+
+def _read_step(path: Path, scheduler: str) -> tuple[int, Tensor] | None:
+    if scheduler != "kg" or not path.exists():
+        return None
+    with reading("output", path, "a run's folder as it was left"):
+        step = load_file(path)
+    return int(step["done"]), step["after"]

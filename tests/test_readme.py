@@ -1,0 +1,79 @@
+"""Every command and every line of code that the README shows does what it says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scoremachines.cli.demo import demo
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"^    (\S.*?)(?:\s+#.*)?$", README, re.MULTILINE)
+
+
+def test_the_readme_shows_what_these_tests_run() -> None:
+    assert len(PROGRAMS) == 2
+    assert COMMANDS == [
+        "make demo",
+        "make test",
+        ".venv/bin/scoremachines generate pictures/ --size 32 -n 16 --attention full -o out",
+    ]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_run(program: str, tmp_path: Path) -> None:
+    line = [sys.executable, "-c", program]
+    ended = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_the_generate_command_runs(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    draw = np.random.default_rng(0)
+    for number in range(3):
+        pixels = draw.integers(0, 256, (40, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number}.png")
+    words = [*COMMANDS[2].split()[1:], "-n", "2", "--steps", "2"]
+    line = [Path(sys.executable).with_name("scoremachines"), *words]
+    ended = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 0, ended.stderr
+    for name in ("samples", "grid.png", "provenance.safetensors", "settings.yaml", "report.html"):
+        assert (tmp_path / "out" / name).exists()
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_make_knows_the_targets(target: str) -> None:
+    shown = subprocess.run(
+        ["make", "-n", target, "VENV=/nowhere/venv"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert shown.returncode == 0, shown.stderr
+    expected = "/nowhere/venv/bin/scoremachines demo -o demo" if target == "demo" else "pytest"
+    assert expected in shown.stdout
+
+
+def test_no_torchvision() -> None:
+    found = subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True)
+    assert found.returncode != 0
+
+
+@pytest.mark.slow
+def test_the_demo_makes_the_papers_point(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = demo(str(tmp_path / "demo"))
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1] == f"page: {page}"
+    rates = dict(re.findall(r"attention (\w+): consistent (\d+\.\d) %", printed))
+    assert float(rates["none"]) < 25
+    assert all(float(rates[name]) > 70 for name in ("top1", "tiled", "full"))
+    assert 25 < float(rates["identity"]) < 80
+    text = page.read_text(encoding="utf-8")
+    assert all(f"{rate} %" in text for rate in rates.values())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scoremachines.named import equivariant as equivariant
     from scoremachines.named import ideal as ideal
     from scoremachines.named import local as local
-    from scoremachines.named import machine as machine
+    from scoremachines.named import named_machine as named_machine
     from scoremachines.posterior import Posterior as Posterior
     from scoremachines.result import Result as Result
     from scoremachines.sampling import sample as sample
@@ -43,6 +43,7 @@ _HOMES = {
     "equivariant": "named",
     "ideal": "named",
     "local": "named",
+    "named_machine": "named",
     "open_source": "data.source",
     "sample": "sampling",
     "starting_noise": "trajectory",

@@ -69,7 +69,11 @@ def windows_of(window: Window) -> tuple[int, ...]:
 
 
 def check_window(window: int, shape: tuple[int, int] | None = None) -> None:
-    """Refuse a window that is not odd, or is larger than an image of `shape` = (H, W) pixels.
+    """Refuse a window that is not odd, or is larger than the image.
+
+    Args:
+        window: k, pixels.
+        shape: height and width of the image, pixels; None if it is not known yet.
 
     Raises:
         InputError: the window cannot be used.
@@ -86,6 +90,9 @@ def parse_window(window: Window | str | Mapping[float, int]) -> Window:
 
     Args:
         window: `7`, `"7"`, `"image"`, `"0:3,1:17"`, `{0.0: 3, 1.0: 17}`, a schedule, or None.
+
+    Returns:
+        The window, the schedule, or None.
 
     Raises:
         InputError: none of these.

@@ -192,6 +192,9 @@ class ScoreMachine(ModelMixin, ConfigMixin):
             labels: as in `denoise`.
             best: K, how many sources to name for every pixel.
 
+        Returns:
+            The posterior; its mean is x̂0, `[B, C, H, W]`.
+
         Raises:
             InputError: an argument has the wrong shape, dtype or range.
         """
@@ -216,10 +219,10 @@ class ScoreMachine(ModelMixin, ConfigMixin):
         if not isinstance(noisy, Tensor) or noisy.ndim != 4 or noisy.shape[1:] != expected:
             given = f"tensor of shape {tuple(noisy.shape)}" if isinstance(noisy, Tensor) else noisy
             raise InputError("noisy", given, f"a tensor [B, {', '.join(map(str, expected))}]")
-        if not noisy.is_floating_point() or not torch.isfinite(noisy).all():
-            raise InputError("noisy", noisy.dtype, "finite floating-point values")
         if noisy.device != self.pixels.device:
             raise InputError("noisy", noisy.device, f"the machine's device, {self.pixels.device}")
+        if not noisy.is_floating_point() or not torch.isfinite(noisy).all():
+            raise InputError("noisy", noisy.dtype, "finite floating-point values")
         alphas = torch.as_tensor(alpha_bar, dtype=torch.float64).cpu()
         if alphas.ndim > 1 or alphas.numel() not in (1, len(noisy)):
             raise InputError("alpha_bar", alpha_bar, f"one value or {len(noisy)} values")
@@ -284,6 +287,9 @@ class ScoreMachine(ModelMixin, ConfigMixin):
                 value or `[B]`.
             class_labels: one label or `[B]`.
             return_dict: wrap the prediction in `UNet2DOutput`, else in a tuple.
+
+        Returns:
+            The prediction, `[B, C, H, W]`.
         """
         alpha_bar = self.timesteps.at_step(timestep)
         clean = self.denoise(sample, alpha_bar, class_labels)

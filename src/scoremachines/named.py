@@ -10,7 +10,7 @@ from scoremachines.errors import InputError
 from scoremachines.locality import Window
 from scoremachines.machine import ScoreMachine
 
-__all__ = ["MACHINES", "bbels", "els", "equivariant", "ideal", "local", "machine"]
+__all__ = ["MACHINES", "bbels", "els", "equivariant", "ideal", "local", "named_machine"]
 
 MACHINES = {
     "ideal": "same",
@@ -53,7 +53,7 @@ def bbels(
     return ScoreMachine(data, window, "broken", **options)
 
 
-def machine(
+def named_machine(
     name: str, data: TrainingSet, window: Window | Mapping[float, int] = 7, **options: Any
 ) -> ScoreMachine:
     """Return one of KG's machines by name.
@@ -63,6 +63,9 @@ def machine(
         data: the training set.
         window: k or k(t); not used by `"ideal"` and `"equivariant"`.
         **options: as in `ScoreMachine`, `attention` among them.
+
+    Returns:
+        The machine.
 
     Raises:
         InputError: unknown name.

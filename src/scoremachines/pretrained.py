@@ -72,6 +72,9 @@ def load_parts(folder: Path) -> dict[str, Any]:
     Args:
         folder: where from.
 
+    Returns:
+        Arguments of `ScoreMachine`, by name.
+
     Raises:
         InputError: no machine is in that folder, or its training set has changed since.
     """

@@ -17,7 +17,7 @@ from scoremachines.measures import nearest_training_image
 from scoremachines.pictures import grid, to_picture
 from scoremachines.posterior import Posterior
 
-__all__ = ["Result"]
+__all__ = ["Result", "save_picture"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,9 @@ class Result:
 
         Args:
             most: how many training images to name for each sample.
+
+        Returns:
+            One entry a sample: nearest training image, distance, and the sources by share.
         """
         index, distance = self.nearest()
         rows: list[dict[str, object]] = []

@@ -52,6 +52,9 @@ def sample(
         batch: how many samples to compute at a time.
         on_step: called after every step of every batch.
 
+    Returns:
+        Images and their provenance.
+
     Raises:
         InputError: an argument is out of range.
     """
@@ -98,6 +101,9 @@ def trajectory(
         labels: class of every sample of the run, by number of the sample.
         best: how many sources the last step names; 0 for none.
         resume: number of steps done and φ after them, to continue KG's loop.
+
+    Returns:
+        The steps, computed as they are asked for.
     """
     noise = starting_noise(seed, indices, machine.data.shape).to(machine.device, machine.dtype)
     chosen = None if labels is None else labels[indices.start : indices.stop]
@@ -116,7 +122,15 @@ def trajectory(
 def sample_labels(
     machine: ScoreMachine, labels: int | str | Sequence[int | str] | None, n: int
 ) -> Tensor | None:
-    """Return the class of each of `n` samples, int64 `[n]`, or None.
+    """Resolve the classes of a run's samples.
+
+    Args:
+        machine: whose training set has the classes.
+        labels: one class for all samples, or one for each; names or numbers; None for any.
+        n: number of samples.
+
+    Returns:
+        The class of each sample, int64 `[n]`, or None.
 
     Raises:
         InputError: unknown class, or neither one class nor `n`.
@@ -131,6 +145,9 @@ def sample_labels(
 
 def check_counts(**counts: int) -> None:
     """Refuse counts that are not whole numbers of at least 1.
+
+    Args:
+        **counts: by the name of the argument.
 
     Raises:
         InputError: naming the first such count.

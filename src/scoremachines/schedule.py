@@ -151,6 +151,9 @@ def noise_schedule(schedule: str | NoiseSchedule | Sequence[float] | Tensor) -> 
     Args:
         schedule: `"cosine"` (KG), `"linear"` (DDPM), a table of ᾱ, or a schedule, returned as is.
 
+    Returns:
+        The schedule.
+
     Raises:
         InputError: unknown name, or a table that is none.
     """

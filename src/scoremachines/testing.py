@@ -62,6 +62,9 @@ def cases(
         count: number of training images.
         seed: of all that is drawn.
         device: of images and query.
+
+    Yields:
+        The cases.
     """
     draw = torch.Generator().manual_seed(seed)
     images = torch.rand((count, *shape), generator=draw, dtype=torch.float64) * 2 - 1

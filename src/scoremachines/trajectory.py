@@ -116,6 +116,9 @@ def kg_trajectory(
         labels: class of every sample, `[B]`.
         best: how many sources the last step names for every pixel; 0 for none.
         done: steps taken already.
+
+    Yields:
+        The steps, the last one with the samples.
     """
     noisy = noise
     for j in range(steps - done, 0, -1):
@@ -166,6 +169,9 @@ def make_scheduler(name: str) -> Any:
     Args:
         name: class name, with or without its ending `Scheduler`.
 
+    Returns:
+        The scheduler.
+
     Raises:
         InputError: no such scheduler, or it takes no prediction of ε.
     """
@@ -197,6 +203,9 @@ def scheduler_trajectory(
         labels: class of every sample, `[B]`.
         generators: one for each sample, for schedulers that draw noise.
         best: how many sources the last step names for every pixel; 0 for none.
+
+    Yields:
+        The steps, the last one with the samples.
     """
     scheduler.set_timesteps(steps)
     noisy = noise * scheduler.init_noise_sigma

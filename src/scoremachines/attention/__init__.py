@@ -47,6 +47,9 @@ def make_attention(
         attention: a key of `ATTENTIONS`; a matrix (see `Soft`); a function of (φ, t) that returns
             one (see `Measured`); or an attention, returned as it is.
 
+    Returns:
+        The attention.
+
     Raises:
         InputError: none of these.
     """

@@ -68,7 +68,7 @@ class Uniform:
     weight: float
 
     def apply(self, evidence: Tensor) -> Tensor:
-        evidence = evidence.double()
+        evidence = evidence.double().contiguous()
         return self.weight * (evidence.sum((-2, -1), keepdim=True) - evidence)
 
 

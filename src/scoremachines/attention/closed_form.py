@@ -58,10 +58,9 @@ class Identity:
         for noisy, variance in zip(scene.noisy, variances.tolist(), strict=True):
             around = patches(noisy[None].double().clone(), scene.window, scene.periodic)[0]
             exact = "donot_use_mm_for_euclid_dist"
-            distance = torch.cdist(around, around, compute_mode=exact).square()
-            distance.fill_diagonal_(torch.inf)
-            alone = distance.shape[0] == 1
-            rows.append(distance.zero_() if alone else (-distance / (4 * variance)).softmax(-1))
+            closeness = torch.cdist(around, around, compute_mode=exact).square_()
+            closeness.div_(-4 * variance).fill_diagonal_(-torch.inf)
+            rows.append(closeness.softmax(-1).nan_to_num_())  # a single pixel has nobody to hear
         return [(scene.window, Matrix(torch.stack(rows)))]
 
 

@@ -37,6 +37,11 @@ class LogEntropy:
     rest: Tensor
     gaps: Tensor
 
+    @property
+    def fields(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The three of them, in this order."""
+        return self.best, self.rest, self.gaps
+
     @classmethod
     def of(cls, log_weight: Tensor) -> LogEntropy:
         """Summarise `L` over its last dimension."""
@@ -80,32 +85,40 @@ class Top1:
     pairwise = True
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        total: list[LogEntropy] = []
+        tables: list[LogEntropy | None] = [None] * len(scene.noisy)
         for evidence in scene.evidence(scene.window):
-            block = [_pairs(field.double().flatten(1).T) for field in evidence]
-            pairs = zip(total, block, strict=True)
-            total = [known.merge(new) for known, new in pairs] if total else block
-        return [(scene.window, Gathered(torch.stack([_partner(each) for each in total])))]
+            fields = (field.double().flatten(1).T for field in evidence)
+            tables = [_with_block(*pair) for pair in zip(tables, fields, strict=True)]
+        partners = [_partner(table) for table in tables if table is not None]
+        return [(scene.window, Gathered(torch.stack(partners)))]
 
 
-def _pairs(evidence: Tensor) -> LogEntropy:
-    """Summarise `E_u(i) + E_y(i)` over i for all pairs (u, y), from `E` `[H·W, n]`."""
+def _with_block(known: LogEntropy | None, evidence: Tensor) -> LogEntropy:
+    """Enter `E_u(i) + E_y(i)` of more images for all pairs (u, y), from `E` `[H·W, n]`.
+
+    What is known already, `[H·W, H·W]`, is overwritten.
+    """
     pixels = len(evidence)
-    tables = [evidence.new_empty(pixels, pixels) for _ in range(3)]
+    table = known or LogEntropy(*(evidence.new_empty(pixels, pixels) for _ in range(3)))
     rows = max(1, 2**18 // evidence.numel())
     for first in range(0, pixels, rows):
         # The pair (u, y) is the pair (y, u), so y need not start before u.
-        some = evidence[first : first + rows, None] + evidence[None, first:]
-        entropy = LogEntropy.of(some)
-        for table, part in zip(tables, (entropy.best, entropy.rest, entropy.gaps), strict=True):
-            table[first : first + rows, first:] = part
-            table[first:, first : first + rows] = part.T
-    return LogEntropy(*tables)
+        here = slice(first, first + rows), slice(first, None)
+        entropy = LogEntropy.of(evidence[here[0], None] + evidence[None, here[1]])
+        if known is not None:
+            entropy = LogEntropy(*(field[here] for field in known.fields)).merge(entropy)
+        for field, part in zip(table.fields, entropy.fields, strict=True):
+            field[here] = part
+            field.T[here] = part
+    return table
 
 
-def _partner(entropy: LogEntropy) -> Tensor:
+def _partner(table: LogEntropy) -> Tensor:
     """Return y*(u), of equals the first, `[H·W]`."""
-    value = entropy.value()
-    if len(value) > 1:
-        value.fill_diagonal_(torch.inf)
-    return value.min(-1).indices
+    partners = []
+    for u, row in enumerate(zip(*table.fields, strict=True)):
+        value = LogEntropy(*row).value()
+        if len(value) > 1:
+            value[u] = torch.inf
+        partners.append(value.min(-1).indices)
+    return torch.stack(partners)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from scoremachines.cli.generate import view
 from scoremachines.cli.settings import GenerateSettings
 from scoremachines.data.shapes_config import ShapesConfig
 from scoremachines.files import prepare_folder
+from scoremachines.pictures import grid
 from scoremachines.report import Page, Section, write_page
+from scoremachines.result import save_picture
 
 __all__ = ["demo"]
 
@@ -54,6 +58,10 @@ SECTIONS = (
 )
 
 
+SHOWN = 12
+"""Samples of each machine in a section's picture, one machine a row."""
+
+
 def demo(output: str, *, resume: bool = False) -> Path:
     """Carry out the runs, each in a folder of its own, and write one page about them.
 
@@ -81,7 +89,10 @@ def demo(output: str, *, resume: bool = False) -> Path:
             )
             for attention in attentions
         ]
-        sections.append(Section(f"{name}", text, views))
+        sections.append(Section(name, text, views))
+        rows = torch.cat([shown.result.images[:SHOWN] for shown in views])
+        columns = min(SHOWN, settings.n)
+        save_picture(grid(rows, columns), folder / f"{name}.png")
         for shown in views:
             if shown.verdicts is not None:
                 rates = shown.verdicts.rates()

@@ -26,6 +26,9 @@ def make_engine(name: str, memory: int = 2**30) -> Engine:
         name: a key of `ENGINES`, or `"auto"` for the fastest one at hand.
         memory: bytes that it may use above the training set.
 
+    Returns:
+        The engine.
+
     Raises:
         InputError: unknown name, or a budget that is not positive.
     """

@@ -14,13 +14,16 @@ __all__ = ["Clean", "Meeting"]
 
 
 def _framed(images: Tensor, radius: int, periodic: bool, extent: tuple[int, int]) -> Tensor:
-    """Return `images` `[n, C, H, W]` as `[C, rows, columns, n]`, with a margin all around.
+    """Lay images out with a margin all around.
 
     Args:
-        images: any number.
+        images: any number, `[n, C, H, W]`.
         radius: width of the margin, pixels.
         periodic: continue the images up to `extent` and beyond, else put zeros around them.
         extent: rows and columns without the margin.
+
+    Returns:
+        `[C, rows, columns, n]`.
     """
     laid = images.permute(1, 2, 3, 0)
     if periodic:

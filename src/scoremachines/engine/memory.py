@@ -33,6 +33,9 @@ def plan_within(
         pairwise: whether a matrix over pairs of pixels is held.
         best: how many sources are kept.
 
+    Returns:
+        The plan.
+
     Raises:
         InputError: even one noisy image beside one training image does not fit.
     """
@@ -57,19 +60,36 @@ def working_bytes(query: Query, plan: Plan, evidence: bool, pairwise: bool, best
     pixels, item = height * width, query.noisy.element_size()
     extent = query_extent(height, query.sources) * query_extent(width, query.sources)
     if query.window is None:
-        shifted = channels if query.sources == "same" else 4 * channels + 6
-        work = plan.batch * plan.block * pixels * (shifted + 6 * best) * 8
+        work = _whole_bytes(query, plan, best)
     else:
-        framed = (height + query.window) * (width + query.window)
-        moves = min(width, max(1, tile_values(query.noisy) // (pixels * plan.block)))
-        tile = framed * plan.block * moves
-        panel = 3 * width * height * (extent // height) * (channels + 2)
-        lists = 6 * pixels * plan.block * best if best else 0
-        work = (5 * tile + 3 * framed * plan.block * channels + panel + lists) * item
+        work = _tile_bytes(query, plan, query.window, best)
     state = 3 * plan.batch * extent * ((channels + 4) * 8 + best * 24)
     total = SCRATCH + work + state
     if evidence:
+        # It may be asked for at any window up to the image's size.
+        total += max(0, _tile_bytes(query, plan, min(height, width), 0) - work)
         total += plan.block * (3 * extent * item + plan.batch * 5 * pixels * 8)
     if pairwise:
         total += 5 * plan.batch * pixels * pixels * 8
     return total
+
+
+def _whole_bytes(query: Query, plan: Plan, best: int) -> int:
+    """Return the bytes that a block takes before one noisy image, seen as a whole."""
+    channels, height, width = query.noisy.shape[1:]
+    fields = (9 if query.sources == "wrapped" else 4) * channels + 8
+    lists = 12 * best * min(best, plan.block) * height * width
+    return 8 * (plan.block * height * (width + 2) * fields + lists)
+
+
+def _tile_bytes(query: Query, plan: Plan, window: int, best: int) -> int:
+    """Return the bytes that a block takes before one noisy image, at windows of some size."""
+    channels, height, width = query.noisy.shape[1:]
+    pixels = height * width
+    framed = (height + window) * (width + window)
+    moves = min(width, max(1, tile_values(query.noisy) // (pixels * plan.block)))
+    tile = framed * plan.block * moves
+    panel = 3 * pixels * 2 * width * (channels + 2)
+    lists = 6 * pixels * plan.block * best
+    fields = 5 * tile + 3 * framed * plan.block * channels + panel + lists
+    return fields * query.noisy.element_size()

@@ -74,6 +74,9 @@ class Engine(Protocol):
             pairwise: whether the attention holds a matrix over pairs of pixels.
             best: how many sources will be asked for.
 
+        Returns:
+            The plan.
+
         Raises:
             InputError: one noisy image and one training image do not fit.
         """
@@ -102,5 +105,8 @@ class Engine(Protocol):
             index: their places in the training set, rising, int64 `[n]`.
             bias: Π_u(i), nats, `[B, n, H, W]` in the query's dtype; None for 0.
             best: how many sources to keep for every pixel; 0 leaves out sources and entropy.
+
+        Returns:
+            The posterior of every noisy image, log-weights and sources as theory §2.1 has them.
         """
         ...

@@ -51,12 +51,16 @@ def _coordinates(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 class ReferenceEngine:
-    """The oracle: `ℓ`, `E`, softmax and mean exactly as theory §2 writes them, in float64."""
+    """The oracle: `ℓ`, `E`, softmax and mean exactly as theory §2 writes them, in float64.
+
+    Args:
+        memory: not heeded; this engine is always dense.
+    """
 
     name = "reference"
 
     def __init__(self, memory: int = 0) -> None:
-        """Take, and ignore, a memory budget: this engine is always dense."""
+        self.memory = memory
 
     def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
         return Plan(batch=1, block=min(count, 16))

@@ -1,0 +1,113 @@
+"""The torch engine stays within its memory, measured by the operating system."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import scoremachines as sm
+from scoremachines.engine import Query, TorchEngine
+from scoremachines.engine.memory import plan_within, working_bytes
+from scoremachines.errors import InputError
+
+MEASURE = """
+import json, sys, torch
+from pathlib import Path
+import scoremachines as sm
+
+def status(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+
+torch.set_num_threads(1)
+shape, count, batch, window, sources, attention, best, mebibytes = json.loads(sys.argv[1])
+draw = torch.Generator().manual_seed(0)
+def machine(n, size, k, budget):
+    data = sm.TrainingSet(torch.randint(0, 256, (n, *size), generator=draw, dtype=torch.uint8))
+    return sm.ScoreMachine(data, k, sources, attention, memory=budget)
+# A small one first: libraries load and set up what they need.
+small = machine(3, (3, 5, 7), window and 3, 2**30)
+small.posterior(torch.randn(2, 3, 5, 7, generator=draw), 0.5, best=best)
+large = machine(count, tuple(shape), window, mebibytes * 2**20)
+noisy = torch.randn(batch, *shape, generator=draw)
+Path("/proc/self/clear_refs").write_text("5")
+before = status("VmRSS")
+large.posterior(noisy, 0.5, best=best)
+print(status("VmHWM") - before)
+"""
+
+linux = pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc"
+)
+
+
+def peak(*case: object) -> int:
+    """Return the bytes that a posterior took at its peak, in a process of its own."""
+    line = [sys.executable, "-c", MEASURE, json.dumps(case)]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    return int(ended.stdout)
+
+
+@linux
+@pytest.mark.parametrize(
+    "case",
+    [
+        ((3, 24, 20), 2000, 2, 5, "same", "none", 4, 16),
+        ((3, 16, 18), 600, 2, 5, "inside", "full", 2, 32),
+        ((3, 32, 32), 1000, 3, None, "same", "tiled", 4, 32),
+    ],
+)
+def test_a_small_budget_is_kept(case: tuple[object, ...]) -> None:
+    assert peak(*case) <= case[-1] * 2**20
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [
+        ((3, 32, 32), 300, 2, 9, "inside", "none", 4, 64),
+        ((3, 32, 32), 128, 1, 5, "wrapped", "identity", 4, 256),
+        ((3, 32, 32), 128, 1, 17, "broken", "multiscale", 0, 64),
+        ((3, 32, 32), 600, 4, None, "wrapped", "full", 4, 64),
+        ((1, 64, 64), 16, 1, 5, "same", "identity", 2, 1024),
+        ((3, 16, 16), 300, 2, 5, "inside", "top1", 2, 64),
+    ],
+)
+def test_budgets_are_kept(case: tuple[object, ...]) -> None:
+    assert peak(*case) <= case[-1] * 2**20
+
+
+def test_a_larger_budget_takes_more_at_once_and_too_small_a_one_is_refused() -> None:
+    query = Query(torch.zeros(8, 3, 32, 32), torch.full((8,), 0.5).double(), 9, "inside")
+    blocks = []
+    for budget in (2**24, 2**26, 2**30):
+        plan = plan_within(budget, query, 5000, True, False, 4)
+        assert working_bytes(query, plan, True, False, 4) <= budget
+        blocks.append(plan.block * plan.batch)
+    assert blocks == sorted(blocks)
+    with pytest.raises(InputError, match=r"memory='1.0 MiB': too little. Accepted: at least"):
+        plan_within(2**20, query, 5000, True, False, 4)
+
+
+def test_the_default_is_a_gibibyte() -> None:
+    assert TorchEngine().memory == 2**30
+    assert sm.els(sm.TrainingSet(torch.zeros(2, 1, 5, 7)), 3).engine.memory == 2**30
+
+
+def test_the_answer_does_not_depend_on_the_budget() -> None:
+    draw = torch.Generator().manual_seed(0)
+    data = sm.TrainingSet(torch.rand((70, 3, 12, 10), generator=draw) * 2 - 1)
+    noisy = torch.randn(3, 3, 12, 10, generator=draw)
+    answers = [
+        sm.els(data, 5, attention="full", memory=budget).posterior(noisy, 0.5, best=2)
+        for budget in (6 * 2**20, 2**30)
+    ]
+    torch.testing.assert_close(answers[0].mean, answers[1].mean, rtol=0, atol=1e-5)
+    assert torch.equal(answers[0].sources.image, answers[1].sources.image)

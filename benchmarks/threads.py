@@ -43,9 +43,8 @@ def main() -> None:
         busy = [multiprocessing.Process(target=spin, daemon=True) for _ in range(cores)]
         for process in busy if beside != "nothing" else []:
             process.start()
-        print(
-            f"| {beside} | {seconds(machine, noisy, 1):.3f} | {seconds(machine, noisy, cores):.3f} |"
-        )
+        times = [seconds(machine, noisy, threads) for threads in (1, cores)]
+        print(f"| {beside} | {times[0]:.3f} | {times[1]:.3f} |")
         for process in busy if beside != "nothing" else []:
             process.terminate()
 

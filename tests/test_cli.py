@@ -136,7 +136,7 @@ def test_an_unfinished_batch_goes_on_from_its_last_step(
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     assert main([*words, "-o", str(whole)]) == 0
     monkeypatch.setattr(painting, "SAVE_EVERY", 0.0)
-    write, calls = painting._write, []
+    write, calls = painting.write_tensors, []
 
     def interrupt(path: Path, tensors: dict[str, object]) -> None:
         write(path, tensors)
@@ -144,7 +144,7 @@ def test_an_unfinished_batch_goes_on_from_its_last_step(
         if len(calls) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(painting, "_write", interrupt)
+    monkeypatch.setattr(painting, "write_tensors", interrupt)
     assert main([*words, "-o", str(killed)]) == 130
     assert int(load_file(killed / "parts" / "000000-000002.step.safetensors")["done"]) == 3
     assert main([*words, "-o", str(killed), "--resume"]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -135,7 +136,9 @@ def test_a_full_disk(tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)); sys.exit(main(sys.argv[1:]))"
     )
     line = [sys.executable, "-c", code, *DIGITS, "-o", str(tmp_path / "out")]
-    shown = subprocess.run(line, capture_output=True, text=True, timeout=100)
+    # Coverage has files of its own to write, so it stays out of this process.
+    environment = {key: value for key, value in os.environ.items() if "COV" not in key}
+    shown = subprocess.run(line, capture_output=True, text=True, timeout=100, env=environment)
     assert shown.returncode == 2, shown.stderr
     last = shown.stderr.strip().splitlines()[-1]
     assert last.startswith("scoremachines: error: output=")

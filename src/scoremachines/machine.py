@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -391,12 +392,13 @@ def _block_posterior(
     """Return what one block says, once attention has reweighed its images."""
     if not weighings:
         return engine.posterior(query, images, index, None, best)
-    bias = torch.stack(
-        [
+    bias = reduce(
+        torch.add,
+        (
             weighing.apply(engine.evidence(replace(query, window=window), images))
             for window, weighing in weighings
-        ]
-    ).sum(0)
+        ),
+    )
     # Sums over many pixels are large numbers with small differences: the largest one is taken
     # out in float64, so that float32 keeps the differences that matter.
     offset = bias.amax(1)

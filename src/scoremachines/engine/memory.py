@@ -66,8 +66,6 @@ def working_bytes(query: Query, plan: Plan, evidence: bool, pairwise: bool, best
     state = 3 * plan.batch * extent * ((channels + 4) * 8 + best * 24)
     total = SCRATCH + work + state
     if evidence:
-        # It may be asked for at any window up to the image's size.
-        total += max(0, _tile_bytes(query, plan, min(height, width), 0) - work)
         total += plan.block * (3 * extent * item + plan.batch * 5 * pixels * 8)
     if pairwise:
         total += 5 * plan.batch * pixels * pixels * 8
@@ -89,7 +87,7 @@ def _tile_bytes(query: Query, plan: Plan, window: int, best: int) -> int:
     framed = (height + window) * (width + window)
     moves = min(width, max(1, tile_values(query.noisy) // (pixels * plan.block)))
     tile = framed * plan.block * moves
-    panel = 3 * pixels * 2 * width * (channels + 2)
+    panel = 6 * pixels * width * (channels + 2)
     lists = 6 * pixels * plan.block * best
     fields = 5 * tile + 3 * framed * plan.block * channels + panel + lists
     return fields * query.noisy.element_size()

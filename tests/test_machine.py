@@ -164,6 +164,7 @@ def test_choices_that_do_not_exist(arguments: dict[str, object], message: str) -
         (torch.full((1, 3, 5, 7), torch.nan), {}, "noisy="),
         (torch.zeros(1, 3, 5, 7, device="meta"), {}, "noisy="),
         ("image", {}, "noisy="),
+        (torch.zeros(0, 3, 5, 7), {}, "noisy='an empty batch'"),
         (torch.zeros(2, 3, 5, 7), {"alpha_bar": 1.5}, "alpha_bar=1.5"),
         (torch.zeros(2, 3, 5, 7), {"alpha_bar": torch.rand(3)}, "alpha_bar="),
         (torch.zeros(2, 3, 5, 7), {"labels": 9}, "label=9"),

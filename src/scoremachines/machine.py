@@ -10,10 +10,8 @@ merges what the blocks say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +20,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.models.unets.unet_2d import UNet2DOutput
 from torch import Tensor
 
-from scoremachines.attention import Attention, Scene, make_attention
-from scoremachines.attention.base import Weighing
+from scoremachines.attention import Attention, make_attention
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import Engine, Query, make_engine
 from scoremachines.errors import InputError
@@ -34,7 +31,7 @@ from scoremachines.locality import (
     parse_window,
     windows_of,
 )
-from scoremachines.patches import PERIODIC, SOURCES
+from scoremachines.patches import SOURCES
 from scoremachines.posterior import Posterior
 from scoremachines.pretrained import load_parts, save_parts
 from scoremachines.schedule import (
@@ -44,6 +41,7 @@ from scoremachines.schedule import (
     noise_schedule,
     predicted,
 )
+from scoremachines.stream import Stream
 
 __all__ = ["ScoreMachine"]
 
@@ -207,9 +205,9 @@ class ScoreMachine(ModelMixin, ConfigMixin):
         parts = [
             part
             for samples, window, members in groups
-            for part in self._parts(
+            for part in Stream(self.data, self.engine, self.attention, members).posteriors(
                 Query(query.noisy[samples], query.alpha_bar[samples], window, self.sources),
-                members,
+                self.schedule.time(query.alpha_bar[samples]),
                 best,
             )
         ]
@@ -220,6 +218,8 @@ class ScoreMachine(ModelMixin, ConfigMixin):
         if not isinstance(noisy, Tensor) or noisy.ndim != 4 or noisy.shape[1:] != expected:
             given = f"tensor of shape {tuple(noisy.shape)}" if isinstance(noisy, Tensor) else noisy
             raise InputError("noisy", given, f"a tensor [B, {', '.join(map(str, expected))}]")
+        if len(noisy) == 0:
+            raise InputError("noisy", "an empty batch", "at least one noisy image")
         if noisy.device != self.pixels.device:
             raise InputError("noisy", noisy.device, f"the machine's device, {self.pixels.device}")
         if not noisy.is_floating_point() or not torch.isfinite(noisy).all():
@@ -258,20 +258,6 @@ class ScoreMachine(ModelMixin, ConfigMixin):
 
     def _window_at(self, t: float) -> int | None:
         return self.window(t) if isinstance(self.window, WindowSchedule) else self.window
-
-    def _parts(self, query: Query, members: Tensor | None, best: int) -> Iterator[Posterior]:
-        """Yield the posteriors of some samples after the others, all of one window and class."""
-        count = len(self.data) if members is None else len(members)
-        wants = {"evidence": self.attention.name != "none", "pairwise": self.attention.pairwise}
-        plan = self.engine.plan(query, count, best=best, **wants)
-        for start in range(0, len(query.noisy), plan.batch):
-            part = query.part(slice(start, start + plan.batch))
-            stream = Stream(self, members, count, plan.block)
-            weighings = self.attention.weighings(stream.scene(part))
-            yield Posterior.merge_all(
-                _block_posterior(self.engine, part, images, index, weighings, best)
-                for images, index in stream.blocks(part.noisy.dtype)
-            )
 
     def forward(
         self,
@@ -344,63 +330,3 @@ class ScoreMachine(ModelMixin, ConfigMixin):
         window = "image" if self.window is None else self.window
         choices = f"window={window}, sources={self.sources}, attention={self.attention.name}"
         return f"ScoreMachine({self.data!r}, {choices}, engine={self.engine.name})"
-
-
-class Stream:
-    """The training set, or one class of it, block by block."""
-
-    def __init__(
-        self, machine: ScoreMachine, members: Tensor | None, count: int, block: int
-    ) -> None:
-        self.machine, self.members, self.count, self.block = machine, members, count, block
-
-    def blocks(self, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images `[n, C, H, W]` and their places in the training set `[n]`."""
-        pixels = self.machine.pixels
-        for start in range(0, self.count, self.block):
-            stop = min(start + self.block, self.count)
-            places = slice(start, stop) if self.members is None else self.members[start:stop]
-            index = torch.arange(start, stop) if self.members is None else self.members[start:stop]
-            images = self.machine.data.block(places, dtype, pixels.device)
-            yield images, index.to(pixels.device)
-
-    def evidence(self, query: Query) -> Iterator[Tensor]:
-        """Yield `E_y(i)` of each block, `[B, n, H, W]`."""
-        for images, _ in self.blocks(query.noisy.dtype):
-            yield self.machine.engine.evidence(query, images)
-
-    def scene(self, query: Query) -> Scene:
-        """Return what the attention may look at."""
-        return Scene(
-            noisy=query.noisy,
-            alpha_bar=query.alpha_bar,
-            time=self.machine.schedule.time(query.alpha_bar),
-            window=query.window,
-            periodic=PERIODIC[query.sources],
-            evidence=lambda window: self.evidence(replace(query, window=window)),
-        )
-
-
-def _block_posterior(
-    engine: Engine,
-    query: Query,
-    images: Tensor,
-    index: Tensor,
-    weighings: list[tuple[int | None, Weighing]],
-    best: int,
-) -> Posterior:
-    """Return what one block says, once attention has reweighed its images."""
-    if not weighings:
-        return engine.posterior(query, images, index, None, best)
-    bias = reduce(
-        torch.add,
-        (
-            weighing.apply(engine.evidence(replace(query, window=window), images))
-            for window, weighing in weighings
-        ),
-    )
-    # Sums over many pixels are large numbers with small differences: the largest one is taken
-    # out in float64, so that float32 keeps the differences that matter.
-    offset = bias.amax(1)
-    small = (bias - offset[:, None]).to(query.noisy.dtype)
-    return engine.posterior(query, images, index, small, best).shifted(offset)

@@ -69,7 +69,7 @@ class Uniform:
 
     def apply(self, evidence: Tensor) -> Tensor:
         evidence = evidence.double().contiguous()
-        return self.weight * (evidence.sum((-2, -1), keepdim=True) - evidence)
+        return (evidence.sum((-2, -1), keepdim=True) - evidence).mul_(self.weight)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def working_bytes(query: Query, plan: Plan, evidence: bool, pairwise: bool, best
     state = 3 * plan.batch * extent * ((channels + 4) * 8 + best * 24)
     total = SCRATCH + work + state
     if evidence:
-        total += plan.block * (3 * extent * item + plan.batch * 5 * pixels * 8)
+        total += plan.block * (3 * extent * item + plan.batch * 7 * pixels * 8)
     if pairwise:
         total += 5 * plan.batch * pixels * pixels * 8
     return total

@@ -89,7 +89,7 @@ def demo(output: str, *, resume: bool = False) -> Path:
             )
             for attention in attentions
         ]
-        sections.append(Section(name, text, views))
+        sections.append(Section(name.capitalize(), text, views))
         rows = torch.cat([shown.result.images[:SHOWN] for shown in views])
         columns = min(SHOWN, settings.n)
         save_picture(grid(rows, columns), folder / f"{name}.png")

@@ -51,7 +51,7 @@ def view(
     settings: GenerateSettings, folder: str | Path, title: str, caption: str, resume: bool
 ) -> MachineView:
     """Carry out a run, have it judged where the set has a judge, and return it for a page."""
-    start = monotonic()
+    start, fresh = monotonic(), not Path(folder).exists()
     result = paint(settings, folder, resume=resume, title=title)
     judge = result.data.judge
     return MachineView(
@@ -59,7 +59,8 @@ def view(
         caption=caption,
         result=result,
         verdicts=None if judge is None else judge(result.images),
-        seconds=monotonic() - start,
+        # What is left of a run says nothing about how long it takes.
+        seconds=monotonic() - start if fresh else None,
     )
 
 

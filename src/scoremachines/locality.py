@@ -55,7 +55,7 @@ class WindowSchedule:
 
     def __str__(self) -> str:
         pairs = zip(self.times, self.windows, strict=False)
-        return ",".join(f"{time:g}:{window}" for time, window in pairs)
+        return ",".join(f"{str(time).removesuffix('.0')}:{window}" for time, window in pairs)
 
 
 Window = int | WindowSchedule | None

@@ -107,7 +107,7 @@ class ScoreMachine(ModelMixin, ConfigMixin):
             window=None if self.window is None else str(self.window),
             sources=sources,
             attention=self.attention.name,
-            schedule=self.schedule.name,
+            schedule=self.schedule.setting,
             engine=self.engine.name,
             memory=memory,
             prediction_type=prediction_type,
@@ -240,7 +240,7 @@ class ScoreMachine(ModelMixin, ConfigMixin):
             return [self.data.label(labels)] * batch
         if labels.numel() not in (1, batch):
             raise InputError("labels", labels, f"one label or {batch} labels")
-        return [self.data.label(label) for label in labels.expand(batch).tolist()]
+        return [self.data.label(label) for label in labels.reshape(-1).expand(batch).tolist()]
 
     def _groups(
         self, query: Query, labels: list[int | None]

@@ -3,22 +3,23 @@
 The folder holds `config.json`, the training set as `training_set.safetensors` and, where the
 attention is a matrix, `attention.safetensors`. A training set larger than `EMBEDDED` bytes that
 came from a file or folder is not copied: its location and the hash of its contents are stored, and
-checked when it is opened again.
+checked when it is opened again; one that was resized or cut since is copied all the same.
 """
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file
 
-from scoremachines.attention import ATTENTIONS, Soft
+from scoremachines.attention import ATTENTIONS, MultiScale, Soft
 from scoremachines.data.source import open_source
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, write_tensors
+from scoremachines.files import atomic_path, reading, write_tensors
 
 if TYPE_CHECKING:
     from scoremachines.machine import ScoreMachine
@@ -55,13 +56,18 @@ def save_parts(machine: ScoreMachine, folder: Path) -> None:
     if isinstance(machine.attention, Soft):
         write_tensors(folder / MATRIX, {"matrix": machine.attention.matrix})
         settings["strength"] = machine.attention.strength
+    if isinstance(machine.attention, MultiScale):
+        settings["scales"] = machine.attention.windows
     with atomic_path(folder / CONFIG) as path:
         path.write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def _keep_training_set(data: TrainingSet, folder: Path) -> dict[str, str] | None:
     if data.location is not None and data.pixels.nbytes > EMBEDDED:
-        return {"location": str(data.location), "fingerprint": data.fingerprint()}
+        reference = {"location": str(data.location), "fingerprint": data.fingerprint()}
+        with suppress(InputError):  # a set that was resized or cut is not what lies there
+            _training_set(folder, reference)
+            return reference
     data.save(folder / SET)
     return None
 
@@ -78,15 +84,14 @@ def load_parts(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: no machine is in that folder, or its training set has changed since.
     """
-    try:
+    with reading("path", folder, "a folder written by save_pretrained"):
         settings = json.loads((folder / CONFIG).read_text())
         reference = settings.pop("training_set")
-    except (OSError, ValueError, KeyError) as error:
-        accepted = "a folder written by save_pretrained"
-        raise InputError("path", folder, accepted, str(error)) from None
-    if settings["attention"] == "soft":
-        matrix = load_file(folder / MATRIX)["matrix"]
-        settings["attention"] = Soft(matrix, settings.pop("strength"))
+        if settings["attention"] == "soft":
+            matrix = load_file(folder / MATRIX)["matrix"]
+            settings["attention"] = Soft(matrix, settings.pop("strength"))
+        if settings["attention"] == "multiscale":
+            settings["attention"] = MultiScale(settings.pop("scales"))
     known = {key: settings[key] for key in settings if key not in IMPLIED and key[0] != "_"}
     return {"data": _training_set(folder, reference), **known}
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ __all__ = [
     "predicted",
 ]
 
+STRETCH = 1.008
 CLOSEST = 1e-12
 """ᾱ is kept this far from 0 and 1, where formulas divide by √ᾱ and by 1 − ᾱ."""
 
@@ -35,6 +35,11 @@ class NoiseSchedule:
     """ᾱ as a function of t in [0, 1], and back."""
 
     name: str
+
+    @property
+    def setting(self) -> str | list[float]:
+        """What `noise_schedule` makes the same schedule of."""
+        return self.name
 
     def alpha_bar(self, t: Tensor | float) -> Tensor:
         """Return ᾱ(t) as float64 in [0, 1], shaped as `t`."""
@@ -45,20 +50,18 @@ class NoiseSchedule:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
 class CosineSchedule(NoiseSchedule):
     """KG's schedule, `ᾱ(t) = cos²(π/2 · t/1.008)` (theory §1)."""
 
-    stretch: float = 1.008
-    name: str = "cosine"
+    name = "cosine"
 
     def alpha_bar(self, t: Tensor | float) -> Tensor:
-        angle = torch.as_tensor(t, dtype=torch.float64) * (math.pi / 2 / self.stretch)
+        angle = torch.as_tensor(t, dtype=torch.float64) * (math.pi / 2 / STRETCH)
         return angle.cos().square()
 
     def time(self, alpha_bar: Tensor | float) -> Tensor:
         root = torch.as_tensor(alpha_bar, dtype=torch.float64).clamp(0, 1).sqrt()
-        return (root.acos() * (2 / math.pi) * self.stretch).clamp(0, 1)
+        return (root.acos() * (2 / math.pi) * STRETCH).clamp(0, 1)
 
 
 class TableSchedule(NoiseSchedule):
@@ -81,15 +84,19 @@ class TableSchedule(NoiseSchedule):
             raise InputError(
                 "alphas_cumprod", alphas_cumprod, "a list of strictly falling values in [0, 1]"
             )
-        self.name = name
+        self.name, self._table = name, table.tolist()
         self._steps = np.arange(len(table) + 1) / len(table)
         self._log_snr = _log_snr(np.concatenate([[1.0], table]))
 
     @classmethod
-    def linear(cls, start: float = 1e-4, end: float = 0.02, steps: int = 1000) -> TableSchedule:
-        """Return DDPM's schedule: β rises linearly from `start` to `end` over `steps`."""
-        beta = torch.linspace(start, end, steps, dtype=torch.float64)
+    def linear(cls) -> TableSchedule:
+        """Return DDPM's schedule: β rises linearly from 1e-4 to 0.02 over 1,000 steps."""
+        beta = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
         return cls((1 - beta).cumprod(0), name="linear")
+
+    @property
+    def setting(self) -> str | list[float]:
+        return self.name if self.name in SCHEDULES else self._table
 
     def alpha_bar(self, t: Tensor | float) -> Tensor:
         log_snr = np.interp(torch.as_tensor(t).double().cpu(), self._steps, self._log_snr)

@@ -36,8 +36,9 @@ __all__ = [
 ]
 
 INVERTING = ("DDIMInverseScheduler", "DPMSolverMultistepInverseScheduler")
-NEEDS_MORE = ("CogVideoXDPMScheduler",)
-"""Schedulers that run from image to noise, and those whose `step` wants more than a prediction."""
+NEEDS_MORE = ("CogVideoXDPMScheduler", "UnCLIPScheduler")
+"""Schedulers that run from image to noise, and those whose `step` wants more than a prediction:
+earlier answers, or the timestep that comes next."""
 
 
 class Denoiser(Protocol):
@@ -206,8 +207,11 @@ def scheduler_trajectory(
 
     Yields:
         The steps, the last one with the samples.
+
+    Raises:
+        InputError: no such scheduler, or it does not take that many steps.
     """
-    scheduler.set_timesteps(steps)
+    _set_timesteps(scheduler, steps)
     noisy = noise * scheduler.init_noise_sigma
     total = len(scheduler.timesteps)
     for number, timestep in enumerate(scheduler.timesteps, 1):
@@ -221,8 +225,23 @@ def scheduler_trajectory(
         output = _output(scheduler, clean, variance_preserving, noisy, alpha_bar)
         after = scheduler.step(output, timestep, noisy, **_randomness(scheduler, generators))
         after = after.prev_sample
+        if not torch.isfinite(after).all():  # such as where two timesteps round to the same
+            reason = "the scheduler's numbers are not finite"
+            raise InputError("steps", steps, "another number of steps", reason)
         yield Step(number, total, alpha_bar, variance_preserving, clean, after, posterior)
         noisy = after
+
+
+def _set_timesteps(scheduler: Any, steps: int) -> None:
+    wanted = ("set_timesteps", "init_noise_sigma", "scale_model_input", "step")
+    if not all(hasattr(scheduler, each) for each in wanted):
+        accepted = "kg, or a diffusers scheduler that takes a prediction of ε, x0 or v"
+        raise InputError("scheduler", scheduler, accepted)
+    try:
+        scheduler.set_timesteps(steps)
+    except ValueError as error:
+        accepted = f"a number of steps that {type(scheduler).__name__} takes"
+        raise InputError("steps", steps, accepted, str(error)) from error
 
 
 def _is_edm(scheduler: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from scoremachines.attention.base import Matrix, Scene, Uniform, Weighing
@@ -80,17 +82,19 @@ class MultiScale:
     name = "multiscale"
     pairwise = False
 
-    def __init__(self, windows: tuple[int, ...] | None = None) -> None:
+    def __init__(self, windows: Sequence[int] | None = None) -> None:
         if windows is not None:
             if not windows:
                 raise InputError("windows", windows, "at least one odd window")
             for window in windows:
                 check_window(window)
-        self.windows = windows
+        self.windows = None if windows is None else tuple(windows)
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        size = min(scene.noisy.shape[-2:])
-        scales: tuple[int | None, ...] = self.windows or _doublings(scene.window, size)
+        height, width = scene.noisy.shape[-2:]
+        for window in self.windows or ():
+            check_window(window, (height, width))
+        scales = self.windows or _doublings(scene.window, min(height, width))
         share = 1 / len(scales)
         return [(scale, Uniform(share / _area(scene, scale))) for scale in scales]
 

@@ -17,8 +17,8 @@ class Soft:
     """A given matrix, times a strength: `A_uy = λ a_uy` (theory §4.2).
 
     Args:
-        matrix: a, non-negative and finite, `[H·W, H·W]`, or `[B, H·W, H·W]` for B noisy images
-            at a time; row u holds what pixel u attends to, pixels counted `row · W + column`.
+        matrix: a, non-negative and finite, `[H·W, H·W]`; row u holds what pixel u attends to,
+            pixels counted `row · W + column`.
         strength: λ ≥ 0.
 
     Raises:
@@ -29,7 +29,7 @@ class Soft:
     pairwise = True
 
     def __init__(self, matrix: Tensor, strength: float = 1.0) -> None:
-        self.matrix, self.strength = _checked(matrix), strength
+        self.matrix, self.strength = _checked(matrix, 2), strength
         if not strength >= 0:
             raise InputError("strength", strength, "a number of at least 0")
 
@@ -58,27 +58,27 @@ class Measured:
             raise InputError("strength", strength, "a number of at least 0")
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        matrix = _checked(self.maps(scene.noisy, scene.time))
+        matrix = _checked(self.maps(scene.noisy, scene.time), 2, 3)
         return [(scene.window, Matrix(self.strength * _fitting(matrix, scene)))]
 
 
-def _checked(matrix: Tensor) -> Tensor:
+def _checked(matrix: Tensor, *dimensions: int) -> Tensor:
     """Refuse what is no attention matrix."""
-    accepted = "a finite, non-negative tensor [H·W, H·W] or [B, H·W, H·W]"
-    if not isinstance(matrix, Tensor) or matrix.ndim not in (2, 3):
+    forms = {2: "[H·W, H·W]", 3: "[B, H·W, H·W]"}
+    accepted = f"a finite, non-negative tensor {' or '.join(forms[n] for n in dimensions)}"
+    if not isinstance(matrix, Tensor):
         raise InputError("attention", matrix, accepted)
-    if matrix.shape[-1] != matrix.shape[-2]:
+    if matrix.ndim not in dimensions or matrix.shape[-1] != matrix.shape[-2]:
         raise InputError("attention", f"tensor of shape {tuple(matrix.shape)}", accepted)
     if not (torch.isfinite(matrix) & (matrix >= 0)).all():
         raise InputError("attention", matrix, accepted, "an entry is negative or not finite")
-    return matrix[None] if matrix.ndim == 2 else matrix
+    return matrix
 
 
 def _fitting(matrix: Tensor, scene: Scene) -> Tensor:
-    """Refuse a matrix for images of another size."""
-    pixels = scene.noisy.shape[-2] * scene.noisy.shape[-1]
-    batch = len(scene.noisy)
-    if matrix.shape[-1] != pixels or matrix.shape[0] not in (1, batch):
-        accepted = f"[{pixels}, {pixels}] or [{batch}, {pixels}, {pixels}] for these images"
+    """Return the matrices for a scene's images, `[B or 1, H·W, H·W]`; refuse those for others."""
+    pixels, batch = scene.noisy.shape[-2] * scene.noisy.shape[-1], len(scene.noisy)
+    if matrix.shape not in ((pixels, pixels), (batch, pixels, pixels)):
+        accepted = f"[{pixels}, {pixels}] for each of these images"
         raise InputError("attention", f"tensor of shape {tuple(matrix.shape)}", accepted)
-    return matrix.to(scene.noisy.device)
+    return matrix.to(scene.noisy.device).reshape(-1, pixels, pixels)

@@ -4,7 +4,7 @@ The dense way is what a convolution library invites: the training patches are th
 responses give the patch distances in expanded form, and a softmax over a whole batch of images,
 with a running maximum, gives the posterior mean.
 
-    python benchmarks/dense.py [--images 256] [--repeat 3]
+    python benchmarks/dense.py [--images 256] [--repeat 3] [--threads 1]
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=256, help="training images")
     parser.add_argument("--repeat", type=int, default=3, help="times; the shortest counts")
+    parser.add_argument("--threads", type=int, default=1, help="threads for both")
     chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
     draw = torch.Generator().manual_seed(0)
     images = torch.rand((chosen.images, *SHAPE), generator=draw) * 2 - 1
     noise = torch.randn((1, *SHAPE), generator=draw)

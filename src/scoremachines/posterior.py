@@ -1,10 +1,12 @@
 """What a part of the training set says of each pixel, and how two parts merge (theory §2.1).
 
 For pixel `u` and any subset of the training set, with source log-weights
-`L_u(i,v) = log p(i) + ℓ_u(i,v) − log|V(u)| + Π_u(i)`, the subset's contribution is
+`L_u(i,v) = ℓ_u(i,v) − log|V(u)| + Π_u(i)`, the subset's contribution is
 
     log_weight(u) = log Σ L-weights             mean(u) = Σ softmax(L_u) x_i(v)
     entropy(u)    = −Σ softmax(L_u) log softmax(L_u)      sources(u) = the K largest L_u
+
+The prior is uniform over the images used, so its constant log p(i) cancels and is left out.
 
 Two disjoint subsets merge with the shares `π_a, π_b = softmax(log_weight_a, log_weight_b)`:
 means average, entropies obey the chain rule `π_a H_a + π_b H_b + h(π)`, and the best sources are

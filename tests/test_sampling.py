@@ -119,7 +119,7 @@ def test_without_provenance_and_with_a_witness(machine: sm.ScoreMachine) -> None
 
 
 @pytest.mark.parametrize(
-    "counts", [{"n": 0}, {"steps": 0}, {"batch": -1}, {"seed": -1}, {"n": 1.5}]
+    "counts", [{"n": 0}, {"steps": 0}, {"batch": -1}, {"seed": -1}, {"best": -1}, {"n": 1.5}]
 )
 def test_counts_are_checked(machine: sm.ScoreMachine, counts: dict[str, int]) -> None:
     with pytest.raises(InputError, match=f"{next(iter(counts))}="):

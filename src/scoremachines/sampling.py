@@ -61,6 +61,8 @@ def sample(
     check_counts(n=n, steps=steps, batch=batch)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError("seed", seed, "a whole number of at least 0")
+    if isinstance(best, bool) or not isinstance(best, int) or best < 0:
+        raise InputError("best", best, "a whole number of at least 0")
     classes = sample_labels(machine, labels, n)
     last: list[Step] = []
     for start in range(0, n, batch):

@@ -7,6 +7,7 @@ Between the entries of a table, the log signal-to-noise ratio `log ᾱ/(1−ᾱ)
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,7 +32,7 @@ CLOSEST = 1e-12
 """ᾱ is kept this far from 0 and 1, where formulas divide by √ᾱ and by 1 − ᾱ."""
 
 
-class NoiseSchedule:
+class NoiseSchedule(ABC):
     """ᾱ as a function of t in [0, 1], and back."""
 
     name: str
@@ -41,13 +42,13 @@ class NoiseSchedule:
         """What `noise_schedule` makes the same schedule of."""
         return self.name
 
+    @abstractmethod
     def alpha_bar(self, t: Tensor | float) -> Tensor:
         """Return ᾱ(t) as float64 in [0, 1], shaped as `t`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def time(self, alpha_bar: Tensor | float) -> Tensor:
         """Return the t in [0, 1] at which ᾱ(t) is `alpha_bar`, as float64; clamped at the ends."""
-        raise NotImplementedError
 
 
 class CosineSchedule(NoiseSchedule):

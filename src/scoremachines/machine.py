@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.models.unets.unet_2d import UNet2DOutput
+from diffusers import ModelMixin as ModelMixin  # pipelines look for it beside the class
 from torch import Tensor
 
 from scoremachines.attention import Attention, make_attention
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.denoiser import DenoiserModel
 from scoremachines.engine import Engine, Query, make_engine
 from scoremachines.errors import InputError
 from scoremachines.locality import (
@@ -34,19 +34,13 @@ from scoremachines.locality import (
 from scoremachines.patches import SOURCES
 from scoremachines.posterior import Posterior
 from scoremachines.pretrained import load_parts, save_parts
-from scoremachines.schedule import (
-    PREDICTIONS,
-    NoiseSchedule,
-    TableSchedule,
-    noise_schedule,
-    predicted,
-)
+from scoremachines.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, noise_schedule
 from scoremachines.stream import Stream
 
 __all__ = ["ScoreMachine"]
 
 
-class ScoreMachine(ModelMixin, ConfigMixin):
+class ScoreMachine(DenoiserModel):
     """The MMSE denoiser of a training set under a stated restriction (theory §2).
 
     It is a `diffusers` model: `forward` follows `UNet2DModel`, so it works in `DDPMPipeline` and
@@ -72,8 +66,6 @@ class ScoreMachine(ModelMixin, ConfigMixin):
         InputError: a choice that does not exist, does not fit the images, or does not go together
             with another.
     """
-
-    config_name = "config.json"  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -127,24 +119,6 @@ class ScoreMachine(ModelMixin, ConfigMixin):
         for window in windows_of(self.window):
             check_window(window, self.data.shape[1:])
 
-    def match(self, scheduler: object) -> ScoreMachine:
-        """Make `forward` read timesteps as a diffusers scheduler, or a table of ᾱ, counts them.
-
-        Args:
-            scheduler: anything with `alphas_cumprod`, or the table itself.
-
-        Returns:
-            The machine itself.
-
-        Raises:
-            InputError: no table of ᾱ.
-        """
-        table = getattr(scheduler, "alphas_cumprod", scheduler)
-        values = torch.as_tensor(table, dtype=torch.float64)
-        self.timesteps = TableSchedule(values)
-        self.register_to_config(alphas_cumprod=values.tolist())
-        return self
-
     def denoise(
         self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
     ) -> Tensor:
@@ -162,18 +136,6 @@ class ScoreMachine(ModelMixin, ConfigMixin):
             InputError: an argument has the wrong shape, dtype or range.
         """
         return self.posterior(noisy, alpha_bar, labels).mean
-
-    def score(
-        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
-    ) -> Tensor:
-        """Return the score `(√ᾱ x̂0 − φ)/(1−ᾱ)` (theory §1); arguments as in `denoise`."""
-        return predicted("score", self.denoise(noisy, alpha_bar, labels), noisy, alpha_bar)
-
-    def epsilon(
-        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
-    ) -> Tensor:
-        """Return the noise `(φ − √ᾱ x̂0)/√(1−ᾱ)` (theory §1); arguments as in `denoise`."""
-        return predicted("epsilon", self.denoise(noisy, alpha_bar, labels), noisy, alpha_bar)
 
     @torch.no_grad()
     def posterior(
@@ -258,30 +220,6 @@ class ScoreMachine(ModelMixin, ConfigMixin):
 
     def _window_at(self, t: float) -> int | None:
         return self.window(t) if isinstance(self.window, WindowSchedule) else self.window
-
-    def forward(
-        self,
-        sample: Tensor,
-        timestep: Tensor | float | int,
-        class_labels: Tensor | None = None,
-        return_dict: bool = True,
-    ) -> UNet2DOutput | tuple[Tensor]:
-        """Predict as a `diffusers.UNet2DModel` does.
-
-        Args:
-            sample: φ, `[B, C, H, W]`.
-            timestep: place in the table `alphas_cumprod`, which may lie between two entries, one
-                value or `[B]`.
-            class_labels: one label or `[B]`.
-            return_dict: wrap the prediction in `UNet2DOutput`, else in a tuple.
-
-        Returns:
-            The prediction, `[B, C, H, W]`.
-        """
-        alpha_bar = self.timesteps.at_step(timestep)
-        clean = self.denoise(sample, alpha_bar, class_labels)
-        output = predicted(self.config["prediction_type"], clean, sample, alpha_bar)
-        return UNet2DOutput(sample=output) if return_dict else (output,)
 
     def save_pretrained(self, save_directory: str | Path, *args: object, **kwargs: object) -> None:
         """Write the machine into a folder, its training set included.

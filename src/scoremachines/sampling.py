@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
-from scoremachines.machine import ScoreMachine
 from scoremachines.posterior import Posterior
 from scoremachines.result import Result
 from scoremachines.trajectory import (
@@ -25,7 +26,7 @@ __all__ = ["check_counts", "sample", "sample_labels", "trajectory"]
 
 
 def sample(
-    machine: ScoreMachine,
+    machine: DenoiserModel,
     n: int = 16,
     steps: int = 20,
     seed: int = 0,
@@ -35,6 +36,7 @@ def sample(
     best: int = 4,
     batch: int = 16,
     on_step: Callable[[Step], None] | None = None,
+    data: TrainingSet | None = None,
 ) -> Result:
     """Paint new images.
 
@@ -42,7 +44,7 @@ def sample(
     nor on `batch`.
 
     Args:
-        machine: the machine.
+        machine: the machine, or a network.
         n: number of samples, at least 1.
         steps: number of steps, at least 1.
         seed: at least 0.
@@ -51,6 +53,7 @@ def sample(
         best: K, how many sources to name for every pixel of a sample; 0 for no provenance.
         batch: how many samples to compute at a time.
         on_step: called after every step of every batch.
+        data: the training set that the result speaks of; a machine brings its own.
 
     Returns:
         Images and their provenance.
@@ -63,7 +66,8 @@ def sample(
         raise InputError("seed", seed, "a whole number of at least 0")
     if isinstance(best, bool) or not isinstance(best, int) or best < 0:
         raise InputError("best", best, "a whole number of at least 0")
-    classes = sample_labels(machine, labels, n)
+    known = _training_set(machine, data)
+    classes = sample_labels(known, labels, n)
     last: list[Step] = []
     for start in range(0, n, batch):
         indices = range(start, min(start + batch, n))
@@ -76,14 +80,21 @@ def sample(
     posteriors = [step.posterior for step in last if step.posterior is not None]
     return Result(
         images=torch.cat([step.after for step in last]).float().cpu(),
-        data=machine.data,
+        data=known,
         posterior=Posterior.cat(posteriors) if posteriors else None,
         labels=classes,
     )
 
 
+def _training_set(machine: DenoiserModel, data: TrainingSet | None) -> TrainingSet:
+    known = getattr(machine, "data", None) if data is None else data
+    if known is None:
+        raise InputError("data", None, "the training set, which a network does not bring along")
+    return known
+
+
 def trajectory(
-    machine: ScoreMachine,
+    machine: DenoiserModel,
     indices: range,
     steps: int = 20,
     seed: int = 0,
@@ -95,7 +106,7 @@ def trajectory(
     """Yield the steps of some of a run's samples.
 
     Args:
-        machine: the machine.
+        machine: the machine, or a network.
         indices: numbers of the samples in the run.
         steps: number of steps.
         seed: of the run.
@@ -107,7 +118,7 @@ def trajectory(
     Returns:
         The steps, computed as they are asked for.
     """
-    noise = starting_noise(seed, indices, machine.data.shape).to(machine.device, machine.dtype)
+    noise = starting_noise(seed, indices, machine.shape).to(machine.device, machine.dtype)
     chosen = None if labels is None else labels[indices.start : indices.stop]
     if scheduler == "kg":
         done, noisy = resume or (0, noise)
@@ -116,18 +127,18 @@ def trajectory(
     generators = [noise_generator(seed, index) for index in indices]
     for generator in generators:
         # The first numbers have become the starting noise; the scheduler's come after them.
-        torch.randn(machine.data.shape, generator=generator)
+        torch.randn(machine.shape, generator=generator)
     made = make_scheduler(scheduler) if isinstance(scheduler, str) else scheduler
     return scheduler_trajectory(machine, noise, made, steps, chosen, generators, best)
 
 
 def sample_labels(
-    machine: ScoreMachine, labels: int | str | Sequence[int | str] | None, n: int
+    data: TrainingSet, labels: int | str | Sequence[int | str] | None, n: int
 ) -> Tensor | None:
     """Resolve the classes of a run's samples.
 
     Args:
-        machine: whose training set has the classes.
+        data: the training set that has the classes.
         labels: one class for all samples, or one for each; names or numbers; None for any.
         n: number of samples.
 
@@ -142,7 +153,7 @@ def sample_labels(
     listed = [labels] * n if isinstance(labels, int | str) else list(labels)
     if len(listed) != n:
         raise InputError("labels", labels, f"one class or {n} classes")
-    return torch.tensor([machine.data.label(label) for label in listed])
+    return torch.tensor([data.label(label) for label in listed])
 
 
 def check_counts(**counts: int) -> None:

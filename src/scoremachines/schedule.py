@@ -23,6 +23,7 @@ __all__ = [
     "CosineSchedule",
     "NoiseSchedule",
     "TableSchedule",
+    "clean_from",
     "noise_schedule",
     "predicted",
 ]
@@ -147,6 +148,34 @@ def predicted(kind: str, clean: Tensor, noisy: Tensor, alpha_bar: Tensor | float
     if kind == "v_prediction":
         result = signal * result - noise * clean
     return result.to(noisy.dtype)
+
+
+def clean_from(kind: str, output: Tensor, noisy: Tensor, alpha_bar: Tensor | float) -> Tensor:
+    """Return x̂0 from another form of it: the inverse of `predicted` (theory §1).
+
+    Args:
+        kind: `"sample"`, `"epsilon"`, `"v_prediction"` or `"score"`.
+        output: what a network answered, in that form, `[B, C, H, W]`.
+        noisy: φ, `[B, C, H, W]`.
+        alpha_bar: ᾱ in [0, 1], one value or `[B]`; kept `CLOSEST` away from both ends.
+
+    Returns:
+        x̂0, `[B, C, H, W]` in the dtype of `noisy`.
+
+    Raises:
+        InputError: unknown kind.
+    """
+    if kind not in PREDICTIONS:
+        raise InputError("prediction_type", kind, ", ".join(PREDICTIONS))
+    if kind == "sample":
+        return output
+    alphas = torch.as_tensor(alpha_bar, dtype=torch.float64, device=noisy.device)
+    alphas = alphas.clamp(CLOSEST, 1 - CLOSEST).reshape(-1, 1, 1, 1)
+    signal, noise = alphas.sqrt(), (1 - alphas).sqrt()
+    if kind == "v_prediction":
+        return (signal * noisy - noise * output).to(noisy.dtype)
+    epsilon = -noise * output if kind == "score" else output
+    return ((noisy - noise * epsilon) / signal).to(noisy.dtype)
 
 
 SCHEDULES = ("cosine", "linear")

@@ -133,7 +133,7 @@ def paint(
     torch.set_num_threads(1)
     data = open_data(settings)
     machine = make_machine(settings, data)
-    labels = sample_labels(machine, settings.label, settings.n)
+    labels = sample_labels(data, settings.label, settings.n)
     machine.denoise(torch.zeros(1, *data.shape, device=machine.device), 0.5)  # refuses early
     run = Run(settings, machine, labels, Path(folder), resume)
     result = run.result(title)

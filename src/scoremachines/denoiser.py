@@ -1,0 +1,110 @@
+"""What a machine and a network have in common: x̂0 under all its names (theory §1).
+
+A `DenoiserModel` is asked for x̂0 at a noise level ᾱ. Score, ε and v follow from it, and so does
+the interface of a `diffusers` model, so all of them go where a `UNet2DModel` goes: into pipelines,
+schedulers, and into `scoremachines.sample`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.models.unets.unet_2d import UNet2DOutput
+from torch import Tensor
+
+from scoremachines.schedule import NoiseSchedule, TableSchedule, predicted
+
+__all__ = ["DenoiserModel"]
+
+
+class DenoiserModel(ModelMixin, ConfigMixin):
+    """A denoiser as a `diffusers` model; subclasses say what `denoise` answers.
+
+    A subclass sets `schedule` and `timesteps`, and registers `prediction_type` and
+    `alphas_cumprod` among its settings.
+
+    Attributes:
+        schedule: ᾱ(t) on which it is sampled.
+        timesteps: ᾱ at the timesteps that `forward` is given.
+    """
+
+    config_name = "config.json"  # type: ignore[assignment]
+    schedule: NoiseSchedule
+    timesteps: TableSchedule
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        height, width = self.config["sample_size"]
+        return self.config["in_channels"], height, width
+
+    def denoise(
+        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
+    ) -> Tensor:
+        """Return x̂0.
+
+        Args:
+            noisy: φ, `[B, C, H, W]`, on the model's device.
+            alpha_bar: ᾱ in [0, 1], one value or `[B]`.
+            labels: class, one label or `[B]`; None for any.
+
+        Returns:
+            `[B, C, H, W]`.
+        """
+        raise TypeError(f"{type(self).__name__} does not say what it answers")
+
+    def score(
+        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
+    ) -> Tensor:
+        """Return the score `(√ᾱ x̂0 − φ)/(1−ᾱ)` (theory §1); arguments as in `denoise`."""
+        return predicted("score", self.denoise(noisy, alpha_bar, labels), noisy, alpha_bar)
+
+    def epsilon(
+        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
+    ) -> Tensor:
+        """Return the noise `(φ − √ᾱ x̂0)/√(1−ᾱ)` (theory §1); arguments as in `denoise`."""
+        return predicted("epsilon", self.denoise(noisy, alpha_bar, labels), noisy, alpha_bar)
+
+    def match(self, scheduler: object) -> Any:
+        """Make `forward` read timesteps as a diffusers scheduler, or a table of ᾱ, counts them.
+
+        Args:
+            scheduler: anything with `alphas_cumprod`, or the table itself.
+
+        Returns:
+            The model itself.
+
+        Raises:
+            InputError: no table of ᾱ.
+        """
+        table = getattr(scheduler, "alphas_cumprod", scheduler)
+        values = torch.as_tensor(table, dtype=torch.float64)
+        self.timesteps = TableSchedule(values)
+        self.register_to_config(alphas_cumprod=values.tolist())
+        return self
+
+    def forward(
+        self,
+        sample: Tensor,
+        timestep: Tensor | float | int,
+        class_labels: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> UNet2DOutput | tuple[Tensor]:
+        """Predict as a `diffusers.UNet2DModel` does.
+
+        Args:
+            sample: φ, `[B, C, H, W]`.
+            timestep: place in the table `alphas_cumprod`, which may lie between two entries, one
+                value or `[B]`.
+            class_labels: one label or `[B]`.
+            return_dict: wrap the prediction in `UNet2DOutput`, else in a tuple.
+
+        Returns:
+            The prediction, `[B, C, H, W]`, in the form that `prediction_type` names.
+        """
+        alpha_bar = self.timesteps.at_step(timestep)
+        clean = self.denoise(sample, alpha_bar, class_labels)
+        output = predicted(self.config["prediction_type"], clean, sample, alpha_bar)
+        return UNet2DOutput(sample=output) if return_dict else (output,)

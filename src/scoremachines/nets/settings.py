@@ -1,0 +1,80 @@
+"""What a network is made of, in plain Python, so that `--help` is instant (theory §5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from scoremachines.errors import InputError
+
+__all__ = ["HEADS", "PADDINGS", "TRUNKS", "NetworkSettings", "read_scales"]
+
+TRUNKS = ("cnn", "kg-resnet", "kg-unet")
+HEADS = ("none", "soft", "top1", "identity", "multiscale")
+PADDINGS = {"zeros": "broken", "circular": "inside"}
+"""Padding of the convolutions, and the sources of the machine whose theory it is (theory §5)."""
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Everything that decides a network's shape.
+
+    Raises:
+        InputError: if a setting is out of range.
+    """
+
+    trunk: str = "cnn"
+    """cnn: residual 3x3 convolutions; kg-resnet, kg-unet: the networks of Kamb & Ganguli"""
+    attention: str = "none"
+    """final layer: none, soft, top1, identity or multiscale"""
+    padding: str = "zeros"
+    """zeros, whose theory is boundary-broken, or circular"""
+    width: int = 64
+    """channels of the trunk"""
+    receptive_field: int = 7
+    """what an output pixel sees through the trunk, odd, pixels a side (cnn only)"""
+    key_width: int = 64
+    """numbers in a query, a key and a value (soft, top1 and multiscale)"""
+    scales: str = "1,2,4"
+    """sides of the cells whose features multi-scale attention averages, pixels"""
+    prediction_type: str = "v_prediction"
+    """what the network answers and is trained on: v_prediction, epsilon or sample"""
+    conditional: bool = False
+    """tell the network the class of the image"""
+
+    def __post_init__(self) -> None:
+        choices = {"trunk": TRUNKS, "attention": HEADS, "padding": tuple(PADDINGS)}
+        choices["prediction_type"] = ("v_prediction", "epsilon", "sample")
+        for name, accepted in choices.items():
+            if getattr(self, name) not in accepted:
+                raise InputError(name, getattr(self, name), ", ".join(accepted))
+        for name in ("width", "key_width"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(name, value, "a whole number of at least 1")
+        field = self.receptive_field
+        if isinstance(field, bool) or not isinstance(field, int) or field < 3 or field % 2 == 0:
+            raise InputError("receptive_field", field, "an odd number of at least 3")
+        read_scales(self.scales)
+
+
+def read_scales(text: str) -> tuple[int, ...]:
+    """Read the cells of multi-scale attention, such as `1,2,4`.
+
+    Args:
+        text: sides in pixels, rising.
+
+    Returns:
+        The sides.
+
+    Raises:
+        InputError: if it is no such list.
+    """
+    accepted = "rising whole numbers from 1, such as 1,2,4"
+    try:
+        scales = tuple(int(part) for part in text.split(","))
+    except (AttributeError, ValueError):
+        raise InputError("scales", text, accepted) from None
+    if scales[0] < 1 or any(a >= b for a, b in pairwise(scales)):
+        raise InputError("scales", text, accepted)
+    return scales

@@ -40,6 +40,8 @@ class NoHead(nn.Module):
 class IdentityHead(nn.Module):
     """W_Q = W_K = W_V = I: like attends to like, `A = softmax ⟨h(u), h(y)⟩/√d`; no parameters."""
 
+    scales: tuple[int, ...] = (1,)
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.message_width = width
@@ -52,13 +54,18 @@ class IdentityHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return the message, `[B, d, H, W]`, of features `[B, width, H, W]`."""
         query, key, value = self._projected(features)
-        others = _others(query, key.shape[1])
+        others = _others(features, self.scales)
         message = scaled_dot_product_attention(query, key, value, attn_mask=others)
         return message.transpose(1, 2).unflatten(2, features.shape[-2:])
 
     def maps(self, features: Tensor) -> Tensor:
         """Return A, rows that add up to 1, `[B, H·W, H·W]`."""
-        return _logits(*self._projected(features)[:2]).softmax(-1)
+        return self._logits(features, *self._projected(features)[:2]).softmax(-1)
+
+    def _logits(self, features: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        """Return `⟨q(u), k(y)⟩/√d`, −∞ where y is u or a cell around it, float32."""
+        logits = (query @ key.transpose(1, 2)).float() / math.sqrt(query.shape[-1])
+        return logits.masked_fill(~_others(features, self.scales), -torch.inf)
 
 
 class SoftHead(IdentityHead):
@@ -81,7 +88,7 @@ class Top1Head(SoftHead):
 
     While training, the one is drawn by Gumbel-softmax and the gradient goes straight through it to
     the softmax (Jang et al. 2017); the temperature falls from `HOT` to `COLD`. When the network is
-    used, it is the arg-max.
+    used, in evaluation mode or where no gradient is wanted, it is the arg-max.
     """
 
     def __init__(self, width: int, key_width: int) -> None:
@@ -95,15 +102,15 @@ class Top1Head(SoftHead):
 
     def forward(self, features: Tensor) -> Tensor:
         query, key, value = self._projected(features)
-        message = self._choice(_logits(query, key)).to(value.dtype) @ value
+        message = self._choice(self._logits(features, query, key)).to(value.dtype) @ value
         return message.transpose(1, 2).unflatten(2, features.shape[-2:])
 
     def maps(self, features: Tensor) -> Tensor:
         """Return A, one 1 a row, `[B, H·W, H·W]`."""
-        return _hard(_logits(*self._projected(features)[:2]))
+        return _hard(self._logits(features, *self._projected(features)[:2]))
 
     def _choice(self, logits: Tensor) -> Tensor:
-        if not self.training:
+        if not (self.training and torch.is_grad_enabled()):
             return _hard(logits)
         drawn = torch.empty(logits.shape).exponential_(generator=self.generator)
         gumbel = -drawn.clamp_(min=1e-30).log_().to(logits.device)
@@ -114,6 +121,7 @@ class Top1Head(SoftHead):
 class MultiScaleHead(SoftHead):
     """Soft attention to cells of several sizes: pixels, and averages over squares of them.
 
+    A pixel listens to no cell that it lies in itself, at any scale, so that `A_uu = 0` here too.
     FKTB's summary names hierarchical attention as future work; this form is ours.
 
     Args:
@@ -142,7 +150,7 @@ class MultiScaleHead(SoftHead):
 
     def maps(self, features: Tensor) -> Tensor:
         """Return A, each cell's weight spread evenly over its pixels, `[B, H·W, H·W]`."""
-        weights = _logits(*self._projected(features)[:2]).softmax(-1)
+        weights = super().maps(features)
         size, total = features.shape[-2:], weights.new_zeros(())
         for scale in self.scales:
             rows, columns = (math.ceil(side / scale) for side in size)
@@ -169,16 +177,18 @@ def make_head(settings: NetworkSettings, width: int) -> Head:
     return kind(width, settings.key_width)
 
 
-def _others(query: Tensor, columns: int) -> Tensor:
-    """Return a mask that leaves each pixel all others, `[H·W, columns]`; cells all stay."""
-    pixels = query.shape[1]
-    return ~torch.eye(pixels, columns, dtype=torch.bool, device=query.device)
-
-
-def _logits(query: Tensor, key: Tensor) -> Tensor:
-    """Return `⟨q(u), k(y)⟩/√d`, −∞ where u and y are the same pixel, float32."""
-    logits = (query @ key.transpose(1, 2)).float() / math.sqrt(query.shape[-1])
-    return logits.masked_fill(~_others(query, key.shape[1]), -torch.inf)
+def _others(features: Tensor, scales: tuple[int, ...]) -> Tensor:
+    """Return a mask that leaves each pixel the cells that it does not lie in, `[H·W, cells]`."""
+    height, width = features.shape[-2:]
+    row = torch.arange(height, device=features.device)[:, None]
+    column = torch.arange(width, device=features.device)
+    masks = []
+    for scale in scales:
+        across = math.ceil(width / scale)
+        own = (row // scale * across + column // scale).flatten()
+        cells = torch.arange(math.ceil(height / scale) * across, device=features.device)
+        masks.append(own[:, None] != cells)
+    return torch.cat(masks, 1)
 
 
 def _hard(weights: Tensor) -> Tensor:

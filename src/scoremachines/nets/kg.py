@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
-from scoremachines.errors import InputError
-
 __all__ = ["RESNET_LAYERS", "UNET_REACH", "KGResNet", "KGUNet"]
 
 RESNET_LAYERS = 8
@@ -90,9 +88,6 @@ class KGUNet(nn.Module):
 
     def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
         """Return the features, `[B, width, H, W]`, of φ `[B, C, H, W]`, H and W multiples of 4."""
-        if noisy.shape[-2] % 4 or noisy.shape[-1] % 4:
-            size = "×".join(map(str, noisy.shape[-2:]))
-            raise InputError("size", size, "sides that are multiples of 4 pixels, for kg-unet")
         features, skipped = noisy, []
         for pair in self.down[:-1]:
             features = pair(features, level)

@@ -15,10 +15,11 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
 from scoremachines.nets.heads import Head, Top1Head, make_head
+from scoremachines.nets.inputs import check_noisy, class_labels, noise_levels
 from scoremachines.nets.kg import KGResNet, KGUNet
-from scoremachines.nets.settings import PADDINGS, NetworkSettings
+from scoremachines.nets.settings import PADDINGS, NetworkSettings, read_scales
 from scoremachines.nets.trunk import ConvTrunk, NoiseLevel
-from scoremachines.schedule import CLOSEST, TableSchedule, clean_from, noise_schedule
+from scoremachines.schedule import TableSchedule, clean_from, noise_schedule
 
 __all__ = ["Network"]
 
@@ -71,6 +72,7 @@ class Network(DenoiserModel):
         alphas_cumprod: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
+        _check_images(sample_size, in_channels, classes)
         settings = NetworkSettings(
             trunk,
             attention,
@@ -82,6 +84,7 @@ class Network(DenoiserModel):
             prediction_type,
             bool(classes),
         )
+        _check_size(settings, sample_size)
         self.level = NoiseLevel(LEVEL_WIDTH, classes)
         self.body: Trunk = _make_trunk(settings, in_channels)
         self.head: Head = make_head(settings, self.body.width)
@@ -92,6 +95,7 @@ class Network(DenoiserModel):
         for parameter in self.readout.parameters():
             nn.init.zeros_(parameter)
         self.schedule = noise_schedule(schedule)
+        self.register_to_config(sample_size=list(sample_size), schedule=self.schedule.setting)
         self.timesteps = TableSchedule.linear()
         if alphas_cumprod is not None:
             self.match(alphas_cumprod)
@@ -167,12 +171,11 @@ class Network(DenoiserModel):
             `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1].
 
         Raises:
-            InputError: the images have another shape.
+            InputError: an argument has the wrong shape, dtype or range.
         """
-        self._check(noisy)
-        alphas = _levels(alpha_bar, noisy)
-        told = None if labels is None else torch.as_tensor(labels).expand(len(noisy))
-        told = None if told is None else told.to(noisy.device)
+        check_noisy(noisy, self.shape, self.device)
+        alphas = noise_levels(alpha_bar, noisy)
+        told = class_labels(labels, self.config["classes"], noisy)
         output = self.predict(noisy.to(self.dtype), alphas, told).to(noisy.dtype)
         return clean_from(self.config["prediction_type"], output, noisy, alphas)
 
@@ -188,10 +191,10 @@ class Network(DenoiserModel):
             A, `[B, H·W, H·W]`: row u holds what pixel u attends to; zeros without attention.
 
         Raises:
-            InputError: the images have another shape.
+            InputError: an argument has the wrong shape, dtype or range.
         """
-        self._check(noisy)
-        alphas = _levels(self.schedule.alpha_bar(time), noisy)
+        check_noisy(noisy, self.shape, self.device)
+        alphas = noise_levels(self.schedule.alpha_bar(time), noisy)
         features = self.body(noisy.to(self.dtype), self.level(alphas, None))
         return self.head.maps(features)
 
@@ -206,11 +209,6 @@ class Network(DenoiserModel):
             self.head.anneal(progress)
             self.head.generator = generator
 
-    def _check(self, noisy: Tensor) -> None:
-        if noisy.ndim != 4 or tuple(noisy.shape[1:]) != self.shape:
-            accepted = f"a tensor [B, {', '.join(map(str, self.shape))}]"
-            raise InputError("noisy", f"tensor of shape {tuple(noisy.shape)}", accepted)
-
 
 def _make_trunk(settings: NetworkSettings, channels: int) -> Trunk:
     if settings.trunk == "kg-resnet":
@@ -222,7 +220,24 @@ def _make_trunk(settings: NetworkSettings, channels: int) -> Trunk:
     )
 
 
-def _levels(alpha_bar: Tensor | float, noisy: Tensor) -> Tensor:
-    """Return ᾱ of every noisy image, `[B]`, float64 on its device."""
-    alphas = torch.as_tensor(alpha_bar, dtype=torch.float64, device=noisy.device)
-    return alphas.clamp(CLOSEST, 1 - CLOSEST).reshape(-1).expand(len(noisy))
+def _check_images(sample_size: Sequence[int], channels: int, classes: int) -> None:
+    """Refuse what is no size, number of channels or number of classes."""
+    listed = list(sample_size) if isinstance(sample_size, list | tuple) else []
+    if len(listed) != 2 or not all(type(side) is int and side > 0 for side in listed):
+        raise InputError("sample_size", sample_size, "height and width, such as [16, 16]")
+    for name, value, least in (("in_channels", channels, 1), ("classes", classes, 0)):
+        if type(value) is not int or value < least:
+            raise InputError(name, value, f"a whole number of at least {least}")
+
+
+def _check_size(settings: NetworkSettings, sample_size: Sequence[int]) -> None:
+    """Refuse images that the trunk cannot halve twice, or that leave attention nothing to see."""
+    if settings.trunk == "kg-unet" and any(side % 4 for side in sample_size):
+        accepted = "sides that are multiples of 4 pixels, for kg-unet"
+        raise InputError("sample_size", sample_size, accepted)
+    multiscale = settings.attention == "multiscale"
+    finest = read_scales(settings.scales)[0] if multiscale else 1
+    if settings.attention != "none" and max(sample_size) <= finest:
+        reason = "there is no other pixel or cell to attend to"
+        accepted = f"a side of more than {finest} pixels, or attention none"
+        raise InputError("sample_size", sample_size, accepted, reason)

@@ -46,8 +46,9 @@ class NetworkSettings:
         choices = {"trunk": TRUNKS, "attention": HEADS, "padding": tuple(PADDINGS)}
         choices["prediction_type"] = ("v_prediction", "epsilon", "sample")
         for name, accepted in choices.items():
-            if getattr(self, name) not in accepted:
-                raise InputError(name, getattr(self, name), ", ".join(accepted))
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in accepted:
+                raise InputError(name, value, ", ".join(accepted))
         for name in ("width", "key_width"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -56,6 +57,8 @@ class NetworkSettings:
         if isinstance(field, bool) or not isinstance(field, int) or field < 3 or field % 2 == 0:
             raise InputError("receptive_field", field, "an odd number of at least 3")
         read_scales(self.scales)
+        if not isinstance(self.conditional, bool):
+            raise InputError("conditional", self.conditional, "true or false")
 
 
 def read_scales(text: str) -> tuple[int, ...]:
@@ -71,9 +74,11 @@ def read_scales(text: str) -> tuple[int, ...]:
         InputError: if it is no such list.
     """
     accepted = "rising whole numbers from 1, such as 1,2,4"
+    if not isinstance(text, str):
+        raise InputError("scales", text, accepted)
     try:
         scales = tuple(int(part) for part in text.split(","))
-    except (AttributeError, ValueError):
+    except ValueError:
         raise InputError("scales", text, accepted) from None
     if scales[0] < 1 or any(a >= b for a, b in pairwise(scales)):
         raise InputError("scales", text, accepted)

@@ -1,0 +1,81 @@
+"""What a network may be asked: noisy images, their noise levels, their classes (theory §1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scoremachines.errors import InputError
+from scoremachines.schedule import CLOSEST
+
+__all__ = ["check_noisy", "class_labels", "noise_levels"]
+
+
+def check_noisy(noisy: Tensor, shape: tuple[int, int, int], device: torch.device) -> None:
+    """Refuse what are no images for a network.
+
+    Args:
+        noisy: φ, which should be `[B, C, H, W]`.
+        shape: C, H and W.
+        device: of the network.
+
+    Raises:
+        InputError: another shape or device, no image, or not floating-point.
+    """
+    accepted = f"a tensor [B, {', '.join(map(str, shape))}]"
+    if not isinstance(noisy, Tensor):
+        raise InputError("noisy", noisy, accepted)
+    if noisy.ndim != 4 or tuple(noisy.shape[1:]) != shape or len(noisy) == 0:
+        raise InputError("noisy", f"tensor of shape {tuple(noisy.shape)}", accepted)
+    if not noisy.is_floating_point():
+        raise InputError("noisy", noisy.dtype, "floating-point values")
+    if noisy.device != device:
+        raise InputError("noisy", noisy.device, f"the network's device, {device}")
+
+
+def noise_levels(alpha_bar: Tensor | float, noisy: Tensor) -> Tensor:
+    """Return ᾱ of every noisy image.
+
+    Args:
+        alpha_bar: ᾱ in [0, 1], one value or `[B]`.
+        noisy: φ, `[B, C, H, W]`.
+
+    Returns:
+        `[B]`, float64 on the device of `noisy`, kept `CLOSEST` away from 0 and 1.
+
+    Raises:
+        InputError: another number of values, or one outside [0, 1].
+    """
+    alphas = torch.as_tensor(alpha_bar, dtype=torch.float64, device=noisy.device)
+    if alphas.ndim > 1 or alphas.numel() not in (1, len(noisy)):
+        raise InputError("alpha_bar", alpha_bar, f"one value or {len(noisy)} values")
+    if not ((alphas >= 0) & (alphas <= 1)).all():
+        raise InputError("alpha_bar", alpha_bar, "values in [0, 1]")
+    return alphas.clamp(CLOSEST, 1 - CLOSEST).expand(len(noisy))
+
+
+def class_labels(labels: Tensor | int | None, classes: int, noisy: Tensor) -> Tensor | None:
+    """Return the class of every noisy image.
+
+    Args:
+        labels: one label or `[B]`; None for any.
+        classes: how many the network knows; 0 if it is not told.
+        noisy: φ, `[B, C, H, W]`.
+
+    Returns:
+        int64 `[B]` on the device of `noisy`, −1 for any; or None.
+
+    Raises:
+        InputError: another number of labels, or one that the network does not know.
+    """
+    if labels is None:
+        return None
+    if not classes:
+        raise InputError("labels", labels, "None", "the network is not told classes")
+    told = torch.as_tensor(labels, device=noisy.device)
+    if told.ndim > 1 or told.numel() not in (1, len(noisy)):
+        raise InputError("labels", labels, f"one label or {len(noisy)} labels")
+    whole = not told.is_floating_point() and not told.is_complex() and told.dtype != torch.bool
+    if not whole or not ((told >= -1) & (told < classes)).all():
+        raise InputError("labels", labels, f"whole numbers from 0 to {classes - 1}, −1 for any")
+    return told.long().expand(len(noisy))

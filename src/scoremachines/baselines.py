@@ -1,0 +1,163 @@
+"""What a machine has to beat: the Gaussian denoiser of the training set (theory §3).
+
+The other baseline, the ideal score, is a machine itself: `scoremachines.ideal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Any, NamedTuple
+
+import torch
+from diffusers import ModelMixin as ModelMixin  # pipelines look for it beside the class
+from torch import Tensor
+
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.denoiser import DenoiserModel
+from scoremachines.errors import InputError
+from scoremachines.schedule import (
+    CLOSEST,
+    PREDICTIONS,
+    NoiseSchedule,
+    TableSchedule,
+    noise_schedule,
+)
+
+__all__ = ["Wiener"]
+
+BLOCK = 1024
+"""Images that are converted to float64 at a time."""
+
+
+class Moments(NamedTuple):
+    """Mean μ `[D]` and covariance `Σ = V diag(λ) Vᵀ`: V `[D, K]`, λ `[K]`; Σ is 0 beyond V."""
+
+    mean: Tensor
+    axes: Tensor
+    variances: Tensor
+
+
+class Wiener(DenoiserModel):
+    """The Wiener filter: the exact denoiser, were images Gaussian (theory §3).
+
+    With mean μ and covariance `Σ = mean_i (x_i − μ)(x_i − μ)ᵀ` of the training set,
+
+        x̂0 = μ + √ᾱ Σ (ᾱ Σ + (1−ᾱ) I)⁻¹ (φ − √ᾱ μ)
+
+    It is the best denoiser that is affine in φ, whatever the images' distribution. It works in
+    float64. For N images of D numbers, its making takes time of order `N D min(N, D)`.
+
+    References: N. Wiener, *Extrapolation, Interpolation, and Smoothing of Stationary Time Series*,
+    1949. B. Wang & J. Vastola, *The unreasonable effectiveness of Gaussian score approximation for
+    diffusion models and its applications*, 2024, arXiv:2412.09726.
+
+    Args:
+        data: the training set.
+        schedule: ᾱ(t) on which it is sampled: `"cosine"` (KG), `"linear"` (DDPM) or a table.
+        prediction_type: what `forward` returns: `"epsilon"`, `"sample"` (x̂0) or `"v_prediction"`.
+        alphas_cumprod: ᾱ at the timesteps that `forward` is given; DDPM's 1,000 by default.
+
+    Raises:
+        InputError: a choice that does not exist.
+    """
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        schedule: str | NoiseSchedule | Sequence[float] = "cosine",
+        *,
+        prediction_type: str = "epsilon",
+        alphas_cumprod: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        if prediction_type not in PREDICTIONS:
+            raise InputError("prediction_type", prediction_type, ", ".join(PREDICTIONS))
+        self.data = data
+        self.schedule, self.timesteps = noise_schedule(schedule), TableSchedule.linear()
+        self.register_buffer("unit", torch.ones(()), persistent=False)  # device and dtype
+        channels, height, width = data.shape
+        self.register_to_config(
+            sample_size=[height, width],
+            in_channels=channels,
+            out_channels=channels,
+            prediction_type=prediction_type,
+            alphas_cumprod=None,
+        )
+        self._known: dict[tuple[int | None, torch.device], Moments] = {}
+        if alphas_cumprod is not None:
+            self.match(alphas_cumprod)
+
+    @torch.no_grad()
+    def denoise(
+        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
+    ) -> Tensor:
+        """Return x̂0.
+
+        Args:
+            noisy: φ, `[B, C, H, W]`.
+            alpha_bar: ᾱ in [0, 1], one value or `[B]`.
+            labels: use mean and covariance of this class, one label or `[B]`.
+
+        Returns:
+            `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1].
+
+        Raises:
+            InputError: the images have another shape, or there is no such class.
+        """
+        if noisy.ndim != 4 or tuple(noisy.shape[1:]) != self.shape:
+            accepted = f"a tensor [B, {', '.join(map(str, self.shape))}]"
+            raise InputError("noisy", f"tensor of shape {tuple(noisy.shape)}", accepted)
+        levels = _each("alpha_bar", alpha_bar, len(noisy), torch.float64)
+        told = [None] if labels is None else _each("labels", labels, len(noisy), torch.int64)
+        # One by one, so that no sample depends on its neighbours, not even in its last bit.
+        clean = [
+            _filtered(image.double().flatten(), level, self._moments(label, noisy.device))
+            for image, level, label in zip(noisy, cycle(levels), cycle(told), strict=False)
+        ]
+        return torch.stack(clean).view(noisy.shape).to(noisy.dtype)
+
+    def _moments(self, label: int | None, device: torch.device) -> Moments:
+        if (label, device) not in self._known:
+            data = self.data if label is None else self.data.subset(self.data.of_class(label))
+            self._known[label, device] = Moments(*(each.to(device) for each in _moments(data)))
+        return self._known[label, device]
+
+
+def _each(name: str, value: Tensor | float, count: int, dtype: torch.dtype) -> list[Any]:
+    """Return one value, or as many as there are samples."""
+    values = torch.as_tensor(value, dtype=dtype)
+    if values.numel() not in (1, count):
+        raise InputError(name, value, f"one value or {count} values")
+    return values.flatten().tolist()
+
+
+def _filtered(noisy: Tensor, alpha_bar: float, moments: Moments) -> Tensor:
+    """Return x̂0 of one image as a vector, `[D]`."""
+    mean, axes, variances = moments
+    signal, noise = alpha_bar**0.5, max(CLOSEST, 1 - alpha_bar)
+    gain = signal * variances / (alpha_bar * variances + noise)
+    return mean + axes @ (gain * (axes.T @ (noisy - signal * mean)))
+
+
+def _moments(data: TrainingSet) -> Moments:
+    """Return mean and eigen-decomposition of the covariance, of images as vectors, float64."""
+    starts = range(0, len(data), BLOCK)
+    blocks = [slice(start, start + BLOCK) for start in starts]
+    size = data.shape[0] * data.shape[1] * data.shape[2]
+
+    def vectors(block: slice) -> Tensor:
+        return data.block(block, torch.float64).flatten(1)
+
+    total = torch.zeros(size, dtype=torch.float64, device=data.pixels.device)
+    mean = sum((vectors(block).sum(0) for block in blocks), total) / len(data)
+    if len(data) < size:
+        centred = torch.cat([vectors(block) - mean for block in blocks])
+        _, lengths, axes = torch.linalg.svd(centred, full_matrices=False)
+        return Moments(mean, axes.T, lengths.square() / len(data))
+    covariance = torch.zeros(size, size, dtype=torch.float64, device=mean.device)
+    for block in blocks:
+        centred = vectors(block) - mean
+        covariance.addmm_(centred.T, centred)
+    variances, axes = torch.linalg.eigh(covariance / len(data))
+    return Moments(mean, axes, variances.clamp(min=0))

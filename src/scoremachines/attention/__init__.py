@@ -15,6 +15,8 @@ from scoremachines.attention.closed_form import NoAttention as NoAttention
 from scoremachines.attention.closed_form import Tiled as Tiled
 from scoremachines.attention.measured import Measured as Measured
 from scoremachines.attention.measured import Soft as Soft
+from scoremachines.attention.scaled import Scaled as Scaled
+from scoremachines.attention.scaled import StrengthSchedule as StrengthSchedule
 from scoremachines.attention.top1 import Top1 as Top1
 from scoremachines.errors import InputError
 
@@ -26,8 +28,10 @@ __all__ = [
     "Measured",
     "MultiScale",
     "NoAttention",
+    "Scaled",
     "Scene",
     "Soft",
+    "StrengthSchedule",
     "Tiled",
     "Top1",
     "make_attention",

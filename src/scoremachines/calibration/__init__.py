@@ -1,0 +1,23 @@
+"""k(t) and λ(t) of a trained network, and predictions without one (theory §3)."""
+
+from __future__ import annotations
+
+from scoremachines.calibration.curves import MEASURES as MEASURES
+from scoremachines.calibration.curves import Curves as Curves
+from scoremachines.calibration.predicted import RULES as RULES
+from scoremachines.calibration.predicted import predict_windows as predict_windows
+from scoremachines.calibration.strength import StrengthCalibration as StrengthCalibration
+from scoremachines.calibration.strength import calibrate_strength as calibrate_strength
+from scoremachines.calibration.windows import Calibration as Calibration
+from scoremachines.calibration.windows import calibrate as calibrate
+
+__all__ = [
+    "MEASURES",
+    "RULES",
+    "Calibration",
+    "Curves",
+    "StrengthCalibration",
+    "calibrate",
+    "calibrate_strength",
+    "predict_windows",
+]

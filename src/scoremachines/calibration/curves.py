@@ -1,0 +1,203 @@
+"""How like a network a machine is, step by step, for every candidate (theory §3, Calibration).
+
+Network and machines are asked the same question, at the network's own (φ, ᾱ). Answers are compared
+in float64: at high noise ε̂ is nearly φ itself, and similarities differ in their last digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.denoiser import DenoiserModel
+from scoremachines.errors import InputError
+from scoremachines.machine import ScoreMachine
+from scoremachines.sampling import check_counts, sample_labels
+from scoremachines.schedule import predicted
+from scoremachines.trajectory import Step, kg_trajectory, starting_noise
+
+__all__ = ["MEASURES", "Curves", "check_measure", "follow", "known_sources", "likeness"]
+
+MEASURES = ("noise", "clean", "error")
+"""noise: cosine similarity of the two ε̂ (KG's). clean: Pearson r of the two x̂0. error: minus the
+mean squared difference of the two x̂0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """What a choice rests on: a number for every step, candidate and trajectory.
+
+    Args:
+        candidates: windows, pixels, or strengths, rising.
+        values: for every measure, float64 `[step, candidate, trajectory]`, steps by rising time.
+        measure: the one that was chosen by.
+        about: how the numbers came about, in words and numbers.
+
+    Raises:
+        InputError: the numbers do not fit together or are not finite.
+    """
+
+    candidates: tuple[float, ...]
+    values: Mapping[str, Tensor]
+    measure: str
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        accepted = "finite numbers [step, candidate, trajectory] for every measure"
+        rising = all(a < b for a, b in zip(self.candidates, self.candidates[1:], strict=False))
+        if not self.candidates or not rising:
+            raise InputError("candidates", self.candidates, "at least one number, rising")
+        if self.measure not in self.values:
+            raise InputError("measure", self.measure, ", ".join(self.values))
+        shape = self.chosen_by.shape
+        for name, value in self.values.items():
+            fits = value.ndim == 3 and value.shape == shape and value.numel() > 0
+            if not fits or shape[1] != len(self.candidates) or not torch.isfinite(value).all():
+                raise InputError("curves", name, accepted)
+
+    @property
+    def chosen_by(self) -> Tensor:
+        """The numbers of the measure that was chosen by, `[step, candidate, trajectory]`."""
+        return self.values[self.measure]
+
+    def voted(self) -> list[int]:
+        """Return for every step the candidate in the middle of the trajectories' votes.
+
+        A trajectory votes for its largest number. Of two middle candidates, that with the larger
+        mean over trajectories counts.
+
+        Returns:
+            Positions in `candidates`.
+        """
+        votes = self.chosen_by.argmax(1).sort(1).values
+        count = votes.shape[1]
+        low, high = votes[:, (count - 1) // 2, None], votes[:, count // 2, None]
+        mean = self.chosen_by.mean(2)
+        better = mean.gather(1, high) > mean.gather(1, low)
+        return torch.where(better, high, low)[:, 0].tolist()
+
+    def best_on_average(self) -> list[int]:
+        """Return for every step the candidate with the largest mean over trajectories."""
+        return self.chosen_by.mean(2).argmax(1).tolist()
+
+
+def likeness(found: Tensor, known: Tensor, noisy: Tensor, alpha_bar: float) -> dict[str, Tensor]:
+    """Return how like two answers are, by every measure of `MEASURES`.
+
+    Args:
+        found: x̂0 of one, `[B, C, H, W]`.
+        known: x̂0 of the other.
+        noisy: φ that both were asked about.
+        alpha_bar: ᾱ in [0, 1].
+
+    Returns:
+        For every measure float64 `[B]`, larger where they are more alike; 0 for the cosine of a
+        vector without length.
+    """
+    found, known, noisy = found.double(), known.double(), noisy.double()
+    noises = [predicted("epsilon", clean, noisy, alpha_bar).flatten(1) for clean in (found, known)]
+    first, second = found.flatten(1), known.flatten(1)
+    centred = [clean - clean.mean(1, keepdim=True) for clean in (first, second)]
+    return {
+        "noise": cosine_similarity(noises[0], noises[1], eps=1e-30),
+        "clean": cosine_similarity(centred[0], centred[1], eps=1e-30),
+        "error": -(first - second).square().mean(1),
+    }
+
+
+def follow(
+    network: DenoiserModel,
+    data: TrainingSet,
+    machines: Sequence[ScoreMachine],
+    *,
+    steps: int,
+    seeds: int,
+    seed: int,
+    labels: int | str | Sequence[int | str] | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> tuple[tuple[float, ...], dict[str, Tensor]]:
+    """Follow a network down its own trajectories, and compare machines with it at every step.
+
+    Args:
+        network: whose trajectories these are.
+        data: the training set, which knows the labels.
+        machines: what it is compared with.
+        steps: n of the loop (theory §1.3), at least 1.
+        seeds: number of trajectories, at least 1.
+        seed: of their starting noise.
+        labels: one class for all trajectories, or one for each.
+        on_step: called after every step.
+
+    Returns:
+        The times j/n, rising, and for every measure float64 `[step, machine, trajectory]`.
+
+    Raises:
+        InputError: a count is out of range, or the network is made for other images.
+    """
+    check_counts(steps=steps, seeds=seeds)
+    classes = sample_labels(data, labels, seeds)
+    noise = starting_noise(seed, range(seeds), network.shape, torch.float64).to(network.device)
+    rows: list[list[dict[str, Tensor]]] = []
+    for step in kg_trajectory(network, noise, network.schedule, steps, classes):
+        rows.append(
+            [
+                likeness(
+                    machine.denoise(step.noisy, step.alpha_bar, classes),
+                    step.clean,
+                    step.noisy,
+                    step.alpha_bar,
+                )
+                for machine in machines
+            ]
+        )
+        if on_step is not None:
+            on_step(step)
+    rows.reverse()
+    values = {
+        name: torch.stack([torch.stack([each[name] for each in row]) for row in rows]).cpu()
+        for name in MEASURES
+    }
+    return tuple(j / steps for j in range(1, steps + 1)), values
+
+
+def known_sources(network: DenoiserModel, data: TrainingSet, sources: str | None) -> str:
+    """Return where the patches of a network's machine may come from (theory §2.2).
+
+    Args:
+        network: the network, which may know it from its padding.
+        data: the training set, whose images must be of the network's shape.
+        sources: as the user gave it; None for what the network says.
+
+    Returns:
+        The kind of sources.
+
+    Raises:
+        InputError: nobody says it, or the network is made for other images.
+    """
+    if tuple(network.shape) != tuple(data.shape):
+        accepted = f"images of {' × '.join(map(str, network.shape))}, as the network takes them"
+        raise InputError("data", data, accepted)
+    found = sources or getattr(network, "sources", None)
+    if found is None:
+        accepted = "broken for zero padding, inside or wrapped for circular"
+        raise InputError("sources", None, accepted, "the network does not say")
+    return str(found)
+
+
+def check_measure(measure: str) -> None:
+    """Refuse what is not in `MEASURES`.
+
+    Args:
+        measure: its name.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if measure not in MEASURES:
+        raise InputError("measure", measure, ", ".join(MEASURES))

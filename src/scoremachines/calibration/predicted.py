@@ -1,0 +1,165 @@
+"""k(t) without a network: two predictions from the training set alone (theory §3, Prediction).
+
+`"information"`: the largest window whose patches, at this noise level, say at most a share of
+log N about the training image that they come from; larger ones would only recite it.
+
+    k(t) = max { k : I_k(t) ≤ share · log N }
+
+`"held-out"`: the window whose machine, without the image in question, denoises that image best.
+
+    k(t) = argmin_k  E ‖x_i − x̂0_{k, without i}(√ᾱ x_i + √(1−ᾱ) ε)‖²
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import log
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scoremachines.calibration.curves import Curves
+from scoremachines.calibration.information import image_information, noised_images
+from scoremachines.calibration.windows import Calibration, odd_windows
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.engine import make_engine
+from scoremachines.errors import InputError
+from scoremachines.machine import ScoreMachine
+from scoremachines.patches import SOURCES
+from scoremachines.sampling import check_counts
+from scoremachines.schedule import NoiseSchedule, noise_schedule
+
+__all__ = ["RULES", "predict_windows"]
+
+RULES = ("information", "held-out")
+
+
+def predict_windows(
+    data: TrainingSet,
+    *,
+    sources: str = "broken",
+    windows: Sequence[int] | None = None,
+    rule: str = "information",
+    share: float = 0.5,
+    schedule: str | NoiseSchedule | Sequence[float] = "cosine",
+    steps: int = 20,
+    draws: int = 16,
+    seed: int = 0,
+    memory: int = 2**30,
+) -> Calibration:
+    """Predict k(t) with no network (theory §3, Prediction).
+
+    Args:
+        data: the training set, N images.
+        sources: V(u), `"same"`, `"inside"`, `"wrapped"` or `"broken"`.
+        windows: the candidates, odd, pixels; by default all that fit into the image.
+        rule: `"information"` or `"held-out"`.
+        share: how much of log N a patch may say, in [0, 1]; at 1/2 the patch still leaves about √N
+            images to mix. For the rule `"information"` alone.
+        schedule: ᾱ(t).
+        steps: the knots of k(t) are j/steps, j = 1..steps.
+        draws: how many noised training images the means are taken over.
+        seed: of the draws, at least 0.
+        memory: bytes that the engine may use above the training set.
+
+    Returns:
+        k(t), with the information in nats, or minus the mean squared error, of every window at
+        every knot in every draw.
+
+    Raises:
+        InputError: an argument is out of range.
+    """
+    check_counts(steps=steps, draws=draws)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError("seed", seed, "a whole number of at least 0")
+    if rule not in RULES:
+        raise InputError("rule", rule, ", ".join(RULES))
+    if sources not in SOURCES:
+        raise InputError("sources", sources, ", ".join(SOURCES))
+    if not 0 <= share <= 1:
+        raise InputError("share", share, "a number in [0, 1]")
+    if rule == "held-out" and len(data) < 2:
+        raise InputError("data", data, "at least two images, of which one is held out")
+    candidates, levels = odd_windows(data, windows), noise_schedule(schedule)
+    times = tuple(j / steps for j in range(1, steps + 1))
+    alphas = levels.alpha_bar(torch.tensor(times, dtype=torch.float64))
+    probe: Callable[..., Tensor] = _information if rule == "information" else _held_out
+    values = probe(data, alphas, candidates, sources, draws, seed, memory)
+    about: dict[str, Any] = {
+        "training_set": data.name,
+        "fingerprint": data.fingerprint(),
+        "sources": sources,
+        "seed": seed,
+    }
+    if rule == "information":
+        about |= {"images": len(data), "share": share}
+    curves = Curves(candidates, {rule: values}, rule, about)
+    if rule == "held-out":
+        positions = curves.best_on_average()
+    else:
+        positions = _admissible(values, share * log(len(data)))
+    return Calibration(times, tuple(candidates[each] for each in positions), curves)
+
+
+def _admissible(information: Tensor, limit: float) -> list[int]:
+    """Return for every step the last window below the limit; the first one if there is none."""
+    mean = information.mean(2)
+    allowed = mean <= limit + 1e-9
+    order = torch.arange(mean.shape[1]).expand_as(mean)
+    return torch.where(allowed, order, 0).amax(1).tolist()
+
+
+def _information(
+    data: TrainingSet,
+    alphas: Tensor,
+    candidates: Sequence[int],
+    sources: str,
+    draws: int,
+    seed: int,
+    memory: int,
+) -> Tensor:
+    """Return the information, nats, `[step, window, draw]`."""
+    engine = make_engine("auto", memory)
+    places, noise = noised_images(data, draws, seed)
+    clean, noise = _clean(data, places), noise.to(data.pixels.device)
+    rows = []
+    for alpha_bar in alphas:
+        noisy = alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise
+        level = alpha_bar.expand(draws)
+        row = [
+            image_information(data, engine, noisy, level, window, sources) for window in candidates
+        ]
+        rows.append(torch.stack(row))
+    return torch.stack(rows).cpu()
+
+
+def _held_out(
+    data: TrainingSet,
+    alphas: Tensor,
+    candidates: Sequence[int],
+    sources: str,
+    draws: int,
+    seed: int,
+    memory: int,
+) -> Tensor:
+    """Return minus the mean squared error, `[step, window, draw]`."""
+    places, noise = noised_images(data, draws, seed)
+    columns = []
+    for place, each in zip(places.tolist(), noise.to(data.pixels.device), strict=True):
+        others = data.subset(torch.arange(len(data)) != place)
+        clean = _clean(data, torch.tensor([place]))
+        levels = alphas.to(clean.device)[:, None, None, None]
+        noisy = levels.sqrt() * clean + (1 - levels).sqrt() * each
+        errors = [
+            (ScoreMachine(others, window, sources, memory=memory).denoise(noisy, alphas) - clean)
+            .square()
+            .mean((1, 2, 3))
+            for window in candidates
+        ]
+        columns.append(-torch.stack(errors, 1))
+    return torch.stack(columns, 2).cpu()
+
+
+def _clean(data: TrainingSet, places: Tensor) -> Tensor:
+    return data.block(places, torch.float64)

@@ -1,0 +1,74 @@
+"""Calibrations as JSON: numbers survive digit by digit, damaged files are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from scoremachines.calibration.curves import Curves
+from scoremachines.files import atomic_path, reading
+
+__all__ = ["read_choice", "write_choice"]
+
+
+def write_choice(
+    path: str | Path, kind: str, times: Sequence[float], chosen: Sequence[float], curves: Curves
+) -> None:
+    """Write what was chosen at every time, and the curves that it rests on, all or nothing.
+
+    Args:
+        path: the file to write or to replace.
+        kind: what was chosen: windows or strengths.
+        times: t in [0, 1], rising.
+        chosen: the candidate chosen at each.
+        curves: what the choice rests on.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    content = {
+        "kind": kind,
+        "times": list(times),
+        "chosen": list(chosen),
+        "measure": curves.measure,
+        "about": dict(curves.about),
+        "candidates": list(curves.candidates),
+        "curves": {name: value.tolist() for name, value in curves.values.items()},
+    }
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_choice(path: str | Path, kind: str) -> tuple[list[float], list[float], Curves]:
+    """Read what `write_choice` wrote.
+
+    Args:
+        path: the file.
+        kind: what must have been chosen.
+
+    Returns:
+        Times, what was chosen, and the curves.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds something else.
+    """
+    with reading("calibration", path, f"a file with calibrated {kind}"):
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if content["kind"] != kind:
+            raise ValueError(f"it holds {content['kind']}")
+        values = {
+            str(name): torch.tensor(value, dtype=torch.float64)
+            for name, value in content["curves"].items()
+        }
+        curves = Curves(
+            tuple(content["candidates"]), values, str(content["measure"]), dict(content["about"])
+        )
+        times = [float(time) for time in content["times"]]
+        chosen = list(content["chosen"])
+        known = all(each in curves.candidates for each in chosen)
+        if not len(times) == len(chosen) == len(curves.chosen_by) or not known:
+            raise ValueError("times, choices and curves do not fit together")
+    return times, chosen, curves

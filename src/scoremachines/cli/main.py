@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
-from typing import Any, NoReturn, get_type_hints
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
 from scoremachines.cli.settings import GenerateSettings, field_help
-from scoremachines.data.shapes_config import ShapesConfig
+from scoremachines.data.settings import DataSettings
 from scoremachines.errors import InputError
+from scoremachines.training.settings import TrainSettings
 
 __all__ = ["main"]
 
@@ -21,6 +22,7 @@ DESCRIPTION = """New images from a training set, in closed form, and where every
 examples:
   scoremachines generate pictures/ --size 32 --attention full -o out
   scoremachines generate shapes --window 9 --attention tiled -n 32 -o out
+  scoremachines train shapes --network.attention top1 -o runs/top1
   scoremachines demo -o demo
 """
 GENERATE = """Paint new images from a folder of images, or from a set by name.
@@ -32,6 +34,17 @@ examples:
   scoremachines generate shapes --shapes.shared shape --window 0:5,0.5:9,1:11 -o out
   scoremachines generate --config out/settings.yaml -o again     the same run again
   scoremachines generate digits --window 5 -o out --resume       go on after an interruption
+"""
+TRAIN = """Train a network on a folder of images, or on a set by name.
+
+Killed at any moment and resumed, it ends with the same weights as if it had not been.
+
+examples:
+  scoremachines train shapes --network.attention top1 -o runs/top1
+  scoremachines train pictures/ --size 32 --network.receptive_field 9 --steps 20000 -o runs/cnn
+  scoremachines train digits --network.conditional true -o runs/digits
+  scoremachines train --config runs/top1/settings.yaml -o again      the same training again
+  scoremachines train --config runs/top1/settings.yaml -o runs/top1 --resume   go on with it
 """
 DEMO = """Paint digits, photographs and the crafted set, without and with attention.
 
@@ -88,7 +101,10 @@ def _run(arguments: list[str]) -> int:
     parser = Parser(prog="scoremachines", description=DESCRIPTION, formatter_class=_layout())
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subcommands(required=False)
-    commands.add_subcommand("generate", _generate_parser(), help="paint new images")
+    generating = _run_parser(GENERATE, GenerateSettings)
+    commands.add_subcommand("generate", generating, help="paint new images")
+    training = _run_parser(TRAIN, TrainSettings)
+    commands.add_subcommand("train", training, help="train a network")
     commands.add_subcommand("demo", _demo_parser(), help="paint the examples, as one page")
     settings = parser.parse_args(arguments)
     if settings.subcommand is None:
@@ -99,10 +115,14 @@ def _run(arguments: list[str]) -> int:
         from scoremachines.cli.demo import demo
 
         demo(chosen.output, resume=chosen.resume)
+    elif settings.subcommand == "train":
+        from scoremachines.cli.train import train
+
+        train(_read(chosen, TrainSettings), chosen.output, resume=chosen.resume)
     else:
         from scoremachines.cli.generate import generate
 
-        generate(_read(chosen), chosen.output, resume=chosen.resume)
+        generate(_read(chosen, GenerateSettings), chosen.output, resume=chosen.resume)
     return 0
 
 
@@ -125,39 +145,43 @@ def _demo_parser() -> Parser:
     return parser
 
 
-def _generate_parser() -> Parser:
-    parser = Parser(description=GENERATE, formatter_class=_layout())
+def _run_parser(description: str, settings: type) -> Parser:
+    parser = Parser(description=description, formatter_class=_layout())
     parser.add_argument("--config", action="config", help="settings.yaml of a run")
     parser.add_argument("images", type=str | None, nargs="?", help="the source, in short")
     parser.add_argument("-o", "--output", type=str, default="out", help="folder to write to")
     parser.add_argument("--resume", action="store_true", help="go on where a run stopped")
-    _add_fields(parser, GenerateSettings, "", skip=("shapes",))
-    _add_fields(parser, ShapesConfig, "shapes.")
+    _add_fields(parser, settings, "")
     return parser
 
 
-def _add_fields(parser: Parser, settings: type, prefix: str, skip: tuple[str, ...] = ()) -> None:
+def _add_fields(parser: Parser, settings: type, prefix: str) -> None:
     hints, texts = get_type_hints(settings), field_help(settings)
+    nested = [each.name for each in fields(settings) if is_dataclass(hints[each.name])]
     for each in fields(settings):
-        if each.name in skip:
+        if each.name in nested:
             continue
         name = "class" if each.name == "label" else each.name
         flags = ["-n", "--n"] if prefix + name == "n" else [f"--{prefix}{name}"]
         default = None if each.default is MISSING else each.default
         parser.add_argument(*flags, type=hints[each.name], default=default, help=texts[each.name])
+    for inner in nested:
+        _add_fields(parser, hints[inner], f"{prefix}{inner}.")
 
 
-def _read(chosen: Namespace) -> GenerateSettings:
+AnySettings = TypeVar("AnySettings", bound=DataSettings)
+
+
+def _read(chosen: Namespace, kind: type[AnySettings]) -> AnySettings:
     """Return the settings that a command line and a settings file make together."""
-    values = chosen.as_dict()
-    values["label"] = values.pop("class")
+    values: dict[str, Any] = chosen.as_dict()
+    hints: dict[str, Any] = get_type_hints(kind)
     # A word of its own: a positional argument that is left out would hide the settings file's.
     values["source"] = values.pop("images") or values["source"]
-    shapes = ShapesConfig(**values.pop("shapes"))
-    known = {each.name for each in fields(GenerateSettings)}
-    return GenerateSettings(
-        **{name: value for name, value in values.items() if name in known}, shapes=shapes
-    )
+    values["label"] = values.pop("class", None)
+    for name in [name for name, hint in hints.items() if is_dataclass(hint)]:
+        values[name] = hints[name](**values[name])
+    return kind(**{each.name: values[each.name] for each in fields(kind)})
 
 
 if __name__ == "__main__":

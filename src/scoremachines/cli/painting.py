@@ -7,58 +7,37 @@ settings and training set. All files are written whole or not at all.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import torch
-import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
-import scoremachines
 from scoremachines.attention import ATTENTIONS, Attention, Soft, make_attention
-from scoremachines.cli.settings import GenerateSettings, memory_bytes, size_pixels
-from scoremachines.data.source import open_source
+from scoremachines.cli.settings import GenerateSettings, memory_bytes
+from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, prepare_folder, reading, write_tensors
+from scoremachines.files import reading, write_tensors
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.named import MACHINES
 from scoremachines.posterior import Posterior, Sources
+from scoremachines.record import begin_run
 from scoremachines.result import Result
 from scoremachines.sampling import check_counts, sample_labels, trajectory
 from scoremachines.trajectory import Step, make_scheduler
 
-__all__ = ["make_machine", "open_data", "paint"]
+__all__ = ["make_machine", "paint"]
 
-SETTINGS = "settings.yaml"
+RECORD = "parts/run.json"
 SAVE_EVERY = 2.0
 """Seconds between two saves of an unfinished batch."""
 FREE = ("engine", "device", "memory", "batch")
 """Settings that do not change what a run paints, so may differ when it is continued."""
-
-
-def open_data(settings: GenerateSettings) -> TrainingSet:
-    """Open the training set of a run."""
-    size, source = size_pixels(settings.size), settings.source
-    if source is None:
-        raise InputError("source", None, "a folder, a file, or digits, photographs or shapes")
-    if source == "shapes":
-        changes = {"size": size, "n": settings.limit}
-        changes = {name: value for name, value in changes.items() if value is not None}
-        return TrainingSet.shapes(**(asdict(settings.shapes) | changes))
-    return open_source(
-        source,
-        size=size,
-        crop=settings.crop,
-        channels=settings.channels,
-        limit=settings.limit,
-    )
 
 
 def make_machine(settings: GenerateSettings, data: TrainingSet) -> ScoreMachine:
@@ -153,25 +132,10 @@ class Run:
         resume: bool,
     ) -> None:
         self.settings, self.machine, self.labels = settings, machine, labels
-        self.folder = prepare_folder(folder, marker=SETTINGS, resume=resume)
+        self.folder = begin_run(
+            folder, settings, machine.data, record=RECORD, free=FREE, resume=resume
+        )
         self.parts = self.folder / "parts"
-        kept = {"fingerprint": machine.data.fingerprint(), **_kept(settings)}
-        if resume and (self.parts / "run.json").exists():
-            self._compare(kept)
-        with atomic_path(self.folder / SETTINGS) as path:
-            path.write_text(_settings_file(settings, machine.data), encoding="utf-8")
-        prepare_folder(self.parts, marker="run.json", resume=True)
-        with atomic_path(self.parts / "run.json") as path:
-            path.write_text(json.dumps(kept))
-
-    def _compare(self, kept: dict[str, Any]) -> None:
-        """Refuse to continue a run with other settings or other images."""
-        accepted = "the settings and images that the run was started with"
-        with reading("output", self.folder, "a folder with a run that can be continued"):
-            before = json.loads((self.parts / "run.json").read_text())
-        for name, value in kept.items():
-            if before.get(name) != json.loads(json.dumps(value)):
-                raise InputError(name, value, accepted, f"the run has {before.get(name)!r}")
 
     def result(self, title: str) -> Result:
         """Return all samples, computing those that are missing."""
@@ -218,27 +182,6 @@ class Run:
         write_tensors(path, _part(step))
         unfinished.unlink(missing_ok=True)
         return _read_part(path)
-
-
-def _kept(settings: GenerateSettings) -> dict[str, Any]:
-    return {name: value for name, value in asdict(settings).items() if name not in FREE}
-
-
-def _settings_file(settings: GenerateSettings, data: TrainingSet) -> str:
-    """Return the settings as YAML that `--config` reads."""
-    values = asdict(settings)
-    values["class"] = values.pop("label")
-    source = settings.source or ""
-    if source not in ("digits", "photographs", "shapes"):
-        values["source"] = str(Path(source).resolve())
-    size = values["shapes"]["size"]
-    values["shapes"]["size"] = list(size) if isinstance(size, tuple) else size
-    head = (
-        f"# scoremachines {scoremachines.__version__}, torch {torch.__version__}\n"
-        f"# training set: {data!r}\n"
-        f"# sha256 {data.fingerprint()}\n"
-    )
-    return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 def _part(step: Step) -> dict[str, Tensor]:

@@ -9,20 +9,19 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, is_dataclass
 
-from scoremachines.data.shapes_config import ShapesConfig
+from scoremachines.data.settings import DataSettings as DataSettings
+from scoremachines.data.settings import size_pixels as size_pixels
 from scoremachines.errors import InputError
 
 __all__ = ["GenerateSettings", "field_help", "memory_bytes", "size_pixels"]
 
 
 @dataclass(frozen=True)
-class GenerateSettings:
+class GenerateSettings(DataSettings):
     """Everything that decides which images a run paints."""
 
-    source: str | None = None
-    """images: a folder, zip, .npy, .npz or IDX file, or digits, photographs or shapes"""
     machine: str = "els"
     """ideal, equivariant, local, els or bbels"""
     window: str = "7"
@@ -41,16 +40,6 @@ class GenerateSettings:
     """seed of the starting noise"""
     label: str | None = None
     """paint one class only, by name or number"""
-    size: str | None = None
-    """bring the images to this size: 32, or 24x32 (rows x columns)"""
-    crop: str = "centre"
-    """how to reach the size: centre, stretch or tiles"""
-    channels: int | None = None
-    """1 for grey, 3 for colour, 4 with alpha; by default as the images are"""
-    limit: int | None = None
-    """use so many training images, spread evenly over the source"""
-    shapes: ShapesConfig = field(default_factory=ShapesConfig)
-    """the crafted set, where the source is shapes"""
     best: int = 4
     """how many sources to name for every pixel"""
     engine: str = "auto"
@@ -65,9 +54,11 @@ class GenerateSettings:
 
 def field_help(settings: type) -> dict[str, str]:
     """Return the text below each field of a dataclass, by the field's name."""
+    texts: dict[str, str] = {}
+    for base in settings.__mro__[1:]:
+        texts |= field_help(base) if is_dataclass(base) else {}
     body = ast.parse(inspect.getsource(settings).strip()).body[0]
     assert isinstance(body, ast.ClassDef)
-    texts = {}
     for line, following in zip(body.body, body.body[1:], strict=False):
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
             value = getattr(following, "value", None)
@@ -94,23 +85,3 @@ def memory_bytes(text: str) -> int:
     if match is None or match[2] not in units or float(match[1]) == 0:
         raise InputError("memory", text, "a positive number with a unit, such as 512MiB or 2GiB")
     return int(float(match[1]) * units[match[2]])
-
-
-def size_pixels(text: str | None) -> tuple[int, int] | None:
-    """Read a size such as `32` or `24x32`.
-
-    Args:
-        text: side of a square, or rows x columns; None for no size.
-
-    Returns:
-        Rows and columns, pixels.
-
-    Raises:
-        InputError: if it is none.
-    """
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,6})(?:[x×](\d{1,6}))?", text.strip().lower())
-    if match is None or int(match[1]) == 0 or int(match[2] or 1) == 0:
-        raise InputError("size", text, "pixels, such as 32 or 24x32 (rows x columns)")
-    return int(match[1]), int(match[2] or match[1])

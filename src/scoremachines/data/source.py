@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 
 from scoremachines.data.folder import spread
 from scoremachines.data.framing import Framing
 from scoremachines.data.idx import is_idx
+from scoremachines.data.settings import DataSettings, size_pixels
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 
-__all__ = ["NAMES", "open_source"]
+__all__ = ["NAMES", "open_data", "open_source"]
 
 NAMES = ("digits", "photographs", "shapes")
 FILES = "a folder of images, a .zip, .npy, .npz, IDX or .safetensors file"
@@ -58,6 +60,34 @@ def open_source(
         found = f"the images of {data.name!r} have {data.shape[0]}"
         raise InputError("channels", channels, f"{data.shape[0]} or None", found)
     return _limited(data, limit)
+
+
+def open_data(settings: DataSettings) -> TrainingSet:
+    """Open the training set of a run.
+
+    Args:
+        settings: which.
+
+    Returns:
+        The training set.
+
+    Raises:
+        InputError: no source is named, or it cannot be read as asked.
+    """
+    size, source = size_pixels(settings.size), settings.source
+    if source is None:
+        raise InputError("source", None, "a folder, a file, or digits, photographs or shapes")
+    if source == "shapes":
+        changes = {"size": size, "n": settings.limit}
+        changes = {name: value for name, value in changes.items() if value is not None}
+        return TrainingSet.shapes(**(asdict(settings.shapes) | changes))
+    return open_source(
+        source,
+        size=size,
+        crop=settings.crop,
+        channels=settings.channels,
+        limit=settings.limit,
+    )
 
 
 def _open_path(path: Path, framing: Framing, limit: int | None) -> TrainingSet:

@@ -1,0 +1,33 @@
+"""`scoremachines train`: one network, one training set, one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scoremachines.data.source import open_data
+from scoremachines.training.run import train_in_folder
+from scoremachines.training.settings import TrainSettings
+
+__all__ = ["train"]
+
+
+def train(settings: TrainSettings, output: str, *, resume: bool = False) -> Path:
+    """Train a network, write everything into a folder, and say where the network is.
+
+    Args:
+        settings: of the training.
+        output: the folder.
+        resume: go on with the training that the folder holds.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: a setting, the training set or the folder cannot be used.
+    """
+    folder = Path(output)
+    network = train_in_folder(open_data(settings), settings, folder, resume=resume)
+    weights = sum(each.numel() for each in network.parameters())
+    print(f"{weights} weights, {settings.steps} steps; loss: {folder / 'loss.png'}")
+    print(f"network: {folder / 'network'}")
+    return folder

@@ -1,0 +1,155 @@
+"""What a training's folder holds, and how to open it again.
+
+settings.yaml           what was asked for; `--config` reads it
+run.json                the same, and the images' fingerprint, to be compared on resuming
+training_set.safetensors    the images, where the settings name no source
+network/                the averaged weights, as `diffusers` keeps a model
+checkpoint.safetensors  where the training stands
+loss.csv, loss.png, tensorboard/    the loss curve
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from scoremachines.data.shapes_config import ShapesConfig
+from scoremachines.data.source import open_data
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import InputError
+from scoremachines.files import atomic_path, reading
+from scoremachines.nets.network import Network
+from scoremachines.nets.settings import NetworkSettings
+from scoremachines.plots import axes_side_by_side, save_figure
+from scoremachines.record import SETTINGS, recorded
+from scoremachines.training.settings import TrainSettings
+
+__all__ = [
+    "CHECKPOINT",
+    "IMAGES",
+    "NETWORK",
+    "RECORD",
+    "load_network",
+    "load_run_data",
+    "load_settings",
+    "save_curve",
+    "save_network",
+]
+
+NETWORK, RECORD = "network", "run.json"
+CHECKPOINT, IMAGES = "checkpoint.safetensors", "training_set.safetensors"
+
+
+def load_network(path: str | Path) -> Network:
+    """Open a network that was trained or saved.
+
+    Args:
+        path: folder of a training, or one written by `save_pretrained`.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    path, accepted = Path(path), "a folder of `scoremachines train` or of save_pretrained"
+    folder = path / NETWORK if (path / SETTINGS).is_file() else path
+    if not (folder / "config.json").is_file():
+        reason = "it has no checkpoint yet" if folder != path else "there is no network in it"
+        raise InputError("network", path, accepted, reason)
+    with reading("network", path, accepted):
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config["_class_name"] != Network.__name__:
+            raise InputError("network", path, accepted, f"it holds a {config['_class_name']}")
+        network = Network.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    return network.eval()
+
+
+def load_settings(folder: str | Path) -> TrainSettings:
+    """Read the settings of a training.
+
+    Args:
+        folder: of the training.
+
+    Returns:
+        The settings.
+
+    Raises:
+        InputError: there are none, or they are damaged.
+    """
+    with reading("folder", folder, "a folder of `scoremachines train`"):
+        values = yaml.safe_load((Path(folder) / SETTINGS).read_text(encoding="utf-8"))
+        shapes, network = ShapesConfig(**values["shapes"]), NetworkSettings(**values["network"])
+        return TrainSettings(**(values | {"shapes": shapes, "network": network}))
+
+
+def load_run_data(folder: str | Path) -> TrainingSet:
+    """Open the images that a network was trained on.
+
+    Args:
+        folder: of the training.
+
+    Returns:
+        The training set.
+
+    Raises:
+        InputError: it cannot be opened, or has changed since.
+    """
+    folder = Path(folder)
+    settings = load_settings(folder)
+    images = folder / IMAGES
+    data = open_data(settings) if settings.source is not None else TrainingSet.load(images)
+    if data.fingerprint() != recorded(folder, RECORD).get("fingerprint"):
+        accepted = "the images that the network was trained on"
+        raise InputError("source", settings.source, accepted, "they have changed")
+    return data
+
+
+def save_network(network: Network, folder: Path) -> None:
+    """Write a network into a training's folder, each of its files whole or not at all.
+
+    Args:
+        network: with averaged weights.
+        folder: of the training.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    partial, final = folder / f".{NETWORK}.partial", folder / NETWORK
+    with reading("output", folder, "a place that can be written to and has room"):
+        network.save_pretrained(partial)
+        final.mkdir(exist_ok=True)
+        for path in partial.iterdir():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(path, final / path.name)
+        shutil.rmtree(partial)
+
+
+def save_curve(history: Sequence[tuple[int, float, float]], folder: Path, *, draw: bool) -> None:
+    """Write the loss curve as a table and as a picture with a logarithmic axis.
+
+    Args:
+        history: step, loss and learning rate of every point.
+        folder: of the training.
+        draw: write the picture too.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with atomic_path(folder / "loss.csv") as path, path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("step", "loss", "learning_rate"))
+        writer.writerows(history)
+    if not draw or not history:
+        return
+    axes = axes_side_by_side(1, 5.0, 3.6)[0]
+    axes.plot([step for step, _, _ in history], [loss for _, loss, _ in history], linewidth=1)
+    axes.set(xlabel="step", ylabel="mean square error, smoothed", yscale="log")
+    save_figure(axes.figure, folder / "loss.png")  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scoremachines.calibration import calibrate as calibrate
     from scoremachines.data.shapes_config import ShapesConfig as ShapesConfig
     from scoremachines.data.source import open_source as open_source
     from scoremachines.data.training_set import TrainingSet as TrainingSet
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from scoremachines.named import ideal as ideal
     from scoremachines.named import local as local
     from scoremachines.named import named_machine as named_machine
+    from scoremachines.nets.adapter import adapt as adapt
+    from scoremachines.nets.network import Network as Network
+    from scoremachines.nets.settings import NetworkSettings as NetworkSettings
     from scoremachines.posterior import Posterior as Posterior
     from scoremachines.result import Result as Result
     from scoremachines.sampling import sample as sample
@@ -31,6 +35,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "InputError": "errors",
+    "Network": "nets.network",
+    "NetworkSettings": "nets.settings",
     "Posterior": "posterior",
     "Proportion": "measures",
     "Result": "result",
@@ -38,7 +44,9 @@ _HOMES = {
     "ShapesConfig": "data.shapes_config",
     "TrainingSet": "data.training_set",
     "WindowSchedule": "locality",
+    "adapt": "nets.adapter",
     "bbels": "named",
+    "calibrate": "calibration",
     "els": "named",
     "equivariant": "named",
     "ideal": "named",

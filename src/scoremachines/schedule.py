@@ -80,7 +80,10 @@ class TableSchedule(NoiseSchedule):
     """
 
     def __init__(self, alphas_cumprod: Sequence[float] | Tensor, name: str = "table") -> None:
-        table = np.asarray(torch.as_tensor(alphas_cumprod, dtype=torch.float64).cpu())
+        try:
+            table = np.asarray(torch.as_tensor(alphas_cumprod, dtype=torch.float64).cpu())
+        except (TypeError, ValueError, RuntimeError):  # no numbers, or not in a rectangle
+            table = np.empty(0)
         falling = table.ndim == 1 and table.size > 0 and bool((np.diff(table) < 0).all())
         if not falling or not (table[-1] >= 0 and table[0] <= 1):
             raise InputError(
@@ -112,6 +115,14 @@ class TableSchedule(NoiseSchedule):
         """Return ᾱ at training step `step` in [0, T−1], which may lie between two entries."""
         number = torch.as_tensor(step, dtype=torch.float64).cpu()
         return self.alpha_bar((number + 1) / (len(self._steps) - 1))
+
+    def step(self, alpha_bar: Tensor | float) -> Tensor:
+        """Return the training step in [0, T−1] at which ᾱ is `alpha_bar`: inverse of `at_step`.
+
+        It may lie between two entries; an ᾱ outside of the table is clamped to it.
+        """
+        last = len(self._steps) - 2
+        return (self.time(alpha_bar) * (last + 1) - 1).clamp(0, last)
 
 
 def _log_snr(alpha_bar: np.ndarray) -> np.ndarray:

@@ -27,7 +27,9 @@ def _convolution(channels: int, out: int, padding: str) -> nn.Conv2d:
 
 
 class KGResNet(nn.Module):
-    """Eight 3×3 convolutions, `h + relu(conv(h + b(t)))` from the second on; KG's width is 256.
+    """Eight 3×3 convolutions, `h + relu(conv(h + b(t)))` from the second on.
+
+    KG's width is 256: 4,254,208 parameters on colour images, and 4,426,883 in a `Network`.
 
     Args:
         channels: C, of the image.
@@ -55,8 +57,9 @@ class KGResNet(nn.Module):
 
 
 class KGUNet(nn.Module):
-    """Three scales of `width`, 2·`width` and 4·`width` channels; KG's are 64, 128 and 256.
+    """Three scales of `width`, 2·`width` and 4·`width` channels.
 
+    KG's are 64, 128 and 256: 1,900,419 parameters on colour images, and 1,923,718 in a `Network`.
     Two convolutions a scale, maxima over 2×2 pixels on the way down, transposed convolutions and
     skip connections on the way up. It commutes only with shifts by multiples of four pixels, and
     its features see up to `UNET_REACH` pixels in every direction.

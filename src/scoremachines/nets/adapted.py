@@ -1,0 +1,236 @@
+"""Other people's networks, where a `Network` or a machine can stand (theory §5).
+
+network = adapt(my_module, shape=(3, 16, 16))
+network = load_diffusers("my_ddpm/")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scoremachines.denoiser import DenoiserModel
+from scoremachines.errors import InputError
+from scoremachines.nets.inputs import check_noisy, class_labels, noise_levels
+from scoremachines.nets.self_attention import captured_map, self_attentions
+from scoremachines.patches import SOURCES
+from scoremachines.schedule import (
+    PREDICTIONS,
+    NoiseSchedule,
+    TableSchedule,
+    clean_from,
+    noise_schedule,
+)
+
+__all__ = ["AdaptedNetwork"]
+
+Call = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+Maps = Callable[[Tensor, Tensor], Tensor]
+
+
+class AdaptedNetwork(DenoiserModel):
+    """A network made elsewhere, asked for x̂0 at any ᾱ.
+
+    The module is called as `diffusers` does, `module(φ, timestep)`, with a float32 timestep for
+    each image, the place in `alphas_cumprod` where ᾱ lies, between two entries if need be. An ᾱ
+    outside of the table counts as its first or last entry. The module is put into evaluation mode.
+
+    Args:
+        module: answers with a tensor, a tuple, or an output with a `sample`, `[B, C, H, W]`.
+        shape: C, H and W of its images.
+        alphas_cumprod: ᾱ at the timesteps that it was trained on, or a scheduler that has them;
+            DDPM's 1,000 by default, unless there is a `call`.
+        schedule: ᾱ(t), on which it is sampled; the table by default.
+        prediction_type: what its answer means: `"epsilon"`, `"sample"`, `"v_prediction"` or
+            `"score"`.
+        attention: where its maps come from: the dotted name of a `diffusers` self-attention layer,
+            or a function of φ `[B, C, H, W]` and ᾱ `[B]`. By default the last self-attention layer
+            at the highest resolution; zeros if there is none.
+        call: asks the module in another way: a function of φ, ᾱ `[B]` in float64, and the classes
+            `[B]` or None.
+        receptive_field: what an output pixel sees, odd, pixels; None where it is unknown.
+        sources: the kind of sources of the machine whose theory it is: `"broken"` for zero
+            padding, `"inside"` or `"wrapped"` for circular padding, `"same"`.
+        classes: number of classes that it can be told, as `class_labels`; 0 for none.
+        whole_steps: tell it whole timesteps only, int64.
+
+    Raises:
+        InputError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        shape: tuple[int, int, int],
+        *,
+        alphas_cumprod: Sequence[float] | Tensor | Any = None,
+        schedule: str | NoiseSchedule | Sequence[float] | Tensor | None = None,
+        prediction_type: str = "epsilon",
+        attention: str | Maps | None = None,
+        call: Call | None = None,
+        receptive_field: int | None = None,
+        sources: str = "broken",
+        classes: int = 0,
+        whole_steps: bool = False,
+    ) -> None:
+        super().__init__()
+        _check(module, shape, prediction_type, receptive_field, sources, classes)
+        self.module, self.call, self.whole_steps = module, call, whole_steps
+        self.receptive_field, self.sources = receptive_field, sources
+        table = getattr(alphas_cumprod, "alphas_cumprod", alphas_cumprod)
+        if table is None and call is None:
+            table = TableSchedule.linear().alpha_bar(torch.arange(1, 1001) / 1000)
+        self.table = None if table is None else TableSchedule(table)
+        self.schedule = noise_schedule(schedule or self.table or "cosine")
+        self.timesteps = self.table or TableSchedule.linear()
+        self.maps = attention if callable(attention) else None
+        self.layers = () if callable(attention) else _layer_names(module, attention)
+        # A scalar that carries dtype and device where the module has no parameters.
+        self.register_buffer("unit", torch.ones(()), persistent=False)
+        self.register_to_config(
+            sample_size=list(shape[1:]),
+            in_channels=shape[0],
+            out_channels=shape[0],
+            prediction_type=prediction_type,
+            classes=classes,
+            alphas_cumprod=None if table is None else torch.as_tensor(table).tolist(),
+        )
+        self.eval()
+
+    @torch.no_grad()
+    def denoise(
+        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
+    ) -> Tensor:
+        """Return x̂0.
+
+        Args:
+            noisy: φ, `[B, C, H, W]`, on the network's device.
+            alpha_bar: ᾱ in [0, 1], one value or `[B]`.
+            labels: class, one label or `[B]`; None not to tell any.
+
+        Returns:
+            `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1].
+
+        Raises:
+            InputError: an argument has the wrong shape, dtype or range, or the module answers with
+                something else than an image.
+        """
+        check_noisy(noisy, self.shape, self.device)
+        alphas = noise_levels(alpha_bar, noisy)
+        told = self._told(labels, noisy)
+        if self.table is not None:
+            step = self.table.step(alphas)
+            alphas = self.table.at_step(step).to(noisy.device)
+        if self.call is not None:
+            output: Any = self.call(noisy.to(self.dtype), alphas, told)
+        else:
+            place = step.round().long() if self.whole_steps else step.float()
+            named = {} if told is None else {"class_labels": told}
+            output = self.module(noisy.to(self.dtype), place.to(noisy.device), **named)
+        output = _prediction(output, noisy).to(noisy.dtype)
+        return clean_from(self.config["prediction_type"], output, noisy, alphas)
+
+    @torch.no_grad()
+    def attention(self, noisy: Tensor, time: Tensor | float) -> Tensor:
+        """Return the network's own attention map, to be plugged into a machine (theory §4.2).
+
+        Args:
+            noisy: φ, `[B, C, H, W]`.
+            time: t in [0, 1] on the network's schedule, one value or `[B]`.
+
+        Returns:
+            A, `[B, H·W, H·W]`, rows that add up to 1, the own pixel included; of a coarser layer,
+            each cell's weight spread evenly over its pixels. Zeros without attention.
+
+        Raises:
+            InputError: an argument has the wrong shape, dtype or range, or there is no such map.
+        """
+        check_noisy(noisy, self.shape, self.device)
+        alphas = noise_levels(self.schedule.alpha_bar(time), noisy)
+        pixels = noisy.shape[-2] * noisy.shape[-1]
+        known = (len(noisy), pixels, pixels)
+        if self.maps is not None:
+            maps = self.maps(noisy, alphas)
+            if not isinstance(maps, Tensor) or maps.shape not in (known, known[1:]):
+                given = f"tensor of shape {tuple(getattr(maps, 'shape', ()))}"
+                raise InputError("attention", given, f"maps [{pixels}, {pixels}] of each image")
+            return maps.expand(known)
+        if not self.layers:
+            return noisy.new_zeros(known)
+        found = self_attentions(self.module)
+        layers = {name: found[name] for name in self.layers}
+        return captured_map(layers, lambda: self.denoise(noisy, alphas), self.shape[1:])
+
+    def _told(self, labels: Tensor | int | None, noisy: Tensor) -> Tensor | None:
+        """Return the classes that the module is told; it need not know what "any" is."""
+        told = class_labels(labels, self.config["classes"], noisy)
+        if told is not None and bool((told < 0).any()):
+            raise InputError("labels", labels, "classes from 0, or None not to tell any")
+        must = getattr(self.module, "class_embedding", None) is not None and self.call is None
+        if told is None and must:
+            raise InputError("labels", None, "a class, without which this network has no answer")
+        return told
+
+    def save_pretrained(self, save_directory: str | Path, *args: object, **kwargs: object) -> None:
+        """Refuse: the module's own library keeps it, and `adapt` takes it in again.
+
+        Args:
+            save_directory: ignored.
+            *args: ignored.
+            **kwargs: ignored.
+
+        Raises:
+            InputError: always.
+        """
+        name = type(self.module).__name__
+        raise InputError("module", name, "a Network; save the module itself, and adapt it again")
+
+
+def _check(
+    module: nn.Module,
+    shape: tuple[int, int, int],
+    prediction_type: str,
+    receptive_field: int | None,
+    sources: str,
+    classes: int,
+) -> None:
+    """Refuse arguments that are out of range."""
+    if not isinstance(module, nn.Module):
+        raise InputError("module", module, "a torch.nn.Module")
+    listed = tuple(shape) if isinstance(shape, tuple | list) else ()
+    if len(listed) != 3 or not all(type(side) is int and side > 0 for side in listed):
+        raise InputError("shape", shape, "channels, height and width of the images")
+    if prediction_type not in PREDICTIONS:
+        raise InputError("prediction_type", prediction_type, ", ".join(PREDICTIONS))
+    field = receptive_field
+    if field is not None and (type(field) is not int or field < 1 or field % 2 == 0):
+        raise InputError("receptive_field", field, "an odd number of pixels, or None")
+    if sources not in SOURCES:
+        raise InputError("sources", sources, ", ".join(SOURCES))
+    if type(classes) is not int or classes < 0:
+        raise InputError("classes", classes, "a whole number of at least 0")
+
+
+def _layer_names(module: nn.Module, attention: str | None) -> tuple[str, ...]:
+    """Return the names of the layers that maps may be read from."""
+    layers = tuple(self_attentions(module))
+    if attention is None:
+        return layers
+    if attention not in layers:
+        accepted = ", ".join(layers) or "None: the module has no diffusers self-attention layer"
+        raise InputError("attention", attention, f"a function, or {accepted}")
+    return (attention,)
+
+
+def _prediction(output: Any, noisy: Tensor) -> Tensor:
+    """Return the tensor of an output; refuse what has another shape than the image."""
+    answer = getattr(output, "sample", output)
+    answer = answer[0] if isinstance(answer, tuple) else answer
+    if not isinstance(answer, Tensor) or answer.shape != noisy.shape:
+        given = f"an answer of shape {tuple(getattr(answer, 'shape', ()))}"
+        raise InputError("module", given, f"a tensor of shape {tuple(noisy.shape)}")
+    return answer

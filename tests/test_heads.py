@@ -190,6 +190,20 @@ def test_the_temperature_falls_from_hot_to_cold() -> None:
     assert seen == sorted(seen, reverse=True)
 
 
+def test_a_network_passes_the_point_of_training_on() -> None:
+    made, noisy = network("top1").train(), torch.randn(2, 3, 5, 7)
+    made.readout.weight.data.normal_(generator=torch.Generator().manual_seed(1))
+    answers = []
+    for seed in (4, 4, 5):
+        made.anneal(1.0, torch.Generator().manual_seed(seed))
+        assert isinstance(made.head, Top1Head)
+        assert made.head.temperature == pytest.approx(COLD)
+        answers.append(made.predict(noisy, torch.full((2,), 0.5)))
+    assert torch.equal(answers[0], answers[1])
+    assert not torch.equal(answers[0], answers[2])
+    network("soft").anneal(0.5)  # has no temperature
+
+
 def network(attention: str, padding: str = "zeros") -> Network:
     torch.manual_seed(0)
     settings = NetworkSettings("cnn", attention, padding, width=8, receptive_field=5, key_width=6)

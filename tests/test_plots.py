@@ -23,7 +23,7 @@ def test_a_scatter_shows_every_series_and_names_its_axes(tmp_path: Path) -> None
     path = save_figure(figure, tmp_path / "scatter.png")
     with Image.open(path) as picture:
         colours = {colour[:3] for _, colour in picture.convert("RGB").getcolors(2**20)}
-        assert picture.width == round(5.0 * 160)
+        assert picture.width == round(6.2 * 160)
     assert len(colours) > 20
     assert [each.name for each in tmp_path.iterdir()] == ["scatter.png"]
 

@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 LEVEL = 0.95
+SPREAD = 1e-5
+"""An image whose values differ by less than this share of the largest has a single value: what it
+shows is the rounding of float32."""
 
 
 def pearson_r(first: Tensor, second: Tensor) -> Tensor:
@@ -41,13 +44,13 @@ def pearson_r(first: Tensor, second: Tensor) -> Tensor:
 
     Returns:
         r in [-1, 1], float64 `[B]`; exactly 1 for an image and itself, NaN where an image has a
-        single value or one that is not finite.
+        single value (but for rounding: `SPREAD`) or one that is not finite.
 
     Raises:
         InputError: the shapes differ, or are not those of images.
     """
     a, b = _vectors(first, second)
-    constant = (a.amax(1) == a.amin(1)) | (b.amax(1) == b.amin(1))
+    constant = _constant(a) | _constant(b)
     a, b = _centred(a), _centred(b)
     r = (a * b).sum(1) / ((a * a).sum(1) * (b * b).sum(1)).sqrt()
     return torch.where(constant, torch.nan, r.clamp(-1, 1))
@@ -80,7 +83,8 @@ def r2_determination(prediction: Tensor, truth: Tensor) -> Tensor:
         truth: the images that they predict, one by one, of the same shape.
 
     Returns:
-        At most 1, float64 `[B]`; NaN where the truth has a single value.
+        At most 1, float64 `[B]`; NaN where the truth has a single value (but for
+        rounding: `SPREAD`).
 
     Raises:
         InputError: the shapes differ, or are not those of images.
@@ -88,8 +92,7 @@ def r2_determination(prediction: Tensor, truth: Tensor) -> Tensor:
     predicted, true = _vectors(prediction, truth)
     spread = (true - true.mean(1, keepdim=True)).square().sum(1)
     missed = (true - predicted).square().sum(1)
-    constant = true.amax(1) == true.amin(1)
-    return torch.where(constant, torch.nan, 1 - missed / spread)
+    return torch.where(_constant(true), torch.nan, 1 - missed / spread)
 
 
 def _vectors(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,6 +103,11 @@ def _vectors(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     if not (first.is_floating_point() and second.is_floating_point()):
         raise InputError("images", f"{first.dtype} and {second.dtype}", "floating-point images")
     return first.detach().double().flatten(1), second.detach().double().flatten(1)
+
+
+def _constant(vectors: Tensor) -> Tensor:
+    """Return which vectors have a single value, but for rounding."""
+    return vectors.amax(1) - vectors.amin(1) <= SPREAD * vectors.abs().amax(1)
 
 
 def _centred(vectors: Tensor) -> Tensor:

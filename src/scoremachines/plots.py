@@ -67,13 +67,13 @@ def scatter(
     Returns:
         The figure.
     """
-    axes = axes_side_by_side(1, 5.0, 4.6)[0]
+    axes = axes_side_by_side(1, 6.2, 4.6)[0]
     for number, (name, (horizontal, vertical)) in enumerate(points.items()):
         axes.scatter(horizontal, vertical, s=18, alpha=0.75, color=f"C{number % 10}", label=name)
     _diagonal(axes)
     axes.set(xlabel=across, ylabel=up, title=title)
     if points:
-        axes.legend(frameon=False, fontsize="small")
+        axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return _figure(axes)
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 __all__ = [
     "grid",
+    "labelled_rows",
     "mosaic",
     "source_colours",
     "source_map",
@@ -68,6 +70,30 @@ def grid(images: Tensor, columns: int | None = None, scale: int | None = None) -
         rgba = picture.convert("RGBA")
         sheet.paste(rgba, corner, rgba)
     return sheet
+
+
+def labelled_rows(rows: Mapping[str, Tensor], scale: int | None = None) -> Image.Image:
+    """Return rows of images, each with its name on the left, so that columns can be compared.
+
+    Args:
+        rows: images in [-1, 1], `[n, C, H, W]`, at least one, by the name of the row.
+        scale: width of an image's pixel; by default so that an image is about 64 pixels wide.
+
+    Returns:
+        The sheet.
+    """
+    sheets = {name: grid(images, len(images), scale) for name, images in rows.items()}
+    font = ImageFont.load_default(14)
+    margin = 16 + math.ceil(max(font.getlength(name) for name in rows))
+    width = margin + max(sheet.width for sheet in sheets.values())
+    height = sum(sheet.height for sheet in sheets.values())
+    whole, top = Image.new("RGB", (width, height), "white"), 0
+    draw = ImageDraw.Draw(whole)
+    for name, sheet in sheets.items():
+        draw.text((8, top + sheet.height // 2), name, "black", font, anchor="lm")
+        whole.paste(sheet, (margin, top))
+        top += sheet.height
+    return whole
 
 
 def source_map(source_images: Tensor, scale: int = 1) -> Image.Image:

@@ -17,7 +17,7 @@ from scoremachines.pictures import to_data_uri
 from scoremachines.report.samples import DETAILED, some_samples, some_training_images
 from scoremachines.report.views import Page
 
-__all__ = ["PAGE_BYTES", "Shown", "render", "write_page"]
+__all__ = ["PAGE_BYTES", "Shown", "fill_template", "render", "write_html", "write_page"]
 
 PAGE_BYTES = 4_000_000
 """Above this size of the page, pictures are reduced."""
@@ -59,7 +59,22 @@ def write_page(page: Page, path: Path) -> Path:
     Raises:
         InputError: if the file cannot be written.
     """
-    html = render(page)
+    return write_html(render(page), path)
+
+
+def write_html(html: str, path: Path) -> Path:
+    """Write a document to a file, whole or not at all.
+
+    Args:
+        html: the document.
+        path: the file.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
     with atomic_path(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return path
@@ -77,7 +92,6 @@ def render(page: Page) -> str:
     Returns:
         The document, which UTF-8 can encode.
     """
-    template = _environment().get_template("page.html")
     values = {
         "page": page,
         "training": [some_training_images(section.data) for section in page.sections],
@@ -85,16 +99,30 @@ def render(page: Page) -> str:
             [some_samples(machine) for machine in section.machines] for section in page.sections
         ],
         "detailed": DETAILED,
-        "version": __version__,
     }
     limit = LONGEST
     while True:
-        html = _cleaned(template.render(values, limit=limit, show=_shower(limit)))
+        html = fill_template("page.html", **values, limit=limit, show=_shower(limit))
         size = len(html.encode())
         if size <= PAGE_BYTES or limit <= SHORTEST:
             return html
         # A picture's bytes grow with the square of its side.
         limit = int(limit * min(0.9, math.sqrt(PAGE_BYTES / size)))
+
+
+def fill_template(name: str, **values: object) -> str:
+    """Return a document made of one of the package's templates.
+
+    Args:
+        name: of the template, such as `page.html`; those that extend `base.html` need a `page`
+            with title, lead, settings and command.
+        **values: what it speaks of.
+
+    Returns:
+        The document, which UTF-8 can encode.
+    """
+    template = _environment().get_template(name)
+    return _cleaned(template.render(values, version=__version__))
 
 
 def _environment() -> Environment:
@@ -105,13 +133,20 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, interval=interval, duration=duration)
+    environment.filters.update(
+        percent=percent, interval=interval, duration=duration, decimals=decimals
+    )
     return environment
 
 
 def percent(rate: float) -> str:
     """Return a rate from 0 to 1 in percent, or a dash if it is NaN."""
     return "–" if math.isnan(rate) else f"{100 * rate:.1f}\N{NO-BREAK SPACE}%"
+
+
+def decimals(number: float) -> str:
+    """Return a number with three decimals, or a dash if it is NaN."""
+    return "–" if math.isnan(number) else f"{number:.3f}".replace("-", "−")
 
 
 def interval(ends: tuple[float, float]) -> str:

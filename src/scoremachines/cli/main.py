@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
-from scoremachines.cli.settings import GenerateSettings, field_help
+from scoremachines.cli.settings import CompareSettings, GenerateSettings, field_help
 from scoremachines.data.settings import DataSettings
 from scoremachines.errors import InputError
 from scoremachines.training.settings import TrainSettings
@@ -23,6 +23,7 @@ examples:
   scoremachines generate pictures/ --size 32 --attention full -o out
   scoremachines generate shapes --window 9 --attention tiled -n 32 -o out
   scoremachines train shapes --network.attention top1 -o runs/top1
+  scoremachines compare runs/top1 --machine none --machine full -o agreement
   scoremachines demo -o demo
 """
 GENERATE = """Paint new images from a folder of images, or from a set by name.
@@ -45,6 +46,20 @@ examples:
   scoremachines train digits --network.conditional true -o runs/digits
   scoremachines train --config runs/top1/settings.yaml -o again      the same training again
   scoremachines train --config runs/top1/settings.yaml -o runs/top1 --resume   go on with it
+"""
+COMPARE = """Compare a network with machines, image by image, from the same noise.
+
+machines:
+  ideal equivariant local els bbels               as they are
+  none identity top1 tiled full multiscale        with that attention and the network's padding
+  measured                                        with the network's own attention maps
+  measured:1.3 tiled:0.5 ...                      the same, times a strength
+The ideal score and the Wiener filter are always among them, and a machine without attention.
+
+examples:
+  scoremachines compare runs/top1 --machine none --machine measured -o agreement
+  scoremachines compare runs/cnn --machine bbels -n 100 --network-steps 150 -o agreement
+  scoremachines compare my_ddpm/ --source pictures/ --size 32 --sources broken --window 9
 """
 DEMO = """Paint digits, photographs and the crafted set, without and with attention.
 
@@ -87,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         problem = "memory is used up. Accepted: a smaller --memory, --size or --limit."
     except KeyboardInterrupt:
-        print("\nscoremachines: interrupted; --resume goes on where it stopped", file=sys.stderr)
+        print(
+            "\nscoremachines: interrupted; --resume, where there is one, goes on", file=sys.stderr
+        )
         return 130
     except BrokenPipeError:
         # Whoever read the output has gone; writing what is buffered would fail again.
@@ -105,6 +122,7 @@ def _run(arguments: list[str]) -> int:
     commands.add_subcommand("generate", generating, help="paint new images")
     training = _run_parser(TRAIN, TrainSettings)
     commands.add_subcommand("train", training, help="train a network")
+    commands.add_subcommand("compare", _compare_parser(), help="a network against machines")
     commands.add_subcommand("demo", _demo_parser(), help="paint the examples, as one page")
     settings = parser.parse_args(arguments)
     if settings.subcommand is None:
@@ -115,6 +133,12 @@ def _run(arguments: list[str]) -> int:
         from scoremachines.cli.demo import demo
 
         demo(chosen.output, resume=chosen.resume)
+    elif settings.subcommand == "compare":
+        from scoremachines.cli.compare import compare
+
+        compare(
+            _read(chosen, CompareSettings), chosen.network, chosen.machine or [], chosen.output
+        )
     elif settings.subcommand == "train":
         from scoremachines.cli.train import train
 
@@ -145,6 +169,15 @@ def _demo_parser() -> Parser:
     return parser
 
 
+def _compare_parser() -> Parser:
+    parser = Parser(description=COMPARE, formatter_class=_layout())
+    parser.add_argument("network", type=str, help="folder of a training, or of a diffusers model")
+    parser.add_argument("-o", "--output", type=str, default="out", help="folder to write to")
+    parser.add_argument("--machine", type=str, action="append", help="its name; may be repeated")
+    _add_fields(parser, CompareSettings, "")
+    return parser
+
+
 def _run_parser(description: str, settings: type) -> Parser:
     parser = Parser(description=description, formatter_class=_layout())
     parser.add_argument("--config", action="config", help="settings.yaml of a run")
@@ -163,6 +196,8 @@ def _add_fields(parser: Parser, settings: type, prefix: str) -> None:
             continue
         name = "class" if each.name == "label" else each.name
         flags = ["-n", "--n"] if prefix + name == "n" else [f"--{prefix}{name}"]
+        if "_" in name and not prefix:
+            flags.append(f"--{name.replace('_', '-')}")
         default = None if each.default is MISSING else each.default
         parser.add_argument(*flags, type=hints[each.name], default=default, help=texts[each.name])
     for inner in nested:
@@ -177,7 +212,7 @@ def _read(chosen: Namespace, kind: type[AnySettings]) -> AnySettings:
     values: dict[str, Any] = chosen.as_dict()
     hints: dict[str, Any] = get_type_hints(kind)
     # A word of its own: a positional argument that is left out would hide the settings file's.
-    values["source"] = values.pop("images") or values["source"]
+    values["source"] = values.pop("images", None) or values["source"]
     values["label"] = values.pop("class", None)
     for name in [name for name, hint in hints.items() if is_dataclass(hint)]:
         values[name] = hints[name](**values[name])

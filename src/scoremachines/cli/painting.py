@@ -31,7 +31,7 @@ from scoremachines.result import Result
 from scoremachines.sampling import check_counts, sample_labels, trajectory
 from scoremachines.trajectory import Step, make_scheduler
 
-__all__ = ["make_machine", "paint"]
+__all__ = ["make_machine", "open_device", "paint"]
 
 RECORD = "parts/run.json"
 SAVE_EVERY = 2.0
@@ -52,7 +52,7 @@ def make_machine(settings: GenerateSettings, data: TrainingSet) -> ScoreMachine:
         _attention(settings.attention),
         engine=settings.engine,
         memory=memory_bytes(settings.memory),
-    ).to(_device(settings.device))
+    ).to(open_device(settings.device))
 
 
 def _attention(name: str) -> Attention:
@@ -68,7 +68,8 @@ def _attention(name: str) -> Attention:
     return Soft(matrix)
 
 
-def _device(name: str) -> torch.device:
+def open_device(name: str) -> torch.device:
+    """Return a device by name; `auto` is the GPU where there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

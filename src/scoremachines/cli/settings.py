@@ -15,7 +15,13 @@ from scoremachines.data.settings import DataSettings as DataSettings
 from scoremachines.data.settings import size_pixels as size_pixels
 from scoremachines.errors import InputError
 
-__all__ = ["GenerateSettings", "field_help", "memory_bytes", "size_pixels"]
+__all__ = [
+    "CompareSettings",
+    "GenerateSettings",
+    "field_help",
+    "memory_bytes",
+    "size_pixels",
+]
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,34 @@ class GenerateSettings(DataSettings):
     """memory that the engine may use above the training set"""
     batch: int = 16
     """samples at a time; changes no result"""
+
+
+@dataclass(frozen=True)
+class CompareSettings(DataSettings):
+    """Everything that decides what a network is compared with, but the machines' names."""
+
+    window: str | None = None
+    """of the machines: pixels (odd), 'image' or k(t); by default calibrated, or what it sees"""
+    sources: str | None = None
+    """same, inside, wrapped or broken; by default what the network's padding stands for"""
+    steps: int = 20
+    """the machines' steps from noise to image"""
+    network_steps: int | None = None
+    """the network's; by default as many as the machines'"""
+    n: int = 32
+    """number of seeds"""
+    seed: int = 0
+    """seed of the starting noise"""
+    label: str | None = None
+    """images of one class only, by name or number"""
+    engine: str = "auto"
+    """auto, torch or reference"""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, ..."""
+    memory: str = "1GiB"
+    """memory that the engine may use above the training set"""
+    batch: int = 16
+    """samples at a time"""
 
 
 def field_help(settings: type) -> dict[str, str]:

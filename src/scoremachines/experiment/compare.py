@@ -188,7 +188,7 @@ def compare(
     with tqdm(total=total, unit="step", delay=2, smoothing=0.1) as progress:
 
         def images(name: str, denoiser: Denoiser, count: int) -> Tensor:
-            progress.set_description(name)
+            progress.set_description(name, refresh=False)
             parts = [
                 _sampled(denoiser, network, chosen, count, seed, classes, progress.update)
                 for chosen in batches

@@ -1,0 +1,124 @@
+"""`scoremachines compare`: one network, several machines, one folder."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scoremachines.cli.painting import open_device
+from scoremachines.cli.settings import CompareSettings, memory_bytes
+from scoremachines.data.source import open_data
+from scoremachines.denoiser import DenoiserModel
+from scoremachines.experiment import compare as compare_images
+from scoremachines.experiment import make_machines, network_window
+from scoremachines.experiment.compare import BASELINES, WITHOUT_ATTENTION
+from scoremachines.files import prepare_folder, reading
+from scoremachines.locality import parse_window
+from scoremachines.nets.adapter import load_diffusers
+from scoremachines.record import SETTINGS
+from scoremachines.training import load_network, load_run_data
+
+__all__ = ["compare", "open_network"]
+
+
+def compare(settings: CompareSettings, network: str, machines: Sequence[str], output: str) -> Path:
+    """Compare a network with machines, write everything into a folder, and print the table.
+
+    Args:
+        settings: of the comparison.
+        network: folder of a training, or of a `diffusers` model.
+        machines: their names; the baselines and a machine without attention are added.
+        output: the folder.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: a setting, the network, the images or the folder cannot be used.
+    """
+    torch.set_num_threads(1)  # as `paint`: tiles are too small to share
+    model = open_network(network).to(open_device(settings.device))
+    data = load_run_data(network) if settings.source is None else open_data(settings)
+    given = settings.window
+    window = network_window(model, network) if given is None else parse_window(given)
+    made = make_machines(
+        _with_baselines(machines),
+        model,
+        data,
+        window,
+        settings.sources,
+        engine=settings.engine,
+        memory=memory_bytes(settings.memory),
+    )
+    folder = prepare_folder(output, marker="compare.json")
+    found = compare_images(
+        model,
+        made,
+        data,
+        settings.n,
+        settings.steps,
+        settings.seed,
+        network_steps=settings.network_steps,
+        batch=settings.batch,
+        labels=settings.label,
+    )
+    about = {**found.about, "folder": str(network), "window": str(window or "image")}
+    page = replace(found, about=about).save(folder, _command(settings, network, machines))
+    print(found.table())
+    print(f"page: {page}")
+    return page
+
+
+def open_network(folder: str | Path) -> DenoiserModel:
+    """Open a network, ours or a `UNet2DModel` of `diffusers`.
+
+    Args:
+        folder: of a training, or one that `save_pretrained` wrote.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    folder = Path(folder)
+    kind, config = "Network", folder / "config.json"
+    if not (folder / SETTINGS).is_file():
+        if (folder / "model_index.json").is_file():
+            return load_diffusers(folder)
+        if config.is_file():
+            with reading("network", folder, "a folder that holds a network"):
+                kind = json.loads(config.read_text(encoding="utf-8"))["_class_name"]
+    return load_network(folder) if kind == "Network" else load_diffusers(folder)
+
+
+def _with_baselines(machines: Sequence[str]) -> list[str]:
+    """Return the names of all machines, each once."""
+    without = [] if set(machines) & set(WITHOUT_ATTENTION) else ["none"]
+    return list(dict.fromkeys([*without, *machines, *BASELINES]))
+
+
+def _command(settings: CompareSettings, network: str, machines: Sequence[str]) -> str:
+    """Return the line that makes the same comparison again."""
+    words = ["scoremachines", "compare", network]
+    words += [word for name in machines for word in ("--machine", name)]
+    words += _options(asdict(settings), asdict(CompareSettings()), "--")
+    return shlex.join(words)
+
+
+def _options(values: dict[str, Any], usual: dict[str, Any], prefix: str) -> list[str]:
+    """Return the options that are not as usual."""
+    words = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            words += _options(value, usual[name], f"{prefix}{name}.")
+        elif value != usual[name]:
+            shown = list(value) if isinstance(value, tuple) else value
+            words += [prefix + ("class" if name == "label" else name), str(shown)]
+    return words

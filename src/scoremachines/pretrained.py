@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file
 
-from scoremachines.attention import ATTENTIONS, MultiScale, Soft
+from scoremachines.attention import MultiScale, Shared, Soft, attention_names
 from scoremachines.data.source import open_source
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
@@ -43,7 +43,7 @@ def save_parts(machine: ScoreMachine, folder: Path) -> None:
         InputError: the attention is a function, which no file can hold, or the folder cannot be
             written.
     """
-    if machine.attention.name not in {*ATTENTIONS, "soft"}:
+    if machine.attention.name not in {*attention_names(), "soft"}:
         accepted = "a name or a matrix, to be saved in a folder"
         raise InputError("attention", machine.attention.name, accepted)
     try:
@@ -56,8 +56,9 @@ def save_parts(machine: ScoreMachine, folder: Path) -> None:
     if isinstance(machine.attention, Soft):
         write_tensors(folder / MATRIX, {"matrix": machine.attention.matrix})
         settings["strength"] = machine.attention.strength
-    if isinstance(machine.attention, MultiScale):
-        settings["scales"] = machine.attention.windows
+    attention = getattr(machine.attention, "attention", machine.attention)
+    if isinstance(attention, MultiScale):
+        settings["scales"] = attention.windows
     with atomic_path(folder / CONFIG) as path:
         path.write_text(json.dumps(settings, indent=2) + "\n")
 
@@ -90,8 +91,10 @@ def load_parts(folder: Path) -> dict[str, Any]:
         if settings["attention"] == "soft":
             matrix = load_file(folder / MATRIX)["matrix"]
             settings["attention"] = Soft(matrix, settings.pop("strength"))
-        if settings["attention"] == "multiscale":
-            settings["attention"] = MultiScale(settings.pop("scales"))
+        if "scales" in settings:
+            scales = MultiScale(settings.pop("scales"))
+            shared = settings["attention"] != scales.name
+            settings["attention"] = Shared(scales) if shared else scales
     known = {key: settings[key] for key in settings if key not in IMPLIED and key[0] != "_"}
     return {"data": _training_set(folder, reference), **known}
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scoremachines.attention import Attention, Scene
 from scoremachines.attention.base import Weighing
+from scoremachines.attention.shared import Groups, grouping
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import Engine, Query
 from scoremachines.patches import PERIODIC
@@ -34,6 +35,8 @@ class Stream:
     ) -> None:
         self.data, self.engine, self.attention, self.members = data, engine, attention, members
         self.count = len(data) if members is None else len(members)
+        shared = grouping(attention)
+        self.groups = None if shared is None else shared.groups_of(data)
 
     def posteriors(self, query: Query, time: Tensor, best: int) -> Iterator[Posterior]:
         """Yield the posteriors of a query's noisy images, some of them at a time.
@@ -57,10 +60,20 @@ class Stream:
             some = slice(start, start + plan.batch)
             part = query.part(some)
             weighings = self.attention.weighings(self._scene(part, time[some], plan.block))
+            shared = {window: self._shared(part, window, plan.block) for window, _ in weighings}
             yield Posterior.merge_all(
-                self._posterior(part, images, index, weighings, best)
+                self._posterior(part, images, index, weighings, shared, best)
                 for images, index in self._blocks(plan.block, part.noisy.dtype)
             )
+
+    def _shared(self, query: Query, window: int | None, block: int) -> Groups | None:
+        """Return the evidence of groups of images, where the attention speaks of groups."""
+        if self.groups is None:
+            return None
+        gathered = Groups(self.groups)
+        for images, index in self._blocks(block, query.noisy.dtype):
+            gathered.add(self.engine.evidence(replace(query, window=window), images), index)
+        return gathered
 
     def _blocks(self, block: int, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images `[n, C, H, W]` and their places in the training set `[n]`."""
@@ -80,6 +93,10 @@ class Stream:
         """Return what the attention may look at."""
 
         def evidence(window: int | None) -> Iterator[Tensor]:
+            shared = self._shared(query, window, block)
+            if shared is not None:
+                yield shared.evidence()
+                return
             for images, _ in self._blocks(block, query.noisy.dtype):
                 yield self.engine.evidence(replace(query, window=window), images)
 
@@ -92,18 +109,21 @@ class Stream:
         images: Tensor,
         index: Tensor,
         weighings: list[tuple[int | None, Weighing]],
+        shared: dict[int | None, Groups | None],
         best: int,
     ) -> Posterior:
         """Return what one block says, once attention has reweighed its images."""
         if not weighings:
             return self.engine.posterior(query, images, index, None, best)
-        bias = reduce(
-            torch.add,
-            (
-                weighing.apply(self.engine.evidence(replace(query, window=window), images))
-                for window, weighing in weighings
-            ),
-        )
+        parts = []
+        for window, weighing in weighings:
+            groups = shared[window]
+            if groups is not None:
+                evidence = groups.of(index)
+            else:
+                evidence = self.engine.evidence(replace(query, window=window), images)
+            parts.append(weighing.apply(evidence))
+        bias = reduce(torch.add, parts)
         # Sums over many pixels are large numbers with small differences: the largest one is taken
         # out in float64, so that float32 keeps the differences that matter.
         offset = bias.amax(1)

@@ -17,6 +17,8 @@ from scoremachines.attention.measured import Measured as Measured
 from scoremachines.attention.measured import Soft as Soft
 from scoremachines.attention.scaled import Scaled as Scaled
 from scoremachines.attention.scaled import StrengthSchedule as StrengthSchedule
+from scoremachines.attention.shared import BY_CLASS
+from scoremachines.attention.shared import Shared as Shared
 from scoremachines.attention.top1 import Top1 as Top1
 from scoremachines.errors import InputError
 
@@ -30,10 +32,12 @@ __all__ = [
     "NoAttention",
     "Scaled",
     "Scene",
+    "Shared",
     "Soft",
     "StrengthSchedule",
     "Tiled",
     "Top1",
+    "attention_names",
     "make_attention",
 ]
 
@@ -42,14 +46,19 @@ ATTENTIONS: dict[str, Callable[[], Attention]] = {
 }
 
 
+def attention_names() -> list[str]:
+    """Return the names that `make_attention` takes: ATTENTIONS, and those told of classes."""
+    return [*ATTENTIONS, *(name + BY_CLASS for name in ATTENTIONS if name != NoAttention.name)]
+
+
 def make_attention(
     attention: str | Tensor | Callable[[Tensor, Tensor], Tensor] | Attention,
 ) -> Attention:
     """Return the attention meant by a name, a matrix or a function.
 
     Args:
-        attention: a key of `ATTENTIONS`; a matrix (see `Soft`); a function of (φ, t) that returns
-            one (see `Measured`); or an attention, returned as it is.
+        attention: a name of `attention_names`; a matrix (see `Soft`); a function of (φ, t) that
+            returns one (see `Measured`); or an attention, returned as it is.
 
     Returns:
         The attention.
@@ -58,9 +67,11 @@ def make_attention(
         InputError: none of these.
     """
     if isinstance(attention, str):
-        if attention not in ATTENTIONS:
-            raise InputError("attention", attention, f"{', '.join(ATTENTIONS)}, or a matrix")
-        return ATTENTIONS[attention]()
+        if attention not in attention_names():
+            names = ", ".join(attention_names())
+            raise InputError("attention", attention, f"{names}, or a matrix")
+        made = ATTENTIONS[attention.removesuffix(BY_CLASS)]()
+        return Shared(made) if attention.endswith(BY_CLASS) else made
     if isinstance(attention, Tensor):
         return Soft(attention)
     if isinstance(attention, Attention):

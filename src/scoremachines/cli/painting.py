@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
-from scoremachines.attention import ATTENTIONS, Attention, Soft, make_attention
+from scoremachines.attention import Attention, Soft, attention_names, make_attention
 from scoremachines.cli.settings import GenerateSettings, memory_bytes
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
@@ -57,8 +57,8 @@ def make_machine(settings: GenerateSettings, data: TrainingSet) -> ScoreMachine:
 
 def _attention(name: str) -> Attention:
     if not name.endswith(".npy"):
-        if name not in ATTENTIONS:
-            accepted = f"{', '.join(ATTENTIONS)}, or an .npy file with a matrix"
+        if name not in attention_names():
+            accepted = f"{', '.join(attention_names())}, or an .npy file with a matrix"
             raise InputError("attention", name, accepted)
         return make_attention(name)
     import numpy as np

@@ -1,0 +1,112 @@
+"""Attention whose message names a group of images, not a single one (theory §4.6).
+
+    Π_u(i) = Σ_{y≠u} A_uy E_y(g(i)),    E_y(g) = log mean_{i: g(i)=g} exp E_y(i)
+
+A message of a few numbers cannot say which of N images the others see, but it can say which group
+of them. With one image a group this is the attention of theory §4.1; with one group, none at all.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scoremachines.attention.base import Attention, Scene, Weighing
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import InputError
+
+__all__ = ["BY_CLASS", "Groups", "Shared", "grouping"]
+
+BY_CLASS = "-class"
+"""Ending of the names of attentions whose groups are the classes of the training set."""
+
+
+class Shared:
+    """Another attention, told of groups of images.
+
+    Args:
+        attention: says who listens to whom, A.
+        groups: number of each training image's group, int64 `[N]`; None for its class.
+
+    Raises:
+        InputError: the groups are not whole numbers of at least 0.
+    """
+
+    def __init__(self, attention: Attention, groups: Tensor | None = None) -> None:
+        self.attention, self.groups = attention, groups
+        self.name = attention.name + BY_CLASS if groups is None else "shared"
+        self.pairwise = attention.pairwise
+        whole = groups is None or (groups.ndim == 1 and not groups.is_floating_point())
+        if groups is not None and (not whole or groups.numel() == 0 or int(groups.min()) < 0):
+            raise InputError("groups", groups, "one whole number of at least 0 for each image")
+
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
+        return self.attention.weighings(scene)
+
+    def groups_of(self, data: TrainingSet) -> Tensor:
+        """Return the group of every image of a training set, int64 `[N]`.
+
+        Args:
+            data: the training set.
+
+        Returns:
+            Its classes, or the groups that were given.
+
+        Raises:
+            InputError: it has no classes, or another number of images than there are groups.
+        """
+        if self.groups is not None:
+            if len(self.groups) != len(data):
+                accepted = f"{len(data)} groups, one for each image"
+                raise InputError("groups", f"{len(self.groups)} groups", accepted)
+            return self.groups.long()
+        if data.labels is None:
+            reason = f"{data.name!r} has no classes"
+            raise InputError("attention", self.name, "a training set with labels", reason)
+        return data.labels.long()
+
+
+def grouping(attention: object) -> Shared | None:
+    """Return what groups an attention's images, however deep it is wrapped; None for nothing."""
+    while not isinstance(attention, Shared):
+        attention = getattr(attention, "attention", None)
+        if attention is None:
+            return None
+    return attention
+
+
+class Groups:
+    """The evidence of groups, gathered over the training set block by block.
+
+    Args:
+        groups: the group of every image, int64 `[N]`.
+    """
+
+    def __init__(self, groups: Tensor) -> None:
+        self.groups = groups
+        self.total: Tensor | None = None
+        self.counts = torch.zeros(int(groups.max()) + 1, dtype=torch.float64)
+
+    def add(self, evidence: Tensor, index: Tensor) -> None:
+        """Enter what a block says: `E_y(i)` `[B, n, H, W]` of the images at places `[n]`."""
+        chosen = self.groups[index.cpu()].to(evidence.device)
+        evidence = evidence.double()
+        if self.total is None:
+            shape = (len(evidence), len(self.counts), *evidence.shape[2:])
+            self.total = evidence.new_full(shape, -torch.inf)
+        for group in chosen.unique().tolist():
+            here = evidence[:, chosen == group].logsumexp(1)
+            self.total[:, group] = torch.logaddexp(self.total[:, group], here)
+        self.counts += torch.bincount(chosen.cpu(), minlength=len(self.counts))
+
+    def evidence(self) -> Tensor:
+        """Return `E_y(g)` of every group that has images, nats, float64 `[B, G, H, W]`."""
+        assert self.total is not None
+        kept = self.counts > 0
+        mean = self.total[:, kept] - self.counts[kept].log().to(self.total)[:, None, None]
+        return mean
+
+    def of(self, index: Tensor) -> Tensor:
+        """Return `E_y(g(i))` of the images at places `[n]`, float64 `[B, n, H, W]`."""
+        rank = (self.counts > 0).long().cumsum(0) - 1
+        return self.evidence()[:, rank[self.groups[index.cpu()]].to(index.device)]

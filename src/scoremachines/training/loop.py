@@ -116,14 +116,15 @@ class Training:
             Progress after each.
 
         Raises:
-            InputError: the loss is no longer finite; the weights are those before the step.
+            InputError: the loss is no longer finite, or memory does not suffice; the weights are
+                those before the step.
         """
         settings, head = self.settings, self.network.head
         with threads(settings.threads):
             self.network.train()
             while self.step < settings.steps:
                 rate = learning_rate(settings, self.step)
-                loss = self._advance(rate)
+                loss = self._attempt(rate)
                 self.step += 1
                 self.loss += (loss - self.loss) / min(self.step, RECENT)
                 if self.step % settings.log_every == 0 or self.step == settings.steps:
@@ -146,6 +147,16 @@ class Training:
         """
         if not all(bool(each.isfinite().all()) for each in self.parameters):
             raise self._diverged("weights")
+
+    def _attempt(self, rate: float) -> float:
+        """Carry out one step, or say that memory does not suffice for it."""
+        try:
+            return self._advance(rate)
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "allocate" not in str(error):
+                raise
+            reason = "there is not enough memory for it"
+            raise InputError("batch", self.settings.batch, "a smaller one", reason) from error
 
     def _advance(self, rate: float) -> float:
         """Carry out one step and return its loss."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from time import sleep, time
 
 import torch
 from tqdm import tqdm
@@ -27,6 +28,7 @@ from scoremachines.training.settings import FREE, TrainSettings
 
 __all__ = ["new_network", "train", "train_in_folder"]
 
+TENSORBOARD = "tensorboard"
 OnStep = Callable[[Progress], object]
 
 
@@ -74,11 +76,6 @@ def check_fit(network: Network, data: TrainingSet) -> None:
         reason = reason or f"no image is of class {min(missing)}"
         accepted = f"a training set with images of each of {len(wanted)} classes"
         raise InputError("conditional", True, accepted, reason)
-    was_training = network.training
-    with torch.no_grad():  # raises where the trunk cannot take images of this size
-        blank = torch.zeros(1, *data.shape, device=network.device)
-        network.eval().denoise(blank, 0.5)
-    network.train(was_training)
 
 
 def train(
@@ -151,8 +148,9 @@ def _carry_out(training: Training, folder: Path, on_step: OnStep | None) -> None
     """Carry out the steps that are left, log them, and save every few."""
     settings, accelerator = training.settings, training.accelerator
     # TensorBoard forgets what an interrupted run logged after its last checkpoint.
+    _wait_for_a_later_name(folder / TENSORBOARD)
     purge = {"tensorboard": {"purge_step": training.step + 1}}
-    accelerator.init_trackers("tensorboard", init_kwargs=purge)
+    accelerator.init_trackers(TENSORBOARD, init_kwargs=purge)
     for progress in _shown(training):
         last = progress.step == settings.steps
         if progress.step % settings.log_every == 0 or last:
@@ -166,6 +164,16 @@ def _carry_out(training: Training, folder: Path, on_step: OnStep | None) -> None
             save_curve(training.history, folder, draw=False)
         if on_step is not None:
             on_step(progress)
+
+
+def _wait_for_a_later_name(folder: Path) -> None:
+    """Wait, a second at most, until a new file's name sorts behind those that TensorBoard has.
+
+    It reads them in order, and their names tell the second in which they were begun.
+    """
+    latest = max((path.name for path in folder.glob("events.out.tfevents.*")), default="")
+    while latest > f"events.out.tfevents.{int(time()):010d}":
+        sleep(0.02)
 
 
 def _shown(training: Training) -> Iterator[Progress]:

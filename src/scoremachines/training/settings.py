@@ -68,6 +68,8 @@ class TrainSettings(DataSettings):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(name, value, f"a whole number of at least {least}")
+        if self.seed >= 2**63:
+            raise InputError("seed", self.seed, "a whole number below 2**63")
         choices = {"precision": PRECISIONS, "device": DEVICES}
         for name, accepted in choices.items():
             if getattr(self, name) not in accepted:

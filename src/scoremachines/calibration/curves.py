@@ -120,7 +120,7 @@ def follow(
     seeds: int,
     seed: int,
     labels: int | str | Sequence[int | str] | None = None,
-    on_step: Callable[[Step], None] | None = None,
+    on_step: Callable[[Step], object] | None = None,
 ) -> tuple[tuple[float, ...], dict[str, Tensor]]:
     """Follow a network down its own trajectories, and compare machines with it at every step.
 

@@ -100,7 +100,7 @@ def calibrate_strength(
     seeds: int = 8,
     seed: int = 0,
     labels: int | str | Sequence[int | str] | None = None,
-    on_step: Callable[[Step], None] | None = None,
+    on_step: Callable[[Step], object] | None = None,
 ) -> StrengthCalibration:
     """Find the strength of attention with which a machine answers most like a network.
 

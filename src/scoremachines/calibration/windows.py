@@ -117,7 +117,7 @@ def calibrate(
     seeds: int = 8,
     seed: int = 0,
     labels: int | str | Sequence[int | str] | None = None,
-    on_step: Callable[[Step], None] | None = None,
+    on_step: Callable[[Step], object] | None = None,
 ) -> Calibration:
     """Find k(t) of a network (theory §3, Calibration).
 

@@ -10,7 +10,12 @@ from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
-from scoremachines.cli.settings import CompareSettings, GenerateSettings, field_help
+from scoremachines.cli.settings import (
+    CalibrateSettings,
+    CompareSettings,
+    GenerateSettings,
+    field_help,
+)
 from scoremachines.data.settings import DataSettings
 from scoremachines.errors import InputError
 from scoremachines.training.settings import TrainSettings
@@ -60,6 +65,17 @@ examples:
   scoremachines compare runs/top1 --machine none --machine measured -o agreement
   scoremachines compare runs/cnn --machine bbels -n 100 --network-steps 150 -o agreement
   scoremachines compare my_ddpm/ --source pictures/ --size 32 --sources broken --window 9
+"""
+CALIBRATE = """Find how large a window a trained network sees through, at every time: k(t).
+
+Follows the network down its own trajectories, asks machines of all windows the same questions,
+and writes calibration.json and calibration.png beside the checkpoint.
+
+examples:
+  scoremachines calibrate runs/cnn
+  scoremachines calibrate runs/cnn --windows 3,5,7 --measure clean
+  scoremachines calibrate runs/cnn --predict            beside what the images foretell
+  scoremachines calibrate runs/soft --strength          and how strongly it attends
 """
 DEMO = """Paint digits, photographs and the crafted set, without and with attention.
 
@@ -123,6 +139,7 @@ def _run(arguments: list[str]) -> int:
     training = _run_parser(TRAIN, TrainSettings)
     commands.add_subcommand("train", training, help="train a network")
     commands.add_subcommand("compare", _compare_parser(), help="a network against machines")
+    commands.add_subcommand("calibrate", _calibrate_parser(), help="find a network's k(t)")
     commands.add_subcommand("demo", _demo_parser(), help="paint the examples, as one page")
     settings = parser.parse_args(arguments)
     if settings.subcommand is None:
@@ -139,6 +156,12 @@ def _run(arguments: list[str]) -> int:
         compare(
             _read(chosen, CompareSettings), chosen.network, chosen.machine or [], chosen.output
         )
+    elif settings.subcommand == "calibrate":
+        from scoremachines.cli.calibrate import calibrate_run
+
+        values = chosen.as_dict()
+        flags = {name: values.pop(name) for name in ("predict", "strength")}
+        calibrate_run(values.pop("run"), CalibrateSettings(**values), **flags)
     elif settings.subcommand == "train":
         from scoremachines.cli.train import train
 
@@ -175,6 +198,17 @@ def _compare_parser() -> Parser:
     parser.add_argument("-o", "--output", type=str, default="out", help="folder to write to")
     parser.add_argument("--machine", type=str, action="append", help="its name; may be repeated")
     _add_fields(parser, CompareSettings, "")
+    return parser
+
+
+def _calibrate_parser() -> Parser:
+    parser = Parser(description=CALIBRATE, formatter_class=_layout())
+    parser.add_argument("run", type=str, help="folder of `scoremachines train`")
+    text = "also predict k(t) from the images alone"
+    parser.add_argument("--predict", action="store_true", help=text)
+    text = "also calibrate the strength of its own attention maps"
+    parser.add_argument("--strength", action="store_true", help=text)
+    _add_fields(parser, CalibrateSettings, "")
     return parser
 
 

@@ -16,6 +16,7 @@ from scoremachines.data.settings import size_pixels as size_pixels
 from scoremachines.errors import InputError
 
 __all__ = [
+    "CalibrateSettings",
     "CompareSettings",
     "GenerateSettings",
     "field_help",
@@ -84,6 +85,24 @@ class CompareSettings(DataSettings):
     """memory that the engine may use above the training set"""
     batch: int = 16
     """samples at a time"""
+
+
+@dataclass(frozen=True)
+class CalibrateSettings:
+    """Everything that decides how a network is calibrated."""
+
+    windows: str | None = None
+    """the windows to choose among, such as 3,5,7; by default all that the network can see"""
+    measure: str = "noise"
+    """what decides: noise (cosine of the noise, as Kamb & Ganguli), clean (Pearson r) or error"""
+    steps: int = 20
+    """steps of the network's trajectories"""
+    seeds: int = 8
+    """number of trajectories"""
+    seed: int = 0
+    """seed of their starting noise"""
+    share: float = 0.5
+    """how much of log N a predicted window may tell about the training image, from 0 to 1"""
 
 
 def field_help(settings: type) -> dict[str, str]:

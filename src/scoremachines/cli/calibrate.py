@@ -1,0 +1,113 @@
+"""`scoremachines calibrate`: k(t) of a trained network, beside its checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from scoremachines.attention import Measured
+from scoremachines.calibration import (
+    RULES,
+    Calibration,
+    StrengthCalibration,
+    calibrate,
+    calibrate_strength,
+    predict_windows,
+)
+from scoremachines.calibration.figure import calibration_figure
+from scoremachines.cli.settings import CalibrateSettings
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import InputError
+from scoremachines.nets import Network
+from scoremachines.plots import save_figure
+from scoremachines.training import load_network, load_run_data
+
+__all__ = ["calibrate_run"]
+
+
+def calibrate_run(
+    run: str, settings: CalibrateSettings, *, predict: bool = False, strength: bool = False
+) -> Calibration:
+    """Calibrate the network of a run, and write what was found beside its checkpoint.
+
+    Args:
+        run: folder of the training.
+        settings: of the calibration.
+        predict: predict k(t) from the training set too.
+        strength: calibrate the strength of the network's own attention maps too.
+
+    Returns:
+        k(t).
+
+    Raises:
+        InputError: the folder holds no trained network, or a setting is out of range.
+    """
+    folder = Path(run)
+    network, data = load_network(folder), load_run_data(folder)
+    with tqdm(total=settings.steps, desc="calibrating", disable=None) as bar:
+        found = calibrate(
+            network,
+            data,
+            windows=_windows(settings.windows),
+            measure=settings.measure,
+            steps=settings.steps,
+            seeds=settings.seeds,
+            seed=settings.seed,
+            on_step=lambda _: bar.update(),
+        )
+    found.save(folder / "calibration.json")
+    shown = {"calibrated": found}
+    for rule in RULES if predict else ():
+        shown[rule] = predict_windows(
+            data,
+            sources=found.curves.about["sources"],
+            windows=[int(window) for window in found.curves.candidates],
+            rule=rule,
+            share=settings.share,
+            schedule=network.schedule,
+            steps=settings.steps,
+            seed=settings.seed,
+        )
+        shown[rule].save(folder / f"predicted-{rule}.json")
+    save_figure(calibration_figure(shown), folder / "calibration.png")
+    _print_table(shown)
+    if strength:
+        _strength(network, data, found, settings).save(folder / "strength.json")
+    print(f"k(t): {found}")
+    print(f"written: {folder / 'calibration.json'}, {folder / 'calibration.png'}")
+    return found
+
+
+def _strength(
+    network: Network, data: TrainingSet, window: Calibration, settings: CalibrateSettings
+) -> StrengthCalibration:
+    found = calibrate_strength(
+        network,
+        data,
+        lambda given: Measured(network.attention, given),
+        window=window,
+        steps=settings.steps,
+        seeds=settings.seeds,
+        seed=settings.seed,
+    )
+    by_time = zip(found.times, found.strengths, strict=True)
+    print(f"strength of its own maps: {found.constant:g}, or by time", end=" ")
+    print(",".join(f"{time:g}:{strength:g}" for time, strength in by_time))
+    return found
+
+
+def _windows(text: str | None) -> list[int] | None:
+    """Read `3,5,7`."""
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError("windows", text, "odd numbers of pixels, such as 3,5,7") from None
+
+
+def _print_table(shown: dict[str, Calibration]) -> None:
+    print("    t", *(f"{name:>12}" for name in shown))
+    for row, time in enumerate(shown["calibrated"].times):
+        print(f"{time:5.2f}", *(f"{each.windows[row]:12d}" for each in shown.values()))

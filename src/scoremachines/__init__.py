@@ -9,11 +9,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scoremachines.baselines import Wiener as Wiener
     from scoremachines.calibration import calibrate as calibrate
     from scoremachines.data.shapes_config import ShapesConfig as ShapesConfig
     from scoremachines.data.source import open_source as open_source
     from scoremachines.data.training_set import TrainingSet as TrainingSet
     from scoremachines.errors import InputError as InputError
+    from scoremachines.experiment import Comparison as Comparison
+    from scoremachines.experiment import compare as compare
     from scoremachines.locality import WindowSchedule as WindowSchedule
     from scoremachines.machine import ScoreMachine as ScoreMachine
     from scoremachines.measures import Proportion as Proportion
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Comparison": "experiment",
     "InputError": "errors",
     "Network": "nets.network",
     "NetworkSettings": "nets.settings",
@@ -43,10 +47,12 @@ _HOMES = {
     "ScoreMachine": "machine",
     "ShapesConfig": "data.shapes_config",
     "TrainingSet": "data.training_set",
+    "Wiener": "baselines",
     "WindowSchedule": "locality",
     "adapt": "nets.adapter",
     "bbels": "named",
     "calibrate": "calibration",
+    "compare": "experiment",
     "els": "named",
     "equivariant": "named",
     "ideal": "named",

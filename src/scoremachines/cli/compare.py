@@ -17,7 +17,7 @@ from scoremachines.data.source import open_data
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.experiment import compare as compare_images
 from scoremachines.experiment import make_machines, network_window
-from scoremachines.experiment.compare import BASELINES, WITHOUT_ATTENTION
+from scoremachines.experiment.comparison import BASELINES, WITHOUT_ATTENTION
 from scoremachines.files import prepare_folder, reading
 from scoremachines.locality import parse_window
 from scoremachines.nets.adapter import load_diffusers

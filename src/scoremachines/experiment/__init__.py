@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from scoremachines.experiment.compare import Comparison as Comparison
-from scoremachines.experiment.compare import Row as Row
-from scoremachines.experiment.compare import compare as compare
+from scoremachines.experiment.comparison import Comparison as Comparison
+from scoremachines.experiment.comparison import Row as Row
+from scoremachines.experiment.comparison import compare as compare
 from scoremachines.experiment.machines import make_machines as make_machines
 from scoremachines.experiment.machines import network_window as network_window
 

@@ -128,7 +128,7 @@ class Comparison:
         Raises:
             InputError: it cannot be written.
         """
-        from scoremachines.experiment.compare_page import save_comparison
+        from scoremachines.experiment.comparison_page import save_comparison
 
         return save_comparison(self, Path(folder), command)
 

@@ -19,7 +19,7 @@ from scoremachines.report import Page, fill_template, write_html
 from scoremachines.result import save_picture
 
 if TYPE_CHECKING:
-    from scoremachines.experiment.compare import Comparison, Row
+    from scoremachines.experiment.comparison import Comparison, Row
 
 __all__ = ["save_comparison"]
 

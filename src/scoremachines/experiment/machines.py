@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scoremachines.attention import ATTENTIONS, Attention, Measured, make_attention
+from scoremachines.attention import (
+    Attention,
+    Measured,
+    Shared,
+    attention_names,
+    make_attention,
+)
 from scoremachines.attention.scaled import Scaled
 from scoremachines.baselines import Wiener
 from scoremachines.calibration import Calibration
@@ -20,9 +26,10 @@ from scoremachines.named import MACHINES, named_machine
 
 __all__ = ["CALIBRATION", "NAMES", "make_machines", "network_window"]
 
-NAMES = (*MACHINES, "wiener", *ATTENTIONS, "measured")
+MEASURED = ("measured", "measured-class")
+NAMES = (*MACHINES, "wiener", *attention_names(), *MEASURED)
 """KG's machines, the Wiener filter, the machine of the network's own sources with each attention,
-and with the attention maps of the network itself."""
+and with the attention maps of the network itself; what ends in -class speaks of classes."""
 CALIBRATION = "calibration.json"
 """Where k(t) is kept, beside a checkpoint."""
 
@@ -89,7 +96,7 @@ def _machine(
     options: dict[str, Any],
 ) -> DenoiserModel:
     kind, colon, strength = name.partition(":")
-    if kind not in NAMES or (colon and kind not in (*ATTENTIONS, "measured")):
+    if kind not in NAMES or (colon and kind not in (*attention_names(), *MEASURED)):
         accepted = f"{', '.join(NAMES)}; with an attention also its strength: measured:1.3"
         raise InputError("machine", name, accepted)
     if kind == "wiener":
@@ -104,13 +111,13 @@ def _machine(
 
 
 def _attention(kind: str, network: DenoiserModel) -> Attention:
-    if kind != "measured":
+    if kind not in MEASURED:
         return make_attention(kind)
     maps = getattr(network, "attention", None)
     if maps is None or not callable(maps):
         accepted = "one of the other machines"
         raise InputError("machine", kind, accepted, "the network shows no attention maps")
-    return Measured(maps)
+    return Measured(maps) if kind == "measured" else Shared(Measured(maps))
 
 
 def _number(name: str, text: str) -> float:

@@ -43,6 +43,7 @@ class Network(DenoiserModel):
         padding: `"zeros"` or `"circular"`.
         width: channels of the trunk.
         receptive_field: of the trunk `"cnn"`, odd, pixels.
+        pointwise: 1×1 blocks of the trunk `"cnn"`.
         key_width: d, numbers in a query, key or value.
         scales: of multi-scale attention, such as `"1,2,4"`.
         prediction_type: what the readout means: `"v_prediction"`, `"epsilon"` or `"sample"`.
@@ -64,6 +65,7 @@ class Network(DenoiserModel):
         padding: str = "zeros",
         width: int = 64,
         receptive_field: int = 7,
+        pointwise: int = 2,
         key_width: int = 64,
         scales: str = "1,2,4",
         prediction_type: str = "v_prediction",
@@ -79,6 +81,7 @@ class Network(DenoiserModel):
             padding,
             width,
             receptive_field,
+            pointwise,
             key_width,
             scales,
             prediction_type,
@@ -216,7 +219,12 @@ def _make_trunk(settings: NetworkSettings, channels: int) -> Trunk:
     if settings.trunk == "kg-unet":
         return KGUNet(channels, settings.width, settings.padding, LEVEL_WIDTH)
     return ConvTrunk(
-        channels, settings.width, settings.receptive_field, settings.padding, LEVEL_WIDTH
+        channels,
+        settings.width,
+        settings.receptive_field,
+        settings.padding,
+        LEVEL_WIDTH,
+        settings.pointwise,
     )
 
 

@@ -33,6 +33,8 @@ class NetworkSettings:
     """channels of the trunk"""
     receptive_field: int = 7
     """what an output pixel sees through the trunk, odd, pixels a side (cnn only)"""
+    pointwise: int = 2
+    """blocks of 1x1 convolutions after those of 3x3, which see no further (cnn only)"""
     key_width: int = 64
     """numbers in a query, a key and a value (soft, top1 and multiscale)"""
     scales: str = "1,2,4"
@@ -49,10 +51,10 @@ class NetworkSettings:
             value = getattr(self, name)
             if not isinstance(value, str) or value not in accepted:
                 raise InputError(name, value, ", ".join(accepted))
-        for name in ("width", "key_width"):
+        for name, least in {"width": 1, "key_width": 1, "pointwise": 0}.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(name, value, "a whole number of at least 1")
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(name, value, f"a whole number of at least {least}")
         field = self.receptive_field
         if isinstance(field, bool) or not isinstance(field, int) or field < 3 or field % 2 == 0:
             raise InputError("receptive_field", field, "an odd number of at least 3")

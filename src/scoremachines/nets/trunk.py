@@ -59,7 +59,8 @@ class ConvTrunk(nn.Module):
 
     A stem sees 3×3 pixels, and each block, `h + W relu(conv(relu h) + b(t))`, one more in every
     direction. Circular padding is applied once, to the image, as wide as the receptive field
-    needs; the convolutions then cut their maps, which is the same and copies less.
+    needs; the convolutions then cut their maps, which is the same and copies less. Blocks of 1×1
+    convolutions follow, which see no further but tell patches apart more finely.
 
     Args:
         channels: C, of the image.
@@ -67,10 +68,17 @@ class ConvTrunk(nn.Module):
         receptive_field: k, odd, pixels.
         padding: `"zeros"` or `"circular"`.
         embedding: E, length of the noise level's vector.
+        pointwise: number of 1×1 blocks.
     """
 
     def __init__(
-        self, channels: int, width: int, receptive_field: int, padding: str, embedding: int
+        self,
+        channels: int,
+        width: int,
+        receptive_field: int,
+        padding: str,
+        embedding: int,
+        pointwise: int = 0,
     ) -> None:
         super().__init__()
         self.width, self.receptive_field = width, receptive_field
@@ -78,7 +86,10 @@ class ConvTrunk(nn.Module):
         border = 0 if self.margin else 1
         self.stem = nn.Conv2d(channels, width, 3, padding=border)
         blocks = (receptive_field - 3) // 2
-        self.blocks = nn.ModuleList(Block(width, border, embedding) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            [Block(width, border, embedding) for _ in range(blocks)]
+            + [Pointwise(width, embedding) for _ in range(pointwise)]
+        )
 
     def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
         """Return the features, `[B, width, H, W]`, of φ `[B, C, H, W]`."""
@@ -106,6 +117,22 @@ class Block(nn.Module):
         inner = self.conv(relu(features)) + self.level(level)[:, :, None, None]
         if self.cut:
             features = features[:, :, 1:-1, 1:-1]
+        return features + self.mix(relu(inner))
+
+
+class Pointwise(nn.Module):
+    """`h + W relu(V relu h + b(t))`, pixel by pixel and twice as wide; starts as the identity."""
+
+    def __init__(self, width: int, embedding: int) -> None:
+        super().__init__()
+        self.widen = nn.Conv2d(width, 2 * width, 1)
+        self.level = nn.Linear(embedding, 2 * width)
+        self.mix = nn.Conv2d(2 * width, width, 1)
+        for parameter in self.mix.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, features: Tensor, level: Tensor) -> Tensor:
+        inner = self.widen(relu(features)) + self.level(level)[:, :, None, None]
         return features + self.mix(relu(inner))
 
 

@@ -4,7 +4,9 @@ The loss is the mean square error of the network's answer, in the form that it g
 
     L = mean ( v̂(φ, ᾱ) − v )²        φ = √ᾱ x + √(1−ᾱ) ε        v = √ᾱ ε − √(1−ᾱ) x
 
-or with ε or x in place of v. The times of a batch are spread evenly, `t_j = (u + j/B) mod 1`. All
+or with ε or x in place of v. The times of a batch are spread evenly, `t_j = (u + j/B) mod 1`, or,
+where the middle counts more, are those quantiles of a logit-normal distribution (Esser et al.
+2024): near t = 0 there soon is nothing left to learn, and near t = 1 there is little to see. All
 that is random in a step comes from a generator made of (seed, step), so weights, their average,
 the optimiser's moments and the step are all that there is to know of a training.
 """
@@ -37,6 +39,8 @@ STREAM = 2**32
 """First index of the generators of training; those below belong to samples."""
 CLOSEST = 1e-4
 """ᾱ is kept this far from 0 and 1 while training."""
+MIDDLE = 0.6
+"""Median of logit t where a training draws more times from the middle."""
 UNTOLD = 0.1
 """Share of the images whose class a conditional network is not told, so that it can do without."""
 RECENT = 100
@@ -181,9 +185,10 @@ class Training:
         self, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """Draw φ, ᾱ, labels and the target of a step, on the device."""
-        count, data, device = self.settings.batch, self.data, self.device
+        settings, data, device = self.settings, self.data, self.device
+        count = settings.batch
         start = torch.rand(1, dtype=torch.float64, generator=generator)
-        times = (start + torch.arange(count) / count) % 1
+        times = spread_times((start + torch.arange(count) / count) % 1, settings.times)
         alphas = self.network.schedule.alpha_bar(times).clamp(CLOSEST, 1 - CLOSEST)
         chosen = torch.randint(len(data), (count,), generator=generator)
         noise = torch.randn((count, *data.shape), generator=generator)
@@ -200,6 +205,22 @@ class Training:
     def _diverged(self, what: str) -> InputError:
         reason = f"the {what} stopped being finite after {self.step} steps"
         return InputError("learning_rate", self.settings.learning_rate, "a smaller one", reason)
+
+
+def spread_times(even: Tensor, kind: str) -> Tensor:
+    """Return times at quantiles of the distribution that a training draws them from.
+
+    Args:
+        even: quantiles in [0, 1].
+        kind: `"even"` for all times alike, `"middle"` for `t = 1/(1 + exp(−(0.6 + z)))` with z
+            standard normal: half of the times lie between 0.48 and 0.78.
+
+    Returns:
+        t in [0, 1], shaped as `even`.
+    """
+    if kind == "even":
+        return even
+    return torch.sigmoid(MIDDLE + torch.special.ndtri(even.clamp(1e-5, 1 - 1e-5)))
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:

@@ -16,6 +16,7 @@ from scoremachines.nets.settings import NetworkSettings
 __all__ = ["FREE", "PRECISIONS", "TrainSettings"]
 
 PRECISIONS = ("auto", "no", "bf16")
+TIMES = ("even", "middle")
 DEVICES = ("auto", "cpu", "cuda")
 FREE = ("device", "threads", "save_every")
 """Settings that may differ when a training is continued."""
@@ -48,6 +49,8 @@ class TrainSettings(DataSettings):
     """weight decay of AdamW"""
     betas: tuple[float, float] = (0.9, 0.99)
     """decay of AdamW's two moments"""
+    times: str = "middle"
+    """noise levels in a batch: even in t, or more from the middle, where shapes are decided"""
     ema: float = 0.999
     """decay of the moving average of the weights, which makes the network"""
     precision: str = "auto"
@@ -70,7 +73,7 @@ class TrainSettings(DataSettings):
                 raise InputError(name, value, f"a whole number of at least {least}")
         if self.seed >= 2**63:
             raise InputError("seed", self.seed, "a whole number below 2**63")
-        choices = {"precision": PRECISIONS, "device": DEVICES}
+        choices = {"precision": PRECISIONS, "device": DEVICES, "times": TIMES}
         for name, accepted in choices.items():
             if getattr(self, name) not in accepted:
                 raise InputError(name, getattr(self, name), ", ".join(accepted))

@@ -1,0 +1,208 @@
+"""Samples of many models, spread over processes and kept as files, so that nothing is done twice.
+
+A `Model` says in plain values what is to be sampled, a network or a machine; its samples are a
+function of that, of the training set and of the network's weights, and the name of their file is a
+hash of all three. An interrupted experiment therefore goes on where it stopped, and a changed one
+computes what changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from tqdm import tqdm
+
+from scoremachines.attention import make_attention
+from scoremachines.data.settings import DataSettings
+from scoremachines.data.source import open_data
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.denoiser import DenoiserModel
+from scoremachines.experiment.machines import make_machines
+from scoremachines.files import reading, write_tensors
+from scoremachines.locality import parse_window
+from scoremachines.machine import ScoreMachine
+from scoremachines.sampling import trajectory
+from scoremachines.training.folder import load_network
+
+__all__ = ["Model", "build", "sample_all", "samples_of"]
+
+PIECE = 50
+"""Samples in one file: what is lost at most when a process is stopped."""
+BATCH = 25
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is to be sampled, and how.
+
+    Args:
+        data: the training set.
+        n: number of samples.
+        network: folder of a network: the model itself or, with `machine`, the network whose theory
+            the machine is.
+        machine: name of a machine as `compare` takes it; None for the network itself.
+        window: of the machine, as the command line writes it.
+        sources: of the machine, where no network says it.
+        steps: of sampling.
+        scheduler: `"kg"`, or the name of a `diffusers` scheduler.
+        seed: of the starting noise.
+    """
+
+    data: DataSettings
+    n: int = 100
+    network: str | None = None
+    machine: str | None = None
+    window: str = "7"
+    sources: str = "broken"
+    steps: int = 20
+    scheduler: str = "kg"
+    seed: int = 0
+
+    def key(self) -> str:
+        """Return a hash of all that decides a sample of the model: 16 hexadecimal digits."""
+        told = asdict(self) | {"n": None, "network": None, "data": None}
+        weights = None if self.network is None else _weights_hash(self.network)
+        text = json.dumps([told, _opened(self.data).fingerprint(), weights], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def pieces(self) -> list[range]:
+        """Return the numbers of the samples, as they are divided into files."""
+        return [range(start, min(start + PIECE, self.n)) for start in range(0, self.n, PIECE)]
+
+
+@cache
+def _opened(settings: DataSettings) -> TrainingSet:
+    return open_data(settings)
+
+
+@cache
+def _weights_hash(folder: str) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*.safetensors")):
+        if path.name.startswith("diffusion_pytorch_model"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def build(model: Model, device: str = "cpu") -> DenoiserModel:
+    """Return the network or machine that a model means.
+
+    Args:
+        model: the model.
+        device: where to.
+
+    Returns:
+        The denoiser, ready to be used.
+
+    Raises:
+        InputError: there is no such network or machine, or they do not go together.
+    """
+    data, window = _opened(model.data), parse_window(model.window)
+    if model.network is None:
+        attention = make_attention(model.machine or "none")
+        return ScoreMachine(data, window, model.sources, attention).to(device)
+    network = load_network(model.network).to(device)
+    if model.machine is None:
+        return network
+    return make_machines([model.machine], network, data, window)[model.machine]
+
+
+def sample_all(
+    models: Sequence[Model], folder: str | Path, *, workers: int = 1, device: str = "cpu"
+) -> None:
+    """Sample models into a folder, those samples excepted that lie there.
+
+    Args:
+        models: the models.
+        folder: made if it is missing.
+        workers: number of processes; one more than this one only if it is above 1.
+        device: of the computation; on a GPU one process does all.
+
+    Raises:
+        InputError: a model cannot be built, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = {
+        _path(folder, model, piece): (model, piece)
+        for model in models
+        for piece in model.pieces()
+        if not _path(folder, model, piece).exists()
+    }
+    total = sum(len(piece) for _, piece in missing.values())
+    with tqdm(total=total, desc="sampling", unit="sample", smoothing=0.05) as progress:
+        if workers == 1 or device != "cpu":
+            for path, (model, piece) in missing.items():
+                _carry_out(model, piece, path, device)
+                progress.update(len(piece))
+            return
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context) as pool:
+            running = {
+                pool.submit(_carry_out, model, piece, path, device): len(piece)
+                for path, (model, piece) in missing.items()
+            }
+            try:
+                for done in as_completed(running):
+                    done.result()
+                    progress.update(running[done])
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def samples_of(model: Model, folder: str | Path) -> Tensor:
+    """Read a model's samples.
+
+    Args:
+        model: the model.
+        folder: where `sample_all` put them.
+
+    Returns:
+        The samples, float32 `[n, C, H, W]`.
+
+    Raises:
+        InputError: they are missing or damaged.
+    """
+    parts = []
+    for piece in model.pieces():
+        path = _path(Path(folder), model, piece)
+        with reading("folder", path, "the samples of an experiment as they were left"):
+            parts.append(load_file(path)["images"])
+    return torch.cat(parts)
+
+
+def _path(folder: Path, model: Model, piece: range) -> Path:
+    name = Path(model.network).name if model.network else "machine"
+    machine = f"-{model.machine.replace(':', '_')}" if model.machine else ""
+    return folder / f"{name}{machine}.{model.key()}.{piece.start}-{piece.stop}.safetensors"
+
+
+def _carry_out(model: Model, piece: range, path: Path, device: str) -> None:
+    """Compute one file of samples."""
+    if device == "cpu":
+        torch.set_num_threads(1)
+    denoiser = build(model, device)
+    images = [_sampled(denoiser, model, batch) for batch in _batches(piece)]
+    about = {"model": json.dumps(asdict(model))}
+    write_tensors(path, {"images": torch.cat(images)}, about)
+
+
+def _batches(piece: range) -> Iterable[range]:
+    for start in range(piece.start, piece.stop, BATCH):
+        yield range(start, min(start + BATCH, piece.stop))
+
+
+def _sampled(denoiser: DenoiserModel, model: Model, batch: range) -> Tensor:
+    *_, last = trajectory(denoiser, batch, model.steps, model.seed, model.scheduler)
+    return last.after.float().cpu()

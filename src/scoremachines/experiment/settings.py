@@ -1,0 +1,94 @@
+"""What the paper's experiment is asked to do, in plain Python, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from scoremachines.data.settings import DataSettings
+from scoremachines.data.shapes_config import ShapesConfig
+from scoremachines.errors import InputError
+
+__all__ = ["CRAFTED", "PRESETS", "ConsistencySettings", "Preset"]
+
+CRAFTED = DataSettings(source="shapes", shapes=ShapesConfig(size=12, n=100, feature_size=3))
+"""The crafted set: 100 images of 12×12 pixels, three 3×3 squares of one of three colours."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How large an experiment is.
+
+    Attributes:
+        n: samples of each network and machine.
+        sweep_n: samples of each point of a sweep.
+        training_steps: of each network; None for the networks that the package brings along.
+        all_machines: also those that the story does not need.
+    """
+
+    n: int
+    sweep_n: int
+    training_steps: int | None
+    all_machines: bool
+
+
+PRESETS = {
+    "quick": Preset(n=100, sweep_n=24, training_steps=None, all_machines=False),
+    "paper": Preset(n=500, sweep_n=100, training_steps=20_000, all_machines=True),
+}
+
+
+@dataclass(frozen=True)
+class ConsistencySettings:
+    """Everything that decides what the experiment finds.
+
+    Raises:
+        InputError: if a setting is out of range.
+    """
+
+    preset: str = "quick"
+    """quick: with the networks that the package brings along; paper: everything trained"""
+    n: int | None = None
+    """samples of each network and machine; by default 100, or 500 with the preset paper"""
+    training_steps: int | None = None
+    """train networks for so many steps instead of using the preset's"""
+    training_seeds: int = 3
+    """trainings of each network"""
+    steps: int = 20
+    """steps from noise to image"""
+    seed: int = 0
+    """seed of the starting noise"""
+    sweeps: bool = True
+    """also vary patch size, steps, scheduler, training images and features"""
+    real: bool = True
+    """also compare networks and machines on handwritten digits"""
+    data: DataSettings = field(default=CRAFTED)
+    """the crafted set"""
+    workers: int = 2
+    """processes; changes no result"""
+    device: str = "auto"
+    """auto, cpu or cuda"""
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise InputError("preset", self.preset, ", ".join(PRESETS))
+        for name in ("n", "training_steps", "training_seeds", "steps", "workers"):
+            value = getattr(self, name)
+            if value is None and name in ("n", "training_steps"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(name, value, "a whole number of at least 1")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise InputError("seed", self.seed, "a whole number of at least 0")
+        if self.data.source != "shapes":
+            raise InputError("source", self.data.source, "shapes, which has a judge")
+
+    @property
+    def size(self) -> Preset:
+        """The preset, with what was set otherwise."""
+        preset = PRESETS[self.preset]
+        return Preset(
+            n=self.n or preset.n,
+            sweep_n=min(self.n or preset.sweep_n, preset.sweep_n),
+            training_steps=self.training_steps or preset.training_steps,
+            all_machines=preset.all_machines,
+        )

@@ -38,13 +38,17 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class ConsistencySettings:
+class ConsistencySettings(DataSettings):
     """Everything that decides what the experiment finds.
 
     Raises:
         InputError: if a setting is out of range.
     """
 
+    source: str | None = CRAFTED.source
+    """the training set: shapes, the crafted set, which has a judge"""
+    shapes: ShapesConfig = field(default=CRAFTED.shapes)
+    """the crafted set"""
     preset: str = "quick"
     """quick: with the networks that the package brings along; paper: everything trained"""
     n: int | None = None
@@ -61,8 +65,6 @@ class ConsistencySettings:
     """also vary patch size, steps, scheduler, training images and features"""
     real: bool = True
     """also compare networks and machines on handwritten digits"""
-    data: DataSettings = field(default=CRAFTED)
-    """the crafted set"""
     workers: int = 2
     """processes; changes no result"""
     device: str = "auto"
@@ -79,11 +81,18 @@ class ConsistencySettings:
                 raise InputError(name, value, "a whole number of at least 1")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise InputError("seed", self.seed, "a whole number of at least 0")
-        if self.data.source != "shapes":
-            raise InputError("source", self.data.source, "shapes, which has a judge")
+        if self.source != "shapes":
+            raise InputError("source", self.source, "shapes, which has a judge")
 
     @property
-    def size(self) -> Preset:
+    def data(self) -> DataSettings:
+        """The crafted set alone."""
+        return DataSettings(
+            **{name: getattr(self, name) for name in DataSettings.__dataclass_fields__}
+        )
+
+    @property
+    def scale(self) -> Preset:
         """The preset, with what was set otherwise."""
         preset = PRESETS[self.preset]
         return Preset(

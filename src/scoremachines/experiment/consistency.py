@@ -1,0 +1,281 @@
+"""The paper's experiment, whole: networks, machines, consistency, agreement, one page (theory §6).
+
+Does attention make networks agree with themselves, and does the theory foresee it?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+import yaml
+from torch import Tensor
+
+import scoremachines
+from scoremachines.calibration import calibrate
+from scoremachines.data.judge import Judge
+from scoremachines.data.settings import DataSettings
+from scoremachines.data.source import open_data
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import InputError
+from scoremachines.experiment.consistency_page import write_consistency_page
+from scoremachines.experiment.digits import DIGITS, RIVALS, digits_agreement
+from scoremachines.experiment.findings import (
+    Agreement,
+    Findings,
+    Order,
+    Point,
+    Rates,
+    agreement,
+    order,
+    rates,
+)
+from scoremachines.experiment.jobs import sample_all, samples_of
+from scoremachines.experiment.machines import CALIBRATION
+from scoremachines.experiment.networks import ROLES, Watch, read_curve, train_role
+from scoremachines.experiment.plan import ATTENTIVE, Entry, Trained, entries, rivals, sweeps
+from scoremachines.experiment.settings import ConsistencySettings
+from scoremachines.nets import NetworkSettings
+from scoremachines.nets.settings import PADDINGS
+from scoremachines.record import begin_run
+from scoremachines.training.folder import load_network
+from scoremachines.training.settings import TrainSettings
+
+__all__ = ["SHIPPED", "network_settings", "networks", "run"]
+
+SHIPPED = files("scoremachines.experiment") / "checkpoints"
+"""Small networks that the package brings along; `networks` made them."""
+SHOWN = 12
+"""Samples of each model in the page's picture."""
+FREE = ("workers", "device")
+
+
+def network_settings(
+    shape: NetworkSettings, seed: int, steps: int, data: DataSettings, device: str = "auto"
+) -> TrainSettings:
+    """Return how one of the experiment's networks is trained.
+
+    Args:
+        shape: of the network.
+        seed: of the training.
+        steps: of the training.
+        data: the training set.
+        device: auto, cpu or cuda.
+
+    Returns:
+        The settings.
+    """
+    source = {name: getattr(data, name) for name in DataSettings.__dataclass_fields__}
+    return TrainSettings(
+        **source,
+        network=shape,
+        steps=steps,
+        learning_rate=5e-3,
+        precision="bf16",
+        seed=seed,
+        device=device,
+        save_every=1000,
+        log_every=50,
+    )
+
+
+def networks(settings: ConsistencySettings, folder: Path) -> dict[tuple[str, int], Path]:
+    """Return the folders of the crafted set's networks, training those that are missing.
+
+    Args:
+        settings: of the experiment.
+        folder: where they are trained; those that the package brings along lie elsewhere.
+
+    Returns:
+        Folders by role and training seed.
+
+    Raises:
+        InputError: the settings do not fit the networks that the package brings along.
+    """
+    if settings.scale.training_steps is None and settings.data != ConsistencySettings().data:
+        accepted = "the set as it is, or --training_steps to train networks on another"
+        raise InputError("shapes", settings.data.shapes, accepted)
+    return {
+        (role, seed): _network(role, seed, ROLES[role], settings.data, settings, folder)
+        for role in ROLES
+        for seed in range(1 if role == "circular" else settings.training_seeds)
+    }
+
+
+def _network(
+    name: str,
+    seed: int,
+    shape: NetworkSettings,
+    data_settings: DataSettings,
+    settings: ConsistencySettings,
+    folder: Path,
+) -> Path:
+    """Return the folder of one network, trained and calibrated or brought along."""
+    steps = settings.scale.training_steps
+    if steps is None:
+        path = Path(str(SHIPPED)) / f"{name}-{seed}"
+        if not (path / "config.json").exists():
+            accepted = "at most 3, or --training_steps to train your own"
+            raise InputError("training_seeds", settings.training_seeds, accepted)
+        return path
+    path, data = folder / f"{name}-{seed}", open_data(data_settings)
+    wanted = network_settings(shape, seed, steps, data_settings, settings.device)
+    watched = seed == 0 and data.judge is not None
+    watch = Watch(data, PADDINGS[shape.padding], max(1, steps // 10)) if watched else None
+    network = train_role(data, wanted, path, watch)
+    if seed == 0 and not (path / CALIBRATION).exists():
+        calibrate(network, data, seeds=16, seed=1).save(path / CALIBRATION)
+    return path
+
+
+def _real(settings: ConsistencySettings, folder: Path, device: str) -> list[Agreement]:
+    """Return the agreement on digits."""
+    if not settings.real:
+        return []
+    where = folder / "networks"
+    trained = {
+        role: _network(f"digits-{role}", 0, ROLES[role], DIGITS, settings, where)
+        for role in RIVALS
+    }
+    n = min(settings.scale.n, 2 * settings.scale.sweep_n)
+    return digits_agreement(trained, folder / "samples", n, settings.workers, device)
+
+
+def run(
+    settings: ConsistencySettings, output: str | Path, *, resume: bool = False, command: str = ""
+) -> Path:
+    """Carry out the experiment in a folder, or what is left of it.
+
+    Args:
+        settings: of the experiment.
+        output: the folder.
+        resume: go on with the experiment that the folder holds.
+        command: the line that runs it again.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: a setting or the folder cannot be used.
+    """
+    data = open_data(settings.data)
+    folder = begin_run(output, settings, data, record="experiment.json", free=FREE, resume=resume)
+    trained = networks(settings, folder / "networks")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device if settings.device == "auto" else settings.device
+    models = entries(settings, trained)
+    points = sweeps(settings, trained) if settings.sweeps else []
+    kept = folder / "samples"
+    sample_all(
+        [entry.model for entry in [*models, *points]],
+        kept,
+        workers=settings.workers,
+        device=device,
+    )
+    images = {(entry.name, entry.seed): samples_of(entry.model, kept) for entry in models}
+    judge = _judge(data)
+    findings = Findings(
+        networks=_network_rates(judge, models, images),
+        machines=[
+            rates(judge, entry.name, None, images[entry.name, None])
+            for entry in models
+            if entry.role is None and entry.name not in ("ideal", "wiener")
+        ],
+        orders=_orders(judge, models, images),
+        agreements=_agreements(models, images),
+        real=_real(settings, folder, device),
+        sweeps=_points(points, kept),
+        about=_about(settings, trained, models),
+    )
+    return write_consistency_page(
+        findings,
+        _pictures(models, images),
+        {role: read_curve(path) for (role, seed), path in trained.items() if seed == 0},
+        data.images[:SHOWN],
+        folder,
+        command,
+        (folder / "settings.yaml").read_text(encoding="utf-8"),
+    )
+
+
+Images = Mapping[tuple[str, int | None], Tensor]
+
+
+def _judge(data: TrainingSet) -> Judge:
+    assert data.judge is not None  # the settings accept crafted sets only
+    return data.judge
+
+
+def _network_rates(judge: Judge, models: list[Entry], images: Images) -> list[Rates]:
+    """Return the rates of every training, after those of all trainings of a role together."""
+    found = []
+    for role in dict.fromkeys(entry.role for entry in models if entry.role):
+        seeds = [entry.seed for entry in models if entry.role == role]
+        together = torch.cat([images[role, seed] for seed in seeds])
+        found.append(rates(judge, role, None, together))
+        found += [rates(judge, role, seed, images[role, seed]) for seed in seeds]
+    return found
+
+
+def _orders(judge: Judge, models: list[Entry], images: Images) -> list[Order]:
+    rows = {
+        role: [
+            rates(judge, role, entry.seed, images[role, entry.seed])
+            for entry in models
+            if entry.role == role
+        ]
+        for role in ("cnn", *ATTENTIVE)
+    }
+    return [order(rows[role], rows["cnn"]) for role in ATTENTIVE]
+
+
+def _agreements(models: list[Entry], images: Images) -> list[Agreement]:
+    """Return how the machines agree with the first training of each network."""
+    found = []
+    for role in dict.fromkeys(entry.role for entry in models if entry.role):
+        names, without = rivals(role, models)
+        machines = {name: images[name, None] for name in names}
+        found += agreement(role, images[role, 0], machines, without)
+    return found
+
+
+def _points(points: list[Entry], kept: Path) -> list[Point]:
+    found = []
+    for entry in points:
+        judge = _judge(open_data(entry.model.data))
+        images = samples_of(entry.model, kept)
+        value = rates(judge, entry.name, None, images)
+        found.append(Point(entry.sweep or "", entry.value, entry.name, value))
+    return found
+
+
+def _pictures(models: list[Entry], images: Images) -> dict[str, Tensor]:
+    """Return a few samples of each network's first training and of each machine."""
+    return {
+        f"network {entry.name}" if entry.role else entry.name: images[entry.name, entry.seed][
+            :SHOWN
+        ]
+        for entry in models
+        if not entry.seed
+    }
+
+
+def _about(
+    settings: ConsistencySettings, trained: Trained, models: list[Entry]
+) -> dict[str, object]:
+    windows = {entry.name: entry.model.window for entry in models if entry.role is None}
+    parameters = {
+        role: load_network(path).num_parameters()
+        for (role, seed), path in trained.items()
+        if seed == 0
+    }
+    return {
+        "settings": yaml.safe_dump(asdict(replace(settings, workers=1)), sort_keys=False),
+        "scoremachines": scoremachines.__version__,
+        "torch": torch.__version__,
+        "windows": windows,
+        "parameters": parameters,
+    }

@@ -1,0 +1,57 @@
+"""The same comparison on real images: handwritten digits of 8×8 pixels, agreement only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from scoremachines.data.settings import DataSettings
+from scoremachines.experiment.findings import Agreement, agreement
+from scoremachines.experiment.jobs import Model, sample_all, samples_of
+from scoremachines.experiment.machines import network_window
+from scoremachines.training.folder import load_network
+
+__all__ = ["DIGITS", "RIVALS", "digits_agreement"]
+
+DIGITS = DataSettings(source="digits", limit=300)
+"""300 of the digits that scikit-learn brings along."""
+RIVALS = {
+    "cnn": ("ideal", "wiener", "none"),
+    "soft": ("ideal", "wiener", "none", "tiled", "tiled-class", "measured", "measured-class"),
+}
+"""The networks trained on digits, and the machines that they are compared with."""
+
+
+def digits_agreement(
+    trained: Mapping[str, Path], folder: Path, n: int, workers: int, device: str
+) -> list[Agreement]:
+    """Compare networks trained on digits with their machines, from the same noise.
+
+    Args:
+        trained: folder of each network, by a key of `RIVALS`.
+        folder: where samples are kept.
+        n: number of samples.
+        workers: number of processes.
+        device: of the computation.
+
+    Returns:
+        One row a network and machine.
+
+    Raises:
+        InputError: a network is missing, or the folder cannot be written.
+    """
+    models = {}
+    for role, names in RIVALS.items():
+        path = trained[role]
+        window = str(network_window(load_network(path), path))
+        plain = Model(DIGITS, n, network=str(path))
+        models[role, None] = plain
+        for name in names:
+            models[role, name] = Model(DIGITS, n, str(path), name, window)
+    sample_all(list(models.values()), folder, workers=workers, device=device)
+    images = {key: samples_of(model, folder) for key, model in models.items()}
+    found = []
+    for role, names in RIVALS.items():
+        rivals = {name: images[role, name] for name in names}
+        found += agreement(f"{role} (digits)", images[role, None], rivals, "none")
+    return found

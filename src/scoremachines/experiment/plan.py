@@ -1,0 +1,160 @@
+"""Which networks and machines the paper's experiment samples, and which it compares.
+
+A plan is a list of `Entry`s, each a `Model` with a name; the findings are read off their samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scoremachines.data.settings import DataSettings
+from scoremachines.experiment.jobs import Model
+from scoremachines.experiment.machines import network_window
+from scoremachines.experiment.networks import ROLES
+from scoremachines.experiment.settings import ConsistencySettings
+from scoremachines.training.folder import load_network
+
+__all__ = ["ATTENTIVE", "CLOSED", "SHARED", "Entry", "Trained", "entries", "rivals", "sweeps"]
+
+Trained = Mapping[tuple[str, int], Path]
+"""Folder of each network, by role and training seed."""
+ATTENTIVE = tuple(role for role in ROLES if role not in ("cnn", "circular"))
+CLOSED = ("none", "identity", "top1", "tiled", "full", "multiscale")
+"""Machines that use nothing of a network."""
+SHARED = ("identity-class", "top1-class", "tiled-class", "multiscale-class", "full-class")
+"""The same, told of classes instead of images (theory §4.6)."""
+OWN = {"identity": "identity", "top1": "top1", "soft": "tiled", "multiscale": "multiscale"}
+"""The closed-form attention that stands for each head."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model with its place in the experiment.
+
+    Attributes:
+        name: what to call it.
+        model: what is sampled.
+        role: of a network.
+        seed: of a network's training.
+        sweep: what is varied, where the entry is a point of a sweep.
+        value: the varied quantity's value, as text.
+    """
+
+    name: str
+    model: Model
+    role: str | None = None
+    seed: int | None = None
+    sweep: str | None = None
+    value: str = ""
+
+
+def entries(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
+    """Return the networks and machines of the crafted set.
+
+    Args:
+        settings: of the experiment.
+        trained: the networks.
+
+    Returns:
+        Networks by role and seed, then machines at the k(t) of the CNN.
+    """
+    base = Model(settings.data, settings.scale.n, steps=settings.steps, seed=settings.seed)
+    found = [
+        Entry(role, replace(base, network=str(folder)), role, seed)
+        for (role, seed), folder in trained.items()
+    ]
+    zeros = replace(base, window=_window(trained["cnn", 0]))
+    every = settings.scale.all_machines
+    found += [Entry(name, replace(zeros, machine=name)) for name in CLOSED]
+    shared = SHARED if every else SHARED[:-1]
+    found += [Entry(name, replace(zeros, machine=name)) for name in shared]
+    for role in ATTENTIVE:
+        told = replace(zeros, network=str(trained[role, 0]))
+        for kind in ("measured-class", "measured") if every else ("measured-class",):
+            found.append(Entry(f"{kind} ({role})", replace(told, machine=kind)))
+    plain = str(trained["cnn", 0])
+    found += [
+        Entry(name, replace(zeros, network=plain, machine=name)) for name in ("ideal", "wiener")
+    ]
+    round_ = replace(base, window=_window(trained["circular", 0]), machine="none")
+    few = settings.scale.sweep_n
+    found.append(Entry("none (inside)", replace(round_, sources="inside", n=few)))
+    found.append(Entry("none (wrapped)", replace(round_, sources="wrapped", n=few)))
+    return found
+
+
+def rivals(role: str, all_entries: list[Entry]) -> tuple[list[str], str]:
+    """Return the machines that a network is compared with, and the one without attention.
+
+    Args:
+        role: of the network.
+        all_entries: of the experiment.
+
+    Returns:
+        Names of entries.
+    """
+    if role == "circular":
+        return ["none (inside)", "none (wrapped)"], "none (inside)"
+    names = ["ideal", "wiener", "none"]
+    if role in ATTENTIVE:
+        own = OWN[role]
+        names += [own, "full", f"{own}-class", "tiled-class"]
+        names += [f"measured ({role})", f"measured-class ({role})"]
+    known = {entry.name for entry in all_entries}
+    return [name for name in dict.fromkeys(names) if name in known], "none"
+
+
+def sweeps(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
+    """Return the points of all sweeps: CNN and soft network, and the machines beside them.
+
+    Args:
+        settings: of the experiment.
+        trained: the networks.
+
+    Returns:
+        Entries with their sweep and value.
+    """
+    base = Model(settings.data, settings.scale.sweep_n, steps=settings.steps, seed=settings.seed)
+    machines = {"none": replace(base, machine="none", window=_window(trained["cnn", 0]))}
+    machines["tiled-class"] = replace(machines["none"], machine="tiled-class")
+    both = {role: replace(base, network=str(trained[role, 0])) for role in ("cnn", "soft")}
+    return [
+        *_varied(machines, "patch size", {str(k): {"window": str(k)} for k in (3, 5, 7, 9)}),
+        *_varied(both | machines, "steps", {str(n): {"steps": n} for n in (5, 10, 20, 50)}),
+        *_varied(
+            both | machines,
+            "scheduler",
+            {
+                name: {"scheduler": name}
+                for name in ("kg", "DDPM", "HeunDiscrete", "DPMSolverMultistep")
+            },
+        ),
+        *_varied(
+            machines,
+            "training images",
+            {str(n): {"data": _shapes(settings.data, n=n)} for n in (10, 30, 100, 300)},
+        ),
+        *_varied(
+            machines,
+            "features",
+            {str(m): {"data": _shapes(settings.data, features=m)} for m in (2, 3, 4)},
+        ),
+    ]
+
+
+def _varied(
+    models: Mapping[str, Model], sweep: str, changes: Mapping[str, dict[str, object]]
+) -> Iterator[Entry]:
+    for value, change in changes.items():
+        for name, model in models.items():
+            yield Entry(name, replace(model, **change), sweep=sweep, value=value)  # type: ignore[arg-type]
+
+
+def _shapes(data: DataSettings, **changes: int) -> DataSettings:
+    return replace(data, shapes=replace(data.shapes, **changes))  # type: ignore[arg-type]
+
+
+def _window(folder: Path) -> str:
+    return str(network_window(load_network(folder), folder))

@@ -36,7 +36,7 @@ def calibration_figure(calibrations: Mapping[str, Calibration]) -> Figure:
     """
     row = axes_side_by_side(1 + len(calibrations), 4.2, 3.4)
     for name, each in calibrations.items():
-        row[0].plot(each.times, each.windows, marker="o", markersize=3, alpha=0.8, label=name)
+        row[0].plot(each.times, each.windows, ".-", drawstyle="steps-mid", alpha=0.8, label=name)
     row[0].set(xlabel="t (0: clean, 1: noise)", ylabel="window k, pixels", title="k(t)")
     row[0].legend(frameon=False, fontsize="small")
     colours = matplotlib.colormaps["viridis"]
@@ -44,7 +44,7 @@ def calibration_figure(calibrations: Mapping[str, Calibration]) -> Figure:
         text, shown = SHOWN[each.curves.measure]
         means = shown(each.curves.chosen_by.mean(2))
         for time, mean in zip(each.times, means, strict=True):
-            label = f"t = {time:g}" if time in (each.times[0], each.times[-1]) else None
+            label = f"t = {time:.2g}" if time in (each.times[0], each.times[-1]) else None
             axes.plot(each.curves.candidates, mean, color=colours(time), label=label)
         scale = "linear" if each.curves.measure == "information" else "log"
         axes.set(xlabel="window k, pixels", ylabel=text, yscale=scale, title=name)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from scoremachines.files import atomic_path
 
-__all__ = ["axes_side_by_side", "density", "save_figure", "scatter"]
+__all__ = ["axes_side_by_side", "density", "figure_of", "save_figure", "scatter"]
 
 DOTS_PER_INCH = 160
 
@@ -34,23 +34,30 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     return Path(path)
 
 
-def axes_side_by_side(count: int, width: float = 4.0, height: float = 3.6) -> list[Axes]:
+def axes_side_by_side(
+    count: int, width: float = 4.0, height: float = 3.6, columns: int | None = None
+) -> list[Axes]:
     """Return empty axes in a row, in a figure of their own.
 
     Args:
-        count: how many.
+        count: how many, at least 1.
         width: of each, inches.
         height: of each, inches.
+        columns: how many fit into a row; the others follow in rows below. By default all.
 
     Returns:
-        The axes, without the upper and the right border; `axes[0].figure` is the figure.
+        The axes, without the upper and the right border; `figure_of` one of them is the figure.
     """
-    figure = Figure(figsize=(width * count, height), layout="constrained")
-    row = list(figure.subplots(1, count, squeeze=False)[0])
-    for axes in row:
+    columns = min(count, columns or count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    row = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in row[count:]:
+        axes.remove()
+    for axes in row[:count]:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, linewidth=0.6)
-    return row
+    return row[:count]
 
 
 def scatter(
@@ -74,7 +81,7 @@ def scatter(
     axes.set(xlabel=across, ylabel=up, title=title)
     if points:
         axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    return _figure(axes)
+    return figure_of(axes)
 
 
 def density(
@@ -97,7 +104,7 @@ def density(
         _diagonal(axes)
         axes.set(xlabel=across, ylabel=up)
         axes.set_title(name, fontsize="medium")
-    figure = _figure(row[0])
+    figure = figure_of(row[0])
     figure.suptitle(title)
     return figure
 
@@ -106,7 +113,8 @@ def _diagonal(axes: Axes) -> None:
     axes.axline((0, 0), slope=1, color="0.6", linewidth=0.8, linestyle="--", zorder=0)
 
 
-def _figure(axes: Axes) -> Figure:
+def figure_of(axes: Axes) -> Figure:
+    """Return the figure that axes lie in."""
     figure = axes.figure
     assert isinstance(figure, Figure)  # no axes here lie in a part of a figure
     return figure

@@ -1,0 +1,180 @@
+"""The experiment in a folder: findings, figures, samples, and one page that tells the story."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from scoremachines.experiment import sentences
+from scoremachines.experiment.figures import (
+    PAPER,
+    agreement_figure,
+    curve_figure,
+    rates_figure,
+    sweeps_figure,
+)
+from scoremachines.experiment.findings import Agreement, Findings, Rates
+from scoremachines.experiment.names import label, network_of
+from scoremachines.files import atomic_path
+from scoremachines.pictures import grid, labelled_rows, to_data_uri
+from scoremachines.plots import save_figure
+from scoremachines.report import Page, fill_template, write_html
+from scoremachines.result import save_picture
+
+__all__ = ["write_consistency_page"]
+
+INCH = 100
+"""Pixels of the page that an inch of a figure takes; figures are stored finer."""
+
+
+class Drawn(NamedTuple):
+    """A picture in the page, with its size on the screen in pixels."""
+
+    uri: str
+    width: int
+    height: int
+
+
+class Strip(NamedTuple):
+    """Samples of one model, side by side."""
+
+    name: str
+    picture: Drawn
+
+
+class Compared(NamedTuple):
+    """A machine's rates, and its network's where it is the theory of one."""
+
+    rates: Rates
+    network: Rates | None
+
+    @property
+    def difference(self) -> float:
+        """How far the machine's consistency is above the network's, in points."""
+        assert self.network is not None  # the template asks only then
+        return sentences.difference(self.rates, self.network)
+
+    @property
+    def is_close(self) -> bool:
+        """Whether that is at most `sentences.CLOSE` points in either direction."""
+        return self.network is not None and sentences.is_close(self.rates, self.network)
+
+
+class Group(NamedTuple):
+    """A network's agreement with its machines, and the one that the others are set against."""
+
+    network: str
+    without: str | None
+    rows: list[Agreement]
+
+
+def write_consistency_page(
+    findings: Findings,
+    pictures: Mapping[str, Tensor],
+    curves: Mapping[str, Sequence[Mapping[str, float]]],
+    training_images: Tensor,
+    folder: Path,
+    command: str,
+    settings_text: str,
+) -> Path:
+    """Write `findings.json`, the figures, `samples.png` and `report.html`, each whole or not.
+
+    Args:
+        findings: what to tell.
+        pictures: a few samples `[m, C, H, W]` of each model, by its name; networks are called
+            `network ROLE`. Samples of the same place started from the same noise.
+        curves: agreement against training steps, by the network's role (`networks.read_curve`).
+        training_images: some of them, `[m, C, H, W]`.
+        folder: which exists.
+        command: the line that makes everything again.
+        settings_text: settings as YAML.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    with atomic_path(folder / "findings.json") as path:
+        text = json.dumps(findings.plain(), indent=1, allow_nan=False, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
+    if pictures:
+        save_picture(labelled_rows(pictures), folder / "samples.png")
+    figures = {name: _saved(figure, folder, name) for name, figure in _figures(findings, curves)}
+    strips = [Strip(name, _strip(images)) for name, images in pictures.items()]
+    page = Page(
+        title="Does attention make networks agree with themselves?",
+        lead="Trained networks without and with attention, and machines in closed form that "
+        "should foresee what they paint.",
+        sections=(),
+        settings=settings_text,
+        command=command,
+    )
+    html = fill_template(
+        "consistency.html",
+        page=page,
+        findings=findings,
+        figures=figures,
+        training=_strip(training_images),
+        size=" × ".join(map(str, training_images.shape[-2:])),
+        network_strips=[each for each in strips if each.name.startswith("network ")],
+        machine_strips=[each for each in strips if not each.name.startswith("network ")],
+        together=[row for row in findings.networks if row.seed is None],
+        seeds=[row for row in findings.networks if row.seed is not None],
+        machines=_compared(findings),
+        agreements=_groups(findings.agreements),
+        real=_groups(findings.real),
+        curves={name: points for name, points in curves.items() if points},
+        label=label,
+        paper=PAPER,
+        say=sentences,
+    )
+    return write_html(html, folder / "report.html")
+
+
+def _figures(
+    findings: Findings, curves: Mapping[str, Sequence[Mapping[str, float]]]
+) -> Iterator[tuple[str, Figure]]:
+    """Return those figures that there is something to show in, by name."""
+    if findings.networks or findings.machines:
+        yield "rates", rates_figure(findings)
+    if findings.agreements:
+        yield "agreement", agreement_figure(findings.agreements)
+    if any(curves.values()):
+        yield "curves", curve_figure(curves)
+    if findings.sweeps:
+        yield "sweeps", sweeps_figure(findings.sweeps)
+    if findings.real:
+        yield "real", agreement_figure(findings.real)
+
+
+def _saved(figure: Figure, folder: Path, name: str) -> Drawn:
+    width, height = (round(INCH * side) for side in figure.get_size_inches())
+    with Image.open(save_figure(figure, folder / f"{name}.png")) as picture:
+        return Drawn(to_data_uri(picture.convert("RGB")), width, height)
+
+
+def _strip(images: Tensor) -> Drawn:
+    picture = grid(images, len(images))
+    return Drawn(to_data_uri(picture), picture.width, picture.height)
+
+
+def _compared(findings: Findings) -> list[Compared]:
+    networks = {row.model: row for row in findings.networks if row.seed is None}
+    return [Compared(row, networks.get(network_of(row.model) or "")) for row in findings.machines]
+
+
+def _groups(agreements: Sequence[Agreement]) -> list[Group]:
+    groups = {
+        network: [each for each in agreements if each.network == network]
+        for network in dict.fromkeys(each.network for each in agreements)
+    }
+    return [
+        Group(network, sentences.without_attention(rows), rows) for network, rows in groups.items()
+    ]

@@ -1,0 +1,149 @@
+"""What the findings say, in sentences that are made of their numbers and of nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from scoremachines.agreement import Summary
+from scoremachines.experiment.figures import PAPER
+from scoremachines.experiment.findings import Agreement, Findings, Order, Rates
+from scoremachines.experiment.names import label, network_of
+
+__all__ = [
+    "CLOSE",
+    "LEVEL",
+    "agreement_sentences",
+    "difference",
+    "is_close",
+    "machine_sentences",
+    "network_sentences",
+    "order_sentence",
+    "p_value",
+    "without_attention",
+]
+
+LEVEL = 0.01
+"""Largest p at which a network counts as above another."""
+CLOSE = 10.0
+"""Largest difference of a machine's rate from its network's at which it counts as near, points."""
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as text, a dash if it is NaN."""
+    if math.isnan(p):
+        return "–"
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < LEVEL else f"{p:.2f}"
+
+
+def difference(machine: Rates, network: Rates) -> float:
+    """Return how far a machine's consistency, of all samples, is above a network's, in points."""
+    return 100 * (machine.consistent.rate - network.consistent.rate)
+
+
+def is_close(machine: Rates, network: Rates) -> bool:
+    """Return whether a machine's rate is near its network's: at most `CLOSE` points away."""
+    return abs(difference(machine, network)) <= CLOSE
+
+
+def without_attention(agreements: Sequence[Agreement]) -> str | None:
+    """Return the machine that the others of a network are measured against, if there is one."""
+    if not any(each.lead is not None for each in agreements):
+        return None
+    return next((each.machine for each in agreements if each.lead is None), None)
+
+
+def network_sentences(findings: Findings) -> list[str]:
+    """Return what the networks' rates say: the best, its chance, and the paper's figures."""
+    together = [row for row in findings.networks if row.seed is None]
+    if not together:
+        return []
+    best = max(together, key=lambda row: row.consistent.rate)
+    found = [
+        f"The most consistent network is {label(best.model)}: {_percent(best.consistent.rate)} of "
+        f"all its samples and {_percent(best.consistent_of_valid.rate)} of its valid ones, where "
+        f"chance would give {_percent(best.chance)} and {_percent(best.chance_of_valid)}."
+    ]
+    for row in together:
+        if row.model == "cnn":
+            found.append(
+                f"CNN only: {_percent(row.consistent.rate)} of all samples, chance "
+                f"{_percent(row.chance)}, which the interval {_contains(row)}."
+            )
+        if row.model in PAPER:
+            theirs = PAPER[row.model]
+            where = "above" if row.consistent.rate > theirs else "not above"
+            found.append(
+                f"{label(row.model)[0].upper() + label(row.model)[1:]}: "
+                f"{_percent(row.consistent.rate)} of all samples, {where} the paper's "
+                f"{100 * theirs:.2f} %, which is of another set and other networks."
+            )
+    return found
+
+
+def order_sentence(test: Order) -> str:
+    """Return whether a network is above another: of these trainings, and of networks anew."""
+    names = f"{label(test.better)} is {{}} {label(test.worse)}"
+    sure, anew = test.p_samples < LEVEL, test.p_seeds < LEVEL
+    if sure and anew:
+        return names.format("above") + ": these trained networks, and so would be others like them"
+    if sure:
+        return names.format("above") + " as trained here; too few seeds to speak of others"
+    if anew:
+        return names.format("above") + " over the seeds, though their samples alone do not show it"
+    return names.format("not shown to be above")
+
+
+def machine_sentences(findings: Findings) -> list[str]:
+    """Return how many machines come near the rate of the network that they are the theory of."""
+    networks = {row.model: row for row in findings.networks if row.seed is None}
+    pairs = [
+        (row, networks[owner])
+        for row in findings.machines
+        if (owner := network_of(row.model)) is not None and owner in networks
+    ]
+    if not pairs:
+        return []
+    near = [machine.model for machine, network in pairs if is_close(machine, network)]
+    return [
+        f"Of {len(pairs)} machines that stand for a network, {len(near)} "
+        f"{'is' if len(near) == 1 else 'are'} within {CLOSE:.0f} points of its consistency"
+        + (f": {', '.join(near)}." if near else ".")
+    ]
+
+
+def agreement_sentences(agreements: Sequence[Agreement]) -> list[str]:
+    """Return which machine agrees best with each network, and whether attention is ahead."""
+    found = []
+    for network in dict.fromkeys(each.network for each in agreements):
+        rows = [each for each in agreements if each.network == network]
+        known = [each for each in rows if not math.isnan(each.r.median)]
+        if not known:
+            continue
+        best = max(known, key=lambda each: each.r.median)
+        text = (
+            f"{label(network)}: {best.machine} agrees best, median r = {best.r.median:.3f} "
+            f"(r2 = {best.r2.median:.3f})"
+        )
+        if best.lead is not None:
+            text += f", {_lead(best.lead)} {without_attention(rows)} on the same seeds"
+        found.append(text[0].upper() + text[1:] + ".")
+    return found
+
+
+def _lead(lead: Summary) -> str:
+    if math.isnan(lead.median):
+        return "its lead is unknown over"
+    ends = f"by {lead.median:.3f} ({lead.low:.3f} to {lead.high:.3f})".replace("-", "−")
+    return f"above {ends}" if lead.above_zero else f"not surely above ({ends})"
+
+
+def _percent(rate: float) -> str:
+    return "–" if math.isnan(rate) else f"{100 * rate:.1f} %"
+
+
+def _contains(row: Rates) -> str:
+    low, high = row.consistent.interval()
+    if low <= row.chance <= high:
+        return "contains"
+    return "does not contain"

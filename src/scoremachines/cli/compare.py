@@ -24,7 +24,7 @@ from scoremachines.nets.adapter import load_diffusers
 from scoremachines.record import SETTINGS
 from scoremachines.training import load_network, load_run_data
 
-__all__ = ["compare", "open_network"]
+__all__ = ["changed_options", "compare", "open_network"]
 
 
 def compare(settings: CompareSettings, network: str, machines: Sequence[str], output: str) -> Path:
@@ -108,16 +108,25 @@ def _command(settings: CompareSettings, network: str, machines: Sequence[str]) -
     """Return the line that makes the same comparison again."""
     words = ["scoremachines", "compare", network]
     words += [word for name in machines for word in ("--machine", name)]
-    words += _options(asdict(settings), asdict(CompareSettings()), "--")
+    words += changed_options(asdict(settings), asdict(CompareSettings()), "--")
     return shlex.join(words)
 
 
-def _options(values: dict[str, Any], usual: dict[str, Any], prefix: str) -> list[str]:
-    """Return the options that are not as usual."""
+def changed_options(values: dict[str, Any], usual: dict[str, Any], prefix: str) -> list[str]:
+    """Return the words of a command line for all options that are not as usual.
+
+    Args:
+        values: of all options, by name; a dictionary holds options of a group.
+        usual: likewise, what they are when the line does not say them.
+        prefix: two dashes, and the groups that the options are in.
+
+    Returns:
+        The words.
+    """
     words = []
     for name, value in values.items():
         if isinstance(value, dict):
-            words += _options(value, usual[name], f"{prefix}{name}.")
+            words += changed_options(value, usual[name], f"{prefix}{name}.")
         elif value != usual[name]:
             shown = list(value) if isinstance(value, tuple) else value
             words += [prefix + ("class" if name == "label" else name), str(shown)]

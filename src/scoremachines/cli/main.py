@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
@@ -18,6 +18,7 @@ from scoremachines.cli.settings import (
 )
 from scoremachines.data.settings import DataSettings
 from scoremachines.errors import InputError
+from scoremachines.experiment.settings import ConsistencySettings
 from scoremachines.training.settings import TrainSettings
 
 __all__ = ["main"]
@@ -29,6 +30,7 @@ examples:
   scoremachines generate shapes --window 9 --attention tiled -n 32 -o out
   scoremachines train shapes --network.attention top1 -o runs/top1
   scoremachines compare runs/top1 --machine none --machine full -o agreement
+  scoremachines consistency --preset quick -o consistency
   scoremachines demo -o demo
 """
 GENERATE = """Paint new images from a folder of images, or from a set by name.
@@ -76,6 +78,19 @@ examples:
   scoremachines calibrate runs/cnn --windows 3,5,7 --measure clean
   scoremachines calibrate runs/cnn --predict            beside what the images foretell
   scoremachines calibrate runs/soft --strength          and how strongly it attends
+"""
+CONSISTENCY = """Does attention make networks agree with themselves? Does the theory foresee it?
+
+The paper's experiment, whole: networks without and with attention, machines in closed form, how
+often their samples are consistent, tests of the order, agreement image by image, sweeps, one page.
+The preset quick uses small networks that the package brings along; paper trains everything.
+
+examples:
+  scoremachines consistency --preset quick -o consistency
+  scoremachines consistency --preset quick -n 24 --sweeps false --real false -o glance
+  scoremachines consistency --preset paper --workers 8 -o paper
+  scoremachines consistency --preset paper -o paper --resume     go on after an interruption
+  scoremachines consistency --training-steps 4000 --shapes.features 2 -o two
 """
 DEMO = """Paint digits, photographs and the crafted set, without and with attention.
 
@@ -140,6 +155,8 @@ def _run(arguments: list[str]) -> int:
     commands.add_subcommand("train", training, help="train a network")
     commands.add_subcommand("compare", _compare_parser(), help="a network against machines")
     commands.add_subcommand("calibrate", _calibrate_parser(), help="find a network's k(t)")
+    consistency = _settings_parser(CONSISTENCY, ConsistencySettings)
+    commands.add_subcommand("consistency", consistency, help="the paper's experiment, as one page")
     commands.add_subcommand("demo", _demo_parser(), help="paint the examples, as one page")
     settings = parser.parse_args(arguments)
     if settings.subcommand is None:
@@ -162,6 +179,10 @@ def _run(arguments: list[str]) -> int:
         values = chosen.as_dict()
         flags = {name: values.pop(name) for name in ("predict", "strength")}
         calibrate_run(values.pop("run"), CalibrateSettings(**values), **flags)
+    elif settings.subcommand == "consistency":
+        from scoremachines.cli.consistency import consistency as experiment
+
+        experiment(_read(chosen, ConsistencySettings), chosen.output, resume=chosen.resume)
     elif settings.subcommand == "train":
         from scoremachines.cli.train import train
 
@@ -197,7 +218,7 @@ def _compare_parser() -> Parser:
     parser.add_argument("network", type=str, help="folder of a training, or of a diffusers model")
     parser.add_argument("-o", "--output", type=str, default="out", help="folder to write to")
     parser.add_argument("--machine", type=str, action="append", help="its name; may be repeated")
-    _add_fields(parser, CompareSettings, "")
+    _add_fields(parser, CompareSettings(), "")
     return parser
 
 
@@ -208,21 +229,28 @@ def _calibrate_parser() -> Parser:
     parser.add_argument("--predict", action="store_true", help=text)
     text = "also calibrate the strength of its own attention maps"
     parser.add_argument("--strength", action="store_true", help=text)
-    _add_fields(parser, CalibrateSettings, "")
+    _add_fields(parser, CalibrateSettings(), "")
     return parser
 
 
 def _run_parser(description: str, settings: type) -> Parser:
-    parser = Parser(description=description, formatter_class=_layout())
-    parser.add_argument("--config", action="config", help="settings.yaml of a run")
+    parser = _settings_parser(description, settings)
     parser.add_argument("images", type=str | None, nargs="?", help="the source, in short")
-    parser.add_argument("-o", "--output", type=str, default="out", help="folder to write to")
-    parser.add_argument("--resume", action="store_true", help="go on where a run stopped")
-    _add_fields(parser, settings, "")
     return parser
 
 
-def _add_fields(parser: Parser, settings: type, prefix: str) -> None:
+def _settings_parser(description: str, settings: type) -> Parser:
+    parser = Parser(description=description, formatter_class=_layout())
+    parser.add_argument("--config", action="config", help="settings.yaml of a run")
+    parser.add_argument("-o", "--output", type=str, default="out", help="folder to write to")
+    parser.add_argument("--resume", action="store_true", help="go on where a run stopped")
+    _add_fields(parser, settings(), "")
+    return parser
+
+
+def _add_fields(parser: Parser, usual: Any, prefix: str) -> None:
+    """Add an option for each field of a dataclass's usual values."""
+    settings = type(usual)
     hints, texts = get_type_hints(settings), field_help(settings)
     nested = [each.name for each in fields(settings) if is_dataclass(hints[each.name])]
     for each in fields(settings):
@@ -232,10 +260,10 @@ def _add_fields(parser: Parser, settings: type, prefix: str) -> None:
         flags = ["-n", "--n"] if prefix + name == "n" else [f"--{prefix}{name}"]
         if "_" in name and not prefix:
             flags.append(f"--{name.replace('_', '-')}")
-        default = None if each.default is MISSING else each.default
+        default = getattr(usual, each.name)
         parser.add_argument(*flags, type=hints[each.name], default=default, help=texts[each.name])
     for inner in nested:
-        _add_fields(parser, hints[inner], f"{prefix}{inner}.")
+        _add_fields(parser, getattr(usual, inner), f"{prefix}{inner}.")
 
 
 AnySettings = TypeVar("AnySettings", bound=DataSettings)

@@ -1,11 +1,36 @@
-"""Experiments: trained networks beside the machines that should predict them (theory §6)."""
+"""Experiments: trained networks beside the machines that should predict them (theory §6).
+
+Names are imported when they are first used, so that settings can be read without loading torch.
+"""
 
 from __future__ import annotations
 
-from scoremachines.experiment.comparison import Comparison as Comparison
-from scoremachines.experiment.comparison import Row as Row
-from scoremachines.experiment.comparison import compare as compare
-from scoremachines.experiment.machines import make_machines as make_machines
-from scoremachines.experiment.machines import network_window as network_window
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["Comparison", "Row", "compare", "make_machines", "network_window"]
+from scoremachines.experiment.settings import ConsistencySettings as ConsistencySettings
+
+if TYPE_CHECKING:
+    from scoremachines.experiment.comparison import Comparison as Comparison
+    from scoremachines.experiment.comparison import Row as Row
+    from scoremachines.experiment.comparison import compare as compare
+    from scoremachines.experiment.findings import Findings as Findings
+    from scoremachines.experiment.machines import make_machines as make_machines
+    from scoremachines.experiment.machines import network_window as network_window
+
+_HOMES = {
+    "Comparison": "comparison",
+    "Findings": "findings",
+    "Row": "comparison",
+    "compare": "comparison",
+    "make_machines": "machines",
+    "network_window": "machines",
+}
+
+__all__ = [*_HOMES, "ConsistencySettings"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

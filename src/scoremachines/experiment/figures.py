@@ -155,7 +155,7 @@ def agreement_figure(agreements: Sequence[Agreement]) -> Figure:
     _write(left, lines)
     _write(right, [line._replace(text="") for line in lines])
     left.set(xlabel="Pearson r")
-    right.set(xlabel="r above that without attention")
+    right.set(xlabel="lead in r")
     return figure_of(left)
 
 
@@ -184,7 +184,7 @@ def curve_figure(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
             values = [point.get(machine, float("nan")) for point in points]
             look: dict[str, Any] = {"color": paint, "linewidth": 1.4, "markersize": 4}
             axes.plot(steps, values, ".-", label=machine, gid=f"{network} {machine}", **look)
-        axes.set_title(f"network {label(network)}", fontsize=10, color=colour(network))
+        axes.set_title(f"network {label(network)}", fontsize=10)
         axes.set(xlabel="training steps, thousands", ylabel="median r")
         axes.tick_params(labelsize=SMALL)
     lowest = min(axes.get_ylim()[0] for axes in panels)
@@ -204,17 +204,15 @@ def sweeps_figure(points: Sequence[Point]) -> Figure:
         a model, networks unbroken with discs, machines dashed with diamonds; chance as grey ticks.
     """
     sweeps = list(dict.fromkeys(point.sweep for point in points))
-    models = list(dict.fromkeys(point.model for point in points))
     panels = axes_side_by_side(len(sweeps), WIDTH / 2, 2.3, columns=2)
     for axes, sweep in zip(panels, sweeps, strict=True):
         here = [point for point in points if point.sweep == sweep]
         values = list(dict.fromkeys(point.value for point in here))
+        models = list(dict.fromkeys(point.model for point in here))
         for number, model in enumerate(models):
             row = [point for point in here if point.model == model]
             shift = 0.16 * (number - (len(models) - 1) / 2)
-            across = [values.index(point.value) + shift for point in row]
-            if row:
-                _draw_sweep(axes, model, across, row)
+            _draw_sweep(axes, model, [values.index(point.value) + shift for point in row], row)
         turn = 20 if max(map(len, values)) > 6 else 0
         axes.set_xticks(
             range(len(values)), values, rotation=turn, ha="right" if turn else "center"

@@ -1,0 +1,49 @@
+"""`scoremachines consistency`: the paper's experiment, from data to page."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+
+from scoremachines.cli.compare import changed_options
+from scoremachines.experiment.consistency import run
+from scoremachines.experiment.settings import ConsistencySettings
+from scoremachines.measures import Proportion
+
+__all__ = ["consistency"]
+
+
+def consistency(settings: ConsistencySettings, output: str, *, resume: bool = False) -> Path:
+    """Carry out the experiment in a folder, and print how consistent everything is.
+
+    Args:
+        settings: of the experiment.
+        output: the folder.
+        resume: go on with the experiment that the folder holds.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: a setting or the folder cannot be used.
+    """
+    options = changed_options(asdict(settings), asdict(ConsistencySettings()), "--")
+    words = ["scoremachines", "consistency", *options]
+    page = run(settings, output, resume=resume, command=shlex.join(words))
+    print(_table(page.with_name("findings.json")))
+    print(f"page: {page}")
+    return page
+
+
+def _table(findings: Path) -> str:
+    """Return the rates of networks and machines as lines of text."""
+    found = json.loads(findings.read_text(encoding="utf-8"))
+    lines = [f"{'':30}{'consistent, of all samples':36}of valid ones"]
+    for kind in ("network", "machine"):
+        for row in found[f"{kind}s"]:
+            if row["seed"] is None:
+                cells = [Proportion(**row[name]) for name in ("consistent", "consistent_of_valid")]
+                lines.append(f"{kind} {row['model']:21} {cells[0]!s:35} {cells[1]}")
+    return "\n".join(lines)

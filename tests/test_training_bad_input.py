@@ -44,6 +44,7 @@ BAD = [
     ("ema", "slow"),
     ("precision", "fp8"),
     ("seed", -1),
+    ("times", "late"),
     ("seed", 2**63),
     ("device", "abacus"),
     ("save_every", 0),

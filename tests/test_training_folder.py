@@ -110,7 +110,7 @@ def test_a_training_killed_again_and_again_ends_with_the_same_weights(tmp_path: 
     words = [*WORDS, "--network.attention", "top1", "--steps", "60", "--save_every", "1"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     line = [sys.executable, "-c", KILLER, str(killed), *words]
-    ended = subprocess.run(line, capture_output=True, text=True, timeout=200)
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=500)
     assert ended.returncode == 0, ended.stderr
     assert 3 <= int(load_file(killed / "checkpoint.safetensors")["step"]) < 60
     assert main([*words, "-o", str(killed), "--resume"]) == 0

@@ -150,6 +150,12 @@ def save_curve(history: Sequence[tuple[int, float, float]], folder: Path, *, dra
     if not draw or not history:
         return
     axes = axes_side_by_side(1, 5.0, 3.6)[0]
-    axes.plot([step for step, _, _ in history], [loss for _, loss, _ in history], linewidth=1)
+    axes.plot(
+        [step for step, _, _ in history],
+        [loss for _, loss, _ in history],
+        linewidth=1,
+        marker=".",
+        markersize=2,
+    )
     axes.set(xlabel="step", ylabel="mean square error, smoothed", yscale="log")
     save_figure(axes.figure, folder / "loss.png")  # type: ignore[arg-type]

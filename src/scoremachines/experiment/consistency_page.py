@@ -19,8 +19,8 @@ from scoremachines.experiment.figures import (
     rates_figure,
     sweeps_figure,
 )
-from scoremachines.experiment.findings import Agreement, Findings, Rates
-from scoremachines.experiment.names import label, network_of
+from scoremachines.experiment.findings import Agreement, Findings
+from scoremachines.experiment.names import label
 from scoremachines.files import atomic_path
 from scoremachines.pictures import grid, labelled_rows, to_data_uri
 from scoremachines.plots import save_figure
@@ -45,25 +45,8 @@ class Strip(NamedTuple):
     """Samples of one model, side by side."""
 
     name: str
+    is_network: bool
     picture: Drawn
-
-
-class Compared(NamedTuple):
-    """A machine's rates, and its network's where it is the theory of one."""
-
-    rates: Rates
-    network: Rates | None
-
-    @property
-    def difference(self) -> float:
-        """How far the machine's consistency is above the network's, in points."""
-        assert self.network is not None  # the template asks only then
-        return sentences.difference(self.rates, self.network)
-
-    @property
-    def is_close(self) -> bool:
-        """Whether that is at most `sentences.CLOSE` points in either direction."""
-        return self.network is not None and sentences.is_close(self.rates, self.network)
 
 
 class Group(NamedTuple):
@@ -107,7 +90,7 @@ def write_consistency_page(
     if pictures:
         save_picture(labelled_rows(pictures), folder / "samples.png")
     figures = {name: _saved(figure, folder, name) for name, figure in _figures(findings, curves)}
-    strips = [Strip(name, _strip(images)) for name, images in pictures.items()]
+    strips = [_strip(name, images) for name, images in pictures.items()]
     page = Page(
         title="Does attention make networks agree with themselves?",
         lead="Trained networks without and with attention, and machines in closed form that "
@@ -121,13 +104,13 @@ def write_consistency_page(
         page=page,
         findings=findings,
         figures=figures,
-        training=_strip(training_images),
+        training=_row(training_images),
         size=" × ".join(map(str, training_images.shape[-2:])),
-        network_strips=[each for each in strips if each.name.startswith("network ")],
-        machine_strips=[each for each in strips if not each.name.startswith("network ")],
+        network_strips=[each for each in strips if each.is_network],
+        machine_strips=[each for each in strips if not each.is_network],
         together=[row for row in findings.networks if row.seed is None],
         seeds=[row for row in findings.networks if row.seed is not None],
-        machines=_compared(findings),
+        machines=sentences.compared(findings),
         agreements=_groups(findings.agreements),
         real=_groups(findings.real),
         curves={name: points for name, points in curves.items() if points},
@@ -160,14 +143,15 @@ def _saved(figure: Figure, folder: Path, name: str) -> Drawn:
         return Drawn(to_data_uri(picture.convert("RGB")), width, height)
 
 
-def _strip(images: Tensor) -> Drawn:
+def _strip(name: str, images: Tensor) -> Strip:
+    role = name.removeprefix("network ")
+    shown = f"network {label(role)}" if role != name else name
+    return Strip(shown, role != name, _row(images))
+
+
+def _row(images: Tensor) -> Drawn:
     picture = grid(images, len(images))
     return Drawn(to_data_uri(picture), picture.width, picture.height)
-
-
-def _compared(findings: Findings) -> list[Compared]:
-    networks = {row.model: row for row in findings.networks if row.seed is None}
-    return [Compared(row, networks.get(network_of(row.model) or "")) for row in findings.machines]
 
 
 def _groups(agreements: Sequence[Agreement]) -> list[Group]:

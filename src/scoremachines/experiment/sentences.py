@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from scoremachines.agreement import Summary
 from scoremachines.experiment.figures import PAPER
 from scoremachines.experiment.findings import Agreement, Findings, Order, Rates
-from scoremachines.experiment.names import label, network_of
+from scoremachines.experiment.names import label, network_of, short
 
 __all__ = [
     "CLOSE",
     "LEVEL",
+    "Compared",
     "agreement_sentences",
-    "difference",
-    "is_close",
+    "compared",
     "machine_sentences",
     "network_sentences",
     "order_sentence",
@@ -33,17 +34,43 @@ def p_value(p: float) -> str:
     """Return a p-value as text, a dash if it is NaN."""
     if math.isnan(p):
         return "–"
-    return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < LEVEL else f"{p:.2f}"
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
 
 
-def difference(machine: Rates, network: Rates) -> float:
-    """Return how far a machine's consistency, of all samples, is above a network's, in points."""
-    return 100 * (machine.consistent.rate - network.consistent.rate)
+class Compared(NamedTuple):
+    """A machine's rates, and those of the network that it is the theory of, if there is one.
+
+    A machine that uses a network's own maps is set beside the training that it has them from, the
+    first; all others beside all trainings together.
+    """
+
+    machine: Rates
+    network: Rates | None
+
+    @property
+    def difference(self) -> float:
+        """How far the machine's consistency, of all samples, is above the network's, in points."""
+        if self.network is None:
+            return math.nan
+        return 100 * (self.machine.consistent.rate - self.network.consistent.rate)
+
+    @property
+    def is_close(self) -> bool:
+        """Whether that is at most `CLOSE` in either direction; False without a network."""
+        return abs(self.difference) <= CLOSE
 
 
-def is_close(machine: Rates, network: Rates) -> bool:
-    """Return whether a machine's rate is near its network's: at most `CLOSE` points away."""
-    return abs(difference(machine, network)) <= CLOSE
+def compared(findings: Findings) -> list[Compared]:
+    """Return every machine's rates beside those of its network."""
+    networks = {(row.model, row.seed): row for row in findings.networks}
+    found = []
+    for machine in findings.machines:
+        role, seed = (
+            network_of(machine.model),
+            0 if short(machine.model) != machine.model else None,
+        )
+        found.append(Compared(machine, networks.get((role or "", seed))))
+    return found
 
 
 def without_attention(agreements: Sequence[Agreement]) -> str | None:
@@ -86,25 +113,20 @@ def order_sentence(test: Order) -> str:
     names = f"{label(test.better)} is {{}} {label(test.worse)}"
     sure, anew = test.p_samples < LEVEL, test.p_seeds < LEVEL
     if sure and anew:
-        return names.format("above") + ": these trained networks, and so would be others like them"
+        return names.format("above") + ", as trained here and over training seeds"
     if sure:
-        return names.format("above") + " as trained here; too few seeds to speak of others"
+        return names.format("above") + " as trained here, but not shown to be so over seeds"
     if anew:
-        return names.format("above") + " over the seeds, though their samples alone do not show it"
+        return names.format("above") + " over training seeds, but not by its samples alone"
     return names.format("not shown to be above")
 
 
 def machine_sentences(findings: Findings) -> list[str]:
     """Return how many machines come near the rate of the network that they are the theory of."""
-    networks = {row.model: row for row in findings.networks if row.seed is None}
-    pairs = [
-        (row, networks[owner])
-        for row in findings.machines
-        if (owner := network_of(row.model)) is not None and owner in networks
-    ]
+    pairs = [pair for pair in compared(findings) if pair.network is not None]
     if not pairs:
         return []
-    near = [machine.model for machine, network in pairs if is_close(machine, network)]
+    near = [pair.machine.model for pair in pairs if pair.is_close]
     return [
         f"Of {len(pairs)} machines that stand for a network, {len(near)} "
         f"{'is' if len(near) == 1 else 'are'} within {CLOSE:.0f} points of its consistency"

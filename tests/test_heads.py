@@ -136,7 +136,7 @@ def drawing(seed: int, temperature: float) -> Top1Head:
 
 def gumbel_soft(logits: Tensor, seed: int, temperature: float) -> Tensor:
     drawn = torch.empty(logits.shape).exponential_(generator=torch.Generator().manual_seed(seed))
-    return ((logits - drawn.log()) / temperature).softmax(-1)
+    return (logits / temperature - drawn.log()).softmax(-1)
 
 
 @pytest.mark.parametrize("temperature", [HOT, 0.5])
@@ -164,11 +164,14 @@ def test_gradients_reach_query_key_and_value() -> None:
 
 
 def test_draws_follow_the_softmax() -> None:
-    """P(y) = softmax(logits): the Gumbel-max identity, at every temperature."""
+    """P(y) = softmax(logits/τ): the Gumbel-max identity; colder draws come closer to arg-max."""
     logits = torch.tensor([[0.0, 1.0, -1.0, -torch.inf]]).repeat(20_000, 1).requires_grad_()
-    chosen = drawing(5, 0.3)._choice(logits).argmax(-1)
-    rates = torch.bincount(chosen, minlength=4) / len(chosen)
-    torch.testing.assert_close(rates, logits[0].detach().softmax(-1), rtol=0, atol=0.015)
+    for temperature in (1.0, 0.3):
+        chosen = drawing(5, temperature)._choice(logits).argmax(-1)
+        rates = torch.bincount(chosen, minlength=4) / len(chosen)
+        known = (logits[0].detach() / temperature).softmax(-1)
+        torch.testing.assert_close(rates, known, rtol=0, atol=0.015)
+    assert rates[1] > 0.9
 
 
 def test_the_generator_decides_the_draw() -> None:

@@ -56,7 +56,7 @@ class Watch:
     data: TrainingSet
     sources: str
     every: int = 1000
-    n: int = 32
+    n: int = 24
     steps: int = 20
     machines: Mapping[str, str] = field(
         default_factory=lambda: {"ELS": "none", "tiled, of classes": "tiled-class"}

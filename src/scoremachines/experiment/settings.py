@@ -10,8 +10,8 @@ from scoremachines.errors import InputError
 
 __all__ = ["CRAFTED", "PRESETS", "ConsistencySettings", "Preset"]
 
-CRAFTED = DataSettings(source="shapes", shapes=ShapesConfig(size=12, n=100, feature_size=3))
-"""The crafted set: 100 images of 12×12 pixels, three 3×3 squares of one of three colours."""
+CRAFTED = DataSettings(source="shapes", shapes=ShapesConfig(size=12, n=500, feature_size=3))
+"""The crafted set: 500 images of 12×12 pixels, three 3×3 squares of one of three colours."""
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,9 @@ class SoftHead(IdentityHead):
 class Top1Head(SoftHead):
     """Hard attention: each pixel listens to one other (theory §4.2).
 
-    While training, the one is drawn by Gumbel-softmax and the gradient goes straight through it to
-    the softmax (Jang et al. 2017); the temperature falls from `HOT` to `COLD`. When the network is
-    used, in evaluation mode or where no gradient is wanted, it is the arg-max.
+    While training, the one is drawn from `softmax(logits/τ)` by Gumbel-softmax, and the gradient
+    goes straight through it to the softmax (Jang et al. 2017). The temperature τ falls from `HOT`
+    to `COLD`, so that what is drawn comes to be the arg-max, which it is when the network is used.
     """
 
     def __init__(self, width: int, key_width: int) -> None:
@@ -114,7 +114,7 @@ class Top1Head(SoftHead):
             return _hard(logits)
         drawn = torch.empty(logits.shape).exponential_(generator=self.generator)
         gumbel = -drawn.clamp_(min=1e-30).log_().to(logits.device)
-        soft = ((logits + gumbel) / self.temperature).softmax(-1)
+        soft = (logits / self.temperature + gumbel).softmax(-1)
         return _hard(soft) + soft - soft.detach()
 
 

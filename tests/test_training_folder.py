@@ -98,7 +98,8 @@ for attempt in range(3):
     if child == 0:
         os._exit(main([*sys.argv[2:], "-o", sys.argv[1], "--resume"]))
     while written(checkpoint) == before:
-        time.sleep(0.001)
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "it ended before it saved anything"
+        time.sleep(0.005)
     time.sleep(draw.uniform(0.0, 0.06))
     os.kill(child, signal.SIGKILL)
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), "it ended before it could be killed"

@@ -148,16 +148,16 @@ def agreement_sentences(agreements: Sequence[Agreement]) -> list[str]:
             f"(r2 = {best.r2.median:.3f})"
         )
         if best.lead is not None:
-            text += f", {_lead(best.lead)} {without_attention(rows)} on the same seeds"
+            text += f", {_lead(best.lead, without_attention(rows))} on the same seeds"
         found.append(text[0].upper() + text[1:] + ".")
     return found
 
 
-def _lead(lead: Summary) -> str:
-    if math.isnan(lead.median):
-        return "its lead is unknown over"
-    ends = f"by {lead.median:.3f} ({lead.low:.3f} to {lead.high:.3f})".replace("-", "−")
-    return f"above {ends}" if lead.above_zero else f"not surely above ({ends})"
+def _lead(lead: Summary, other: str | None) -> str:
+    ends = f"{lead.median:.3f} ({lead.low:.3f} to {lead.high:.3f})".replace("-", "−")
+    if lead.above_zero:
+        return f"above {other} by {ends}"
+    return f"not surely above {other}, difference {ends},"
 
 
 def _percent(rate: float) -> str:

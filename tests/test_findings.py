@@ -1,0 +1,125 @@
+"""What the experiment finds follows from its samples: rates, order, agreement, JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+import scoremachines as sm
+from scoremachines.agreement import paired_difference, pearson_r, summarise
+from scoremachines.data.judge import Judge
+from scoremachines.experiment.findings import (
+    Findings,
+    Order,
+    Point,
+    Rates,
+    agreement,
+    order,
+    rates,
+)
+from scoremachines.measures import Proportion
+from scoremachines.significance import rate_test, seed_test
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    data = sm.TrainingSet.shapes(size=(10, 12), n=23, features=3, feature_size=2)
+    assert data.judge is not None
+    return data.judge
+
+
+def row(model: str, seed: int | None, consistent: int, n: int = 40) -> Rates:
+    valid = min(n, consistent + 5)
+    counts = {name: Proportion(consistent, n) for name in ("consistent", "novel", "creative")}
+    of_valid = Proportion(consistent, valid)
+    return Rates(
+        model,
+        seed,
+        valid=Proportion(valid, n),
+        consistent_of_valid=of_valid,
+        **counts,
+        chance=0.1,
+        chance_of_valid=0.111,
+    )
+
+
+def test_rates_are_those_of_the_judge(judge: Judge) -> None:
+    images = torch.cat([judge.training_set.images[:7], judge.shuffled(n=11)])
+    images[2] = torch.rand(images[2].shape, generator=torch.Generator().manual_seed(0))
+    found, verdicts = rates(judge, "soft", 2, images), judge(images)
+    assert (found.model, found.seed) == ("soft", 2)
+    assert found.valid == Proportion(17, 18)
+    for name, proportion in verdicts.rates().items():
+        assert getattr(found, name) == proportion
+    assert found.consistent.successes >= 6
+    assert found.chance == verdicts.chance(of_all=True)
+    assert found.chance_of_valid == pytest.approx(3.0**-2)
+    assert found.chance == pytest.approx(3.0**-2 * 17 / 18)
+
+
+def test_shuffled_samples_are_at_chance(judge: Judge) -> None:
+    found = rates(judge, "shuffled", None, judge.shuffled(n=2000, seed=5))
+    assert found.valid.rate == 1
+    low, high = found.consistent.interval()
+    assert low < found.chance < high
+    assert found.chance == pytest.approx(1 / 9)
+    training = rates(judge, "training images", None, judge.training_set.images)
+    assert training.consistent.rate == 1
+    assert training.novel.rate == 0
+
+
+def test_order_is_tested_in_both_ways() -> None:
+    better = [row("soft", seed, count) for seed, count in enumerate((30, 26, 33))]
+    worse = [row("cnn", seed, count) for seed, count in enumerate((4, 7, 5))]
+    found = order(better, worse)
+    pairs = [[each.consistent for each in rows] for rows in (better, worse)]
+    assert found == Order("soft", "cnn", rate_test(*pairs), seed_test(*pairs))
+    assert found.p_samples < 1e-10
+    assert found.p_samples < found.p_seeds < 0.01
+    assert order(worse, better).p_samples > 0.99
+
+
+def test_images_agree_with_themselves_and_are_not_ahead_of_themselves() -> None:
+    images = torch.randn(9, 3, 5, 7, generator=torch.Generator().manual_seed(1))
+    without, same = agreement("soft", images, {"none": images, "tiled": images.clone()}, "none")
+    assert without.lead is None
+    assert (same.network, same.machine, same.r.n) == ("soft", "tiled", 9)
+    assert (same.r.median, same.r.low, same.r2.median) == (1, 1, 1)
+    assert same.lead is not None
+    assert (same.lead.median, same.lead.low, same.lead.high) == (0, 0, 0)
+
+
+def test_agreement_takes_the_samples_that_both_have() -> None:
+    draw = torch.Generator().manual_seed(2)
+    theirs, none, tiled = (torch.randn(n, 3, 5, 7, generator=draw) for n in (9, 11, 6))
+    without, other = agreement("soft", theirs, {"none": none, "tiled": tiled}, "none")
+    base, r = pearson_r(theirs, none[:9]), pearson_r(theirs[:6], tiled)
+    assert without.r == summarise(base)
+    assert other.r == summarise(r)
+    assert other.r2 == summarise(r.square())
+    assert other.lead == paired_difference(r, base[:6])
+    alone = agreement("soft", theirs, {"tiled": tiled}, None)
+    assert [each.lead for each in alone] == [None]
+
+
+def test_json_has_no_nan_and_keeps_every_number(judge: Judge) -> None:
+    nothing = rates(judge, "nothing", None, torch.zeros(5, 3, 10, 12))
+    assert math.isnan(nothing.chance_of_valid)
+    flat = agreement("cnn", torch.zeros(4, 3, 5, 7), {"none": torch.ones(4, 3, 5, 7)}, None)
+    networks = [row("cnn", None, 9), row("cnn", 0, 9)]
+    point = Point("steps", "5", "cnn", networks[1])
+    findings = Findings(
+        networks, [nothing], [Order("a", "b", 0.5, math.nan)], flat, [], [point], {"n": (1, 2)}
+    )
+    plain = json.loads(json.dumps(findings.plain(), allow_nan=False))
+    assert plain == findings.plain()
+    assert plain["machines"][0]["chance_of_valid"] is None
+    assert plain["orders"] == [{"better": "a", "worse": "b", "p_samples": 0.5, "p_seeds": None}]
+    assert plain["agreements"][0]["r"]["median"] is None
+    assert plain["agreements"][0]["r"]["missing"] == 4
+    assert Proportion(**plain["networks"][0]["consistent"]) == networks[0].consistent
+    assert plain["sweeps"][0]["rates"]["seed"] == 0
+    assert plain["about"] == {"n": [1, 2]}

@@ -164,12 +164,15 @@ def test_a_run_is_not_continued_with_other_settings_or_images(
     assert "fingerprint=" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--help"], ["generate", "--help"], ["demo", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], *([name, "--help"] for name in ("generate", "demo", "consistency"))]
+)
 def test_help_is_instant_and_has_an_example(words: list[str]) -> None:
     code = f"import sys; from scoremachines.cli.main import main; main({words}); "
     line = [sys.executable, "-X", "importtime", "-c", code]
     shown = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
-    assert "scoremachines generate" in shown.stdout or "scoremachines demo" in shown.stdout
+    name = "generate" if words == ["--help"] else words[0]
+    assert f"  scoremachines {name} " in shown.stdout
     assert " torch\n" not in shown.stderr
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from scoremachines.cli.compare import changed_options
 from scoremachines.experiment.consistency import run
 from scoremachines.experiment.settings import ConsistencySettings
 from scoremachines.measures import Proportion
 
-__all__ = ["consistency"]
+__all__ = ["consistency", "table"]
 
 
 def consistency(settings: ConsistencySettings, output: str, *, resume: bool = False) -> Path:
@@ -32,18 +34,24 @@ def consistency(settings: ConsistencySettings, output: str, *, resume: bool = Fa
     options = changed_options(asdict(settings), asdict(ConsistencySettings()), "--")
     words = ["scoremachines", "consistency", *options]
     page = run(settings, output, resume=resume, command=shlex.join(words))
-    print(_table(page.with_name("findings.json")))
+    print(table(json.loads(page.with_name("findings.json").read_text(encoding="utf-8"))))
     print(f"page: {page}")
     return page
 
 
-def _table(findings: Path) -> str:
-    """Return the rates of networks and machines as lines of text."""
-    found = json.loads(findings.read_text(encoding="utf-8"))
-    lines = [f"{'':30}{'consistent, of all samples':36}of valid ones"]
+def table(findings: Mapping[str, Any]) -> str:
+    """Return the rates of networks and machines as lines of text.
+
+    Args:
+        findings: as `findings.json` holds them.
+
+    Returns:
+        A head, and a line for each network, all its trainings together, and each machine.
+    """
+    lines = [f"{'':36}{'consistent, of all samples':34}of valid ones"]
     for kind in ("network", "machine"):
-        for row in found[f"{kind}s"]:
+        for row in findings[f"{kind}s"]:
             if row["seed"] is None:
                 cells = [Proportion(**row[name]) for name in ("consistent", "consistent_of_valid")]
-                lines.append(f"{kind} {row['model']:21} {cells[0]!s:35} {cells[1]}")
+                lines.append(f"{kind + ' ' + row['model']:36}{cells[0]!s:34}{cells[1]}")
     return "\n".join(lines)

@@ -35,7 +35,16 @@ from scoremachines.experiment.findings import (
 )
 from scoremachines.experiment.jobs import sample_all, samples_of
 from scoremachines.experiment.machines import CALIBRATION
-from scoremachines.experiment.networks import ROLES, Watch, read_curve, train_role
+from scoremachines.experiment.networks import (
+    LONG,
+    LONGER,
+    REPEATED,
+    TRAININGS,
+    Watch,
+    read_curve,
+    shape_of,
+    train_role,
+)
 from scoremachines.experiment.plan import ATTENTIVE, Entry, Trained, entries, rivals, sweeps
 from scoremachines.experiment.settings import ConsistencySettings
 from scoremachines.nets import NetworkSettings
@@ -99,31 +108,33 @@ def networks(settings: ConsistencySettings, folder: Path) -> dict[tuple[str, int
         accepted = "the set as it is, or --training_steps to train networks on another"
         raise InputError("shapes", settings.data.shapes, accepted)
     return {
-        (role, seed): _network(role, seed, ROLES[role], settings.data, settings, folder)
-        for role in ROLES
-        for seed in range(1 if role == "circular" else settings.training_seeds)
+        (name, seed): _network(name, seed, settings.data, settings, folder)
+        for name in TRAININGS
+        for seed in range(settings.training_seeds if name in REPEATED else 1)
     }
 
 
 def _network(
     name: str,
     seed: int,
-    shape: NetworkSettings,
     data_settings: DataSettings,
     settings: ConsistencySettings,
     folder: Path,
+    prefix: str = "",
 ) -> Path:
     """Return the folder of one network, trained and calibrated or brought along."""
     steps = settings.scale.training_steps
     if steps is None:
-        path = Path(str(SHIPPED)) / f"{name}-{seed}"
+        path = Path(str(SHIPPED)) / f"{prefix}{name}-{seed}"
         if not (path / "config.json").exists():
             accepted = "at most 3, or --training_steps to train your own"
             raise InputError("training_seeds", settings.training_seeds, accepted)
         return path
-    path, data = folder / f"{name}-{seed}", open_data(data_settings)
+    steps = round(steps * LONGER) if name.endswith(LONG) else steps
+    shape, data = shape_of(name), open_data(data_settings)
+    path = folder / f"{prefix}{name}-{seed}"
     wanted = network_settings(shape, seed, steps, data_settings, settings.device)
-    watched = seed == 0 and data.judge is not None
+    watched = name.endswith(LONG) and data.judge is not None
     watch = Watch(data, PADDINGS[shape.padding], max(1, steps // 10)) if watched else None
     network = train_role(data, wanted, path, watch)
     if seed == 0 and not (path / CALIBRATION).exists():
@@ -137,11 +148,11 @@ def _real(settings: ConsistencySettings, folder: Path, device: str) -> list[Agre
         return []
     where = folder / "networks"
     trained = {
-        role: _network(f"digits-{role}", 0, ROLES[role], DIGITS, settings, where)
-        for role in RIVALS
+        role: _network(role, 0, DIGITS, settings, where, prefix="digits-") for role in RIVALS
     }
-    n = min(settings.scale.n, 2 * settings.scale.sweep_n)
-    return digits_agreement(trained, folder / "samples", n, settings.workers, device)
+    scale, kept = settings.scale, folder / "samples"
+    n = min(scale.n, 2 * scale.sweep_n)
+    return digits_agreement(trained, kept, n, scale.steps, settings.workers, device)
 
 
 def run(
@@ -229,7 +240,7 @@ def _orders(judge: Judge, models: list[Entry], images: Images) -> list[Order]:
         ]
         for role in ("cnn", *ATTENTIVE)
     }
-    return [order(rows[role], rows["cnn"]) for role in ATTENTIVE]
+    return [order(rows[role], rows["cnn"][: len(rows[role])]) for role in ATTENTIVE]
 
 
 def _agreements(models: list[Entry], images: Images) -> list[Agreement]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from scoremachines.data.settings import DataSettings
@@ -23,7 +24,7 @@ RIVALS = {
 
 
 def digits_agreement(
-    trained: Mapping[str, Path], folder: Path, n: int, workers: int, device: str
+    trained: Mapping[str, Path], folder: Path, n: int, steps: int, workers: int, device: str
 ) -> list[Agreement]:
     """Compare networks trained on digits with their machines, from the same noise.
 
@@ -31,6 +32,7 @@ def digits_agreement(
         trained: folder of each network, by a key of `RIVALS`.
         folder: where samples are kept.
         n: number of samples.
+        steps: of sampling.
         workers: number of processes.
         device: of the computation.
 
@@ -40,14 +42,14 @@ def digits_agreement(
     Raises:
         InputError: a network is missing, or the folder cannot be written.
     """
-    models = {}
+    models: dict[tuple[str, str | None], Model] = {}
     for role, names in RIVALS.items():
         path = trained[role]
         window = str(network_window(load_network(path), path))
-        plain = Model(DIGITS, n, network=str(path))
+        plain = Model(DIGITS, n, str(path), steps=steps)
         models[role, None] = plain
         for name in names:
-            models[role, name] = Model(DIGITS, n, str(path), name, window)
+            models[role, name] = replace(plain, machine=name, window=window)
     sample_all(list(models.values()), folder, workers=workers, device=device)
     images = {key: samples_of(model, folder) for key, model in models.items()}
     found = []

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from scoremachines.agreement import Summary
 from scoremachines.experiment.findings import Agreement, Findings, Point, Rates
 from scoremachines.experiment.names import colour, label, network_of, short
-from scoremachines.experiment.networks import ROLES
+from scoremachines.experiment.networks import TRAININGS
 from scoremachines.plots import axes_side_by_side, figure_of
 
 __all__ = ["PAPER", "agreement_figure", "curve_figure", "rates_figure", "sweeps_figure"]
@@ -66,16 +66,16 @@ def rates_figure(findings: Findings) -> Figure:
             height -= 1
         height -= 0.6
     _write(axes, lines)
-    for (network, rate), side in zip(PAPER.items(), ("right", "left"), strict=True):
-        axes.axvline(100 * rate, color=colour(network), linestyle=":", gid=f"paper {network}")
+    for (role, rate), side in zip(PAPER.items(), ("right", "left"), strict=True):
+        axes.axvline(100 * rate, color=colour(role), linestyle=":", gid=f"paper {role}")
         axes.annotate(
-            f" paper, {label(network)} \n {100 * rate:.2f} % ",
+            f" paper, {label(role)} \n {100 * rate:.2f} % ",
             (100 * rate, 1),
             xycoords=("data", "axes fraction"),
             ha=side,
             va="bottom",
             fontsize=SMALL,
-            color=colour(network),
+            color=colour(role),
         )
     axes.set(xlim=(-1, 101), xlabel="consistent, % of all samples")
     return figure_of(axes)
@@ -224,7 +224,7 @@ def sweeps_figure(points: Sequence[Point]) -> Figure:
 
 
 def _draw_sweep(axes: Axes, model: str, across: list[float], row: Sequence[Point]) -> None:
-    paint, is_network = colour(model), model in ROLES
+    paint, is_network = colour(model), model in TRAININGS
     for place, point in zip(across, row, strict=True):
         ends = [100 * end for end in point.rates.consistent.interval()]
         axes.plot([place] * 2, ends, color=paint, linewidth=1.2, gid=f"interval {model}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from scoremachines.experiment.networks import ROLES
+from scoremachines.experiment.networks import LONG, TRAININGS
 from scoremachines.experiment.plan import OWN
 
 __all__ = ["colour", "label", "network_of", "short"]
@@ -36,7 +36,8 @@ CIRCULAR = ("inside", "wrapped")
 
 def label(network: str) -> str:
     """Return what a network is called in figures and text, given its role."""
-    return LABELS.get(network, network)
+    base = network.removesuffix(LONG)
+    return LABELS.get(base, base) + (", longer" if base != network else "")
 
 
 def network_of(machine: str) -> str | None:
@@ -63,7 +64,7 @@ def network_of(machine: str) -> str | None:
 def short(machine: str) -> str:
     """Return a machine's name without that of its network, beside which it stands."""
     role = re.search(r" \((.+)\)$", machine)
-    return machine[: role.start()] if role and role[1] in ROLES else machine
+    return machine[: role.start()] if role and role[1] in TRAININGS else machine
 
 
 def colour(model: str) -> str:
@@ -71,4 +72,5 @@ def colour(model: str) -> str:
 
     A word that is both, such as `identity`, has the same colour as either.
     """
-    return COLOURS.get(model) or COLOURS.get(network_of(model) or "", OTHER)
+    base = model.removesuffix(LONG)
+    return COLOURS.get(base) or COLOURS.get((network_of(model) or "").removesuffix(LONG), OTHER)

@@ -24,7 +24,17 @@ from scoremachines.training.loop import Progress
 from scoremachines.training.run import train_in_folder
 from scoremachines.training.settings import TrainSettings
 
-__all__ = ["CURVE", "ROLES", "Watch", "train_role"]
+__all__ = [
+    "CURVE",
+    "LONG",
+    "LONGER",
+    "REPEATED",
+    "ROLES",
+    "TRAININGS",
+    "Watch",
+    "shape_of",
+    "train_role",
+]
 
 ROLES: dict[str, NetworkSettings] = {
     "cnn": NetworkSettings(),
@@ -35,6 +45,13 @@ ROLES: dict[str, NetworkSettings] = {
     "circular": NetworkSettings(padding="circular"),
 }
 """The networks by name: zero padding and each final layer, and the CNN with circular padding."""
+LONG = "-long"
+LONGER = 2.5
+"""Networks whose name ends so are trained so many times longer: until agreement stops rising."""
+REPEATED = ("cnn", "identity", "top1", "soft")
+"""Those that are trained from several seeds; of the others, one training is looked at."""
+TRAININGS = (*ROLES, "cnn-long", "soft-long")
+"""The names of all networks."""
 CURVE = "agreement.json"
 """Where the curve of agreement against training steps is kept, beside the checkpoint."""
 WATCH_SEED = 2**20
@@ -86,6 +103,11 @@ class Watch:
 
     def _sampled(self, model: Network | ScoreMachine) -> Tensor:
         return sample(model, self.n, self.steps, WATCH_SEED, best=0, data=self.data).images
+
+
+def shape_of(name: str) -> NetworkSettings:
+    """Return the shape of a network by its name, one of `TRAININGS`."""
+    return ROLES[name.removesuffix(LONG)]
 
 
 def read_curve(folder: str | Path) -> list[dict[str, float]]:

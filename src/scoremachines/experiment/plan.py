@@ -12,7 +12,7 @@ from pathlib import Path
 from scoremachines.data.settings import DataSettings
 from scoremachines.experiment.jobs import Model
 from scoremachines.experiment.machines import network_window
-from scoremachines.experiment.networks import ROLES
+from scoremachines.experiment.networks import LONG, ROLES
 from scoremachines.experiment.settings import ConsistencySettings
 from scoremachines.training.folder import load_network
 
@@ -23,8 +23,9 @@ Trained = Mapping[tuple[str, int], Path]
 ATTENTIVE = tuple(role for role in ROLES if role not in ("cnn", "circular"))
 CLOSED = ("none", "identity", "top1", "tiled", "full", "multiscale")
 """Machines that use nothing of a network."""
-SHARED = ("identity-class", "top1-class", "tiled-class", "multiscale-class", "full-class")
+SHARED = ("tiled-class", "identity-class", "top1-class", "multiscale-class", "full-class")
 """The same, told of classes instead of images (theory §4.6)."""
+SCHEDULERS = ("kg", "DDPM", "HeunDiscrete", "DPMSolverMultistep")
 OWN = {"identity": "identity", "top1": "top1", "soft": "tiled", "multiscale": "multiscale"}
 """The closed-form attention that stands for each head."""
 
@@ -58,28 +59,28 @@ def entries(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
         trained: the networks.
 
     Returns:
-        Networks by role and seed, then machines at the k(t) of the CNN.
+        Networks by role and seed, then machines at the k(t) of the CNN that was trained longest.
     """
-    base = Model(settings.data, settings.scale.n, steps=settings.steps, seed=settings.seed)
+    base = Model(settings.data, settings.scale.n, steps=settings.scale.steps, seed=settings.seed)
     found = [
         Entry(role, replace(base, network=str(folder)), role, seed)
         for (role, seed), folder in trained.items()
     ]
-    zeros = replace(base, window=_window(trained["cnn", 0]))
+    zeros = replace(base, window=_window(trained["cnn-long", 0]))
     every = settings.scale.all_machines
     found += [Entry(name, replace(zeros, machine=name)) for name in CLOSED]
-    shared = SHARED if every else SHARED[:-1]
+    shared = SHARED if every else SHARED[:1]
     found += [Entry(name, replace(zeros, machine=name)) for name in shared]
-    for role in ATTENTIVE:
+    for role in (*ATTENTIVE, "soft-long") if every else (*ATTENTIVE[:2], "soft-long"):
         told = replace(zeros, network=str(trained[role, 0]))
         for kind in ("measured-class", "measured") if every else ("measured-class",):
             found.append(Entry(f"{kind} ({role})", replace(told, machine=kind)))
-    plain = str(trained["cnn", 0])
+    plain = str(trained["cnn-long", 0])
     found += [
         Entry(name, replace(zeros, network=plain, machine=name)) for name in ("ideal", "wiener")
     ]
     round_ = replace(base, window=_window(trained["circular", 0]), machine="none")
-    few = settings.scale.sweep_n
+    few = min(settings.scale.sweep_n, 100 if every else 16)
     found.append(Entry("none (inside)", replace(round_, sources="inside", n=few)))
     found.append(Entry("none (wrapped)", replace(round_, sources="wrapped", n=few)))
     return found
@@ -98,8 +99,8 @@ def rivals(role: str, all_entries: list[Entry]) -> tuple[list[str], str]:
     if role == "circular":
         return ["none (inside)", "none (wrapped)"], "none (inside)"
     names = ["ideal", "wiener", "none"]
-    if role in ATTENTIVE:
-        own = OWN[role]
+    own = OWN.get(role.removesuffix(LONG))
+    if own is not None:
         names += [own, "full", f"{own}-class", "tiled-class"]
         names += [f"measured ({role})", f"measured-class ({role})"]
     known = {entry.name for entry in all_entries}
@@ -116,30 +117,30 @@ def sweeps(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
     Returns:
         Entries with their sweep and value.
     """
-    base = Model(settings.data, settings.scale.sweep_n, steps=settings.steps, seed=settings.seed)
-    machines = {"none": replace(base, machine="none", window=_window(trained["cnn", 0]))}
+    scale = settings.scale
+    base = Model(settings.data, scale.sweep_n, steps=scale.steps, seed=settings.seed)
+    machines = {"none": replace(base, machine="none", window=_window(trained["cnn-long", 0]))}
     machines["tiled-class"] = replace(machines["none"], machine="tiled-class")
-    both = {role: replace(base, network=str(trained[role, 0])) for role in ("cnn", "soft")}
+    longest = ("cnn-long", "soft-long")
+    both = {name: replace(base, network=str(trained[name, 0])) for name in longest}
+    every = scale.all_machines
+    beside = both | machines if every else both
+    windows = (3, 5, 7, 9) if every else (3, 5, 7)
+    images = (10, 30, 100, 300) if every else (10, 100)
+    features = (2, 3, 4) if every else (2, 4)
     return [
-        *_varied(machines, "patch size", {str(k): {"window": str(k)} for k in (3, 5, 7, 9)}),
-        *_varied(both | machines, "steps", {str(n): {"steps": n} for n in (5, 10, 20, 50)}),
-        *_varied(
-            both | machines,
-            "scheduler",
-            {
-                name: {"scheduler": name}
-                for name in ("kg", "DDPM", "HeunDiscrete", "DPMSolverMultistep")
-            },
-        ),
+        *_varied(machines, "patch size", {str(k): {"window": str(k)} for k in windows}),
+        *_varied(beside, "steps", {str(n): {"steps": n} for n in (5, 10, 20, 50)}),
+        *_varied(beside, "scheduler", {name: {"scheduler": name} for name in SCHEDULERS}),
         *_varied(
             machines,
             "training images",
-            {str(n): {"data": _shapes(settings.data, n=n)} for n in (10, 30, 100, 300)},
+            {str(n): {"data": _shapes(settings.data, n=n)} for n in images},
         ),
         *_varied(
             machines,
             "features",
-            {str(m): {"data": _shapes(settings.data, features=m)} for m in (2, 3, 4)},
+            {str(m): {"data": _shapes(settings.data, features=m)} for m in features},
         ),
     ]
 

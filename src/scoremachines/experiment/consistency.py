@@ -135,10 +135,16 @@ def _network(
     path = folder / f"{prefix}{name}-{seed}"
     wanted = network_settings(shape, seed, steps, data_settings, settings.device)
     watched = name.endswith(LONG) and data.judge is not None
-    watch = Watch(data, PADDINGS[shape.padding], max(1, steps // 10)) if watched else None
+    watch = None
+    if watched:
+        every, n = max(1, steps // 10), min(24, settings.scale.n)
+        watch = Watch(data, PADDINGS[shape.padding], every, n, settings.scale.steps)
     network = train_role(data, wanted, path, watch)
     if seed == 0 and not (path / CALIBRATION).exists():
-        calibrate(network, data, seeds=16, seed=1).save(path / CALIBRATION)
+        calibration = calibrate(
+            network, data, steps=settings.scale.steps, seeds=min(16, settings.scale.n), seed=1
+        )
+        calibration.save(path / CALIBRATION)
     return path
 
 

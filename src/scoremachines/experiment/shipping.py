@@ -1,6 +1,6 @@
 """The networks that the package brings along: copied from an experiment that trained them.
 
-    scoremachines consistency --training-steps 3500 -o out
+    scoremachines consistency --training-steps 3500 --steps 20 -o out
     python -m scoremachines.experiment.shipping out/networks
 
 Weights are kept in half precision. What is shipped are the rounded weights; calibration and curve

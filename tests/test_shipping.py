@@ -1,0 +1,79 @@
+"""The networks that the package brings along: what they are, and that they open."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import scoremachines as sm
+from scoremachines.calibration import Calibration
+from scoremachines.experiment.networks import LONG, REPEATED, TRAININGS, shape_of
+from scoremachines.experiment.settings import CRAFTED
+from scoremachines.experiment.shipping import CHECKPOINTS, ship
+from scoremachines.nets import Network, NetworkSettings
+from scoremachines.training import load_network
+
+CRAFTED_NAMES = [
+    f"{name}-{seed}" for name in TRAININGS for seed in range(3 if name in REPEATED else 1)
+]
+
+
+@pytest.mark.parametrize("name", [*CRAFTED_NAMES, "digits-cnn-0", "digits-soft-0"])
+def test_every_network_is_there_and_opens(name: str) -> None:
+    network = load_network(CHECKPOINTS / name)
+    wanted = shape_of(name.removeprefix("digits-").rsplit("-", 1)[0])
+    for setting in ("attention", "padding", "width", "receptive_field"):
+        assert network.config[setting] == getattr(wanted, setting)
+    noisy = torch.randn(2, *network.shape, generator=torch.Generator().manual_seed(0))
+    assert torch.isfinite(network.denoise(noisy, 0.3)).all()
+    if name.endswith("-0"):
+        windows = Calibration.load(CHECKPOINTS / name / "calibration.json").windows
+        assert set(windows) <= {1, 3, 5, 7}
+    if LONG in name:
+        curve = json.loads((CHECKPOINTS / name / "agreement.json").read_text())
+        assert curve[-1]["step"] == 8750
+
+
+def test_nothing_else_is_shipped() -> None:
+    found = {path.name for path in CHECKPOINTS.iterdir() if path.is_dir()}
+    assert found == {*CRAFTED_NAMES, "digits-cnn-0", "digits-soft-0"}
+    assert sum(path.stat().st_size for path in CHECKPOINTS.rglob("*")) < 12e6
+    for config in CHECKPOINTS.rglob("config.json"):
+        assert "/" not in config.read_text()
+
+
+def test_attention_networks_denoise_better_than_the_cnn() -> None:
+    """What attention is for: on noised training images its loss is smaller."""
+    data = sm.TrainingSet.shapes(size=CRAFTED.shapes.size, n=60, feature_size=3)
+    noise = torch.randn(data.images.shape, generator=torch.Generator().manual_seed(3))
+    noisy = 0.3**0.5 * data.images + 0.7**0.5 * noise
+    errors = {
+        name: float(
+            (load_network(CHECKPOINTS / name).denoise(noisy, 0.3) - data.images).square().mean()
+        )
+        for name in ("cnn-0", "soft-0", "identity-0", "top1-0")
+    }
+    assert all(errors[name] < errors["cnn-0"] for name in errors if name != "cnn-0")
+
+
+def test_ship_keeps_the_network_up_to_rounding(tmp_path: Path) -> None:
+    network = Network.for_data(
+        sm.TrainingSet.shapes(size=12, n=4, feature_size=3), NetworkSettings(width=8)
+    ).eval()
+    torch.nn.init.normal_(network.readout.weight)
+    network.save_pretrained(tmp_path / "networks" / "one-0")
+    (written,) = ship(tmp_path / "networks", tmp_path / "kept")
+    noisy = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    again = load_network(written)
+    assert again.dtype == torch.float32
+    torch.testing.assert_close(
+        again.denoise(noisy, 0.5), network.denoise(noisy, 0.5), rtol=0.01, atol=0.01
+    )
+
+
+def test_no_networks_to_ship(tmp_path: Path) -> None:
+    with pytest.raises(sm.InputError, match="networks"):
+        ship(tmp_path, tmp_path / "kept")

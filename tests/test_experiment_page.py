@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def compared(network: str, medians: dict[str, float], without: str) -> list[Agre
     ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def findings() -> Findings:
     networks = []
     for role, counts in COUNTS.items():
@@ -228,17 +229,18 @@ def test_measured_machines_stand_beside_the_training_whose_maps_they_use(
     assert not pairs["full"].is_close
 
 
-def write(findings: Findings, folder: Path) -> Reader:
+@pytest.fixture(scope="module")
+def folder(findings: Findings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the page of the findings was written to."""
     draw = torch.Generator().manual_seed(0)
     names = ["network cnn", "network soft", "none", "measured (soft)"]
     pictures = {name: torch.rand(4, 3, 5, 7, generator=draw) * 2 - 1 for name in names}
     training = torch.rand(6, 3, 5, 7, generator=draw) * 2 - 1
-    command = "scoremachines consistency --preset quick"
-    page = write_consistency_page(
-        findings, pictures, CURVES, training, folder, command, "preset: quick\n"
-    )
-    assert page == folder / "report.html"
-    return Reader(page.read_text(encoding="utf-8"))
+    command, settings = "scoremachines consistency --preset quick", "preset: quick\n"
+    made = tmp_path_factory.mktemp("consistency")
+    page = write_consistency_page(findings, pictures, CURVES, training, made, command, settings)
+    assert page == made / "report.html"
+    return made
 
 
 def tables(document: str) -> Iterator[list[list[str]]]:
@@ -246,17 +248,16 @@ def tables(document: str) -> Iterator[list[list[str]]]:
     for body in re.findall(r"<tbody>(.*?)</tbody>", document, re.DOTALL):
         yield [
             [
-                " ".join(re.sub("<[^>]*>", " ", cell).split())
+                " ".join(unescape(re.sub("<[^>]*>", " ", cell)).split())
                 for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line, re.DOTALL)
             ]
             for line in re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
         ]
 
 
-def test_tables_hold_the_findings(findings: Findings, tmp_path: Path) -> None:
-    write(findings, tmp_path)
+def test_tables_hold_the_findings(findings: Findings, folder: Path) -> None:
     networks, seeds, orders, machines, cnn, soft, sweeps, real = tables(
-        (tmp_path / "report.html").read_text(encoding="utf-8").replace("\xa0", " ")
+        (folder / "report.html").read_text(encoding="utf-8").replace("\xa0", " ")
     )
     assert [line[0] for line in networks] == ["CNN only", "top-1", "soft", "CNN, circular"]
     assert networks[2][1:3] == [
@@ -284,13 +285,13 @@ def test_tables_hold_the_findings(findings: Findings, tmp_path: Path) -> None:
     assert real[1][1] == "0.250 0.230 to 0.280"
 
 
-def test_the_page_is_whole_and_needs_nothing_else(findings: Findings, tmp_path: Path) -> None:
-    reader = write(findings, tmp_path)
-    document = (tmp_path / "report.html").read_text(encoding="utf-8")
+def test_the_page_is_whole_and_needs_nothing_else(findings: Findings, folder: Path) -> None:
+    document = (folder / "report.html").read_text(encoding="utf-8")
+    reader = Reader(document)
     names = {"findings.json", "report.html", "samples.png"}
     names |= {f"{name}.png" for name in ("rates", "agreement", "curves", "sweeps", "real")}
-    assert {path.name for path in tmp_path.iterdir()} == names
-    assert json.loads((tmp_path / "findings.json").read_text()) == findings.plain()
+    assert {path.name for path in folder.iterdir()} == names
+    assert json.loads((folder / "findings.json").read_text()) == findings.plain()
     assert len(reader.all("img")) == 5 + 4 + 1
     for image in reader.all("img"):
         assert image["src"].startswith("data:image/png;base64,")
@@ -303,7 +304,7 @@ def test_the_page_is_whole_and_needs_nothing_else(findings: Findings, tmp_path: 
     assert set(levels) == {1, 2, 3}
     assert "scoremachines consistency --preset quick" in document
     assert "network CNN only" in document
-    with Image.open(tmp_path / "samples.png") as picture:
+    with Image.open(folder / "samples.png") as picture:
         assert picture.height > 4 * 5
 
 

@@ -25,6 +25,11 @@ def test_the_readme_shows_what_these_tests_run() -> None:
         "make demo",
         "make test",
         ".venv/bin/scoremachines generate pictures/ --size 32 -n 16 --attention full -o out",
+        ".venv/bin/scoremachines train shapes --network.attention top1 --steps 4000 -o runs/top1",
+        ".venv/bin/scoremachines calibrate runs/top1",
+        ".venv/bin/scoremachines compare runs/top1 --machine top1 --machine measured-class"
+        " -o agreement",
+        ".venv/bin/scoremachines consistency -o consistency",
     ]
 
 
@@ -47,6 +52,34 @@ def test_the_generate_command_runs(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     for name in ("samples", "grid.png", "provenance.safetensors", "settings.yaml", "report.html"):
         assert (tmp_path / "out" / name).exists()
+
+
+def test_the_commands_about_networks_run(tmp_path: Path) -> None:
+    train, calibrate, compare = COMMANDS[3:6]
+    small = "--steps 3 --batch 4 --network.width 8 --shapes.size 12 --shapes.feature_size 3"
+    more = {train: f"{small} --shapes.n 5", calibrate: "--steps 2 --seeds 2"}
+    for command in (train, calibrate, compare):
+        words = [*command.split()[1:], *more.get(command, "-n 2 --steps 2").split()]
+        line = [Path(sys.executable).with_name("scoremachines"), *words]
+        ended = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert ended.returncode == 0, ended.stderr
+    for name in ("runs/top1/network/config.json", "runs/top1/calibration.json"):
+        assert (tmp_path / name).exists()
+    assert (tmp_path / "agreement" / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_the_papers_experiment_makes_its_point(tmp_path: Path) -> None:
+    """The README's command as it stands: attention brings consistency, the CNN is at chance."""
+    line = [Path(sys.executable).with_name("scoremachines"), *COMMANDS[6].split()[1:]]
+    line += ["--sweeps", "false", "--real", "false"]
+    ended = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=1500)
+    assert ended.returncode == 0, ended.stderr
+    rates = dict(re.findall(r"^network (\S+) +(\d+\.\d) %", ended.stdout, re.MULTILINE))
+    assert float(rates["cnn"]) < 20
+    assert float(rates["top1"]) > 21.64
+    assert float(rates["identity"]) > 25.44
+    assert max(map(float, rates.values())) > 60
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

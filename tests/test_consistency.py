@@ -1,0 +1,90 @@
+"""The paper's experiment: its plan, and the whole of it, tiny."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import scoremachines as sm
+from scoremachines.cli.main import main
+from scoremachines.experiment.consistency import networks, run
+from scoremachines.experiment.networks import REPEATED, TRAININGS
+from scoremachines.experiment.plan import CLOSED, Entry, entries, rivals, sweeps
+from scoremachines.experiment.settings import ConsistencySettings
+
+
+@pytest.fixture(scope="module", params=["quick", "paper"])
+def plan(request: pytest.FixtureRequest) -> list[Entry]:
+    settings = ConsistencySettings(preset=request.param)
+    trained = networks(ConsistencySettings(), Path("unused"))
+    return [*entries(settings, trained), *sweeps(settings, trained)]
+
+
+def test_everything_that_the_issue_names_is_sampled(plan: list[Entry]) -> None:
+    sizes = {entry.name: entry.model.n for entry in plan if entry.sweep is None}
+    assert {*TRAININGS, *CLOSED} <= set(sizes)
+    assert all(sizes[name] >= 100 for name in (*TRAININGS, *CLOSED))
+    assert any(name.startswith("measured-class (top1)") for name in sizes)
+    seeds = {name: {each.seed for each in plan if each.role == name} for name in TRAININGS}
+    assert all(len(seeds[name]) == (3 if name in REPEATED else 1) for name in seeds)
+    varied = {entry.sweep for entry in plan} - {None}
+    assert varied == {"patch size", "steps", "scheduler", "training images", "features"}
+
+
+def test_all_start_from_the_same_noise(plan: list[Entry]) -> None:
+    assert {entry.model.seed for entry in plan} == {0}
+    main_steps = {entry.model.steps for entry in plan if entry.sweep is None}
+    assert len(main_steps) == 1
+
+
+def test_rivals_are_sampled_and_the_first_is_without_attention(plan: list[Entry]) -> None:
+    known = {entry.name for entry in plan}
+    for role in TRAININGS:
+        names, without = rivals(role, plan)
+        assert without in names
+        assert set(names) <= known
+        assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"training_seeds": 4}, "training_seeds"), ({"shapes": sm.ShapesConfig(n=7)}, "shapes")],
+)
+def test_shipped_networks_are_for_what_they_were_trained_on(
+    changes: dict[str, object], told: str, tmp_path: Path
+) -> None:
+    settings = ConsistencySettings(**changes)  # type: ignore[arg-type]
+    with pytest.raises(sm.InputError, match=told):
+        networks(settings, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_whole_experiment_and_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["consistency", "--training-steps", "2", "-n", "2", "--steps", "2"]
+    words += ["--shapes.n", "12", "--training-seeds", "1", "-o", str(tmp_path / "out")]
+    assert main(words) == 0
+    printed = capsys.readouterr().out.splitlines()
+    page = tmp_path / "out" / "report.html"
+    assert printed[-1] == f"page: {page}"
+    found = json.loads((tmp_path / "out" / "findings.json").read_text())
+    assert {row["model"] for row in found["networks"]} == set(TRAININGS)
+    assert all(row["consistent"]["n"] == 2 for row in found["networks"])
+    assert {row["network"] for row in found["real"]} == {"cnn (digits)", "soft (digits)"}
+    samples = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/samples").iterdir()}
+    # One file is lost; resumed, only that one is computed, and the findings stay the same.
+    lost = next(iter(samples))
+    lost.unlink()
+    assert main([*words, "--resume"]) == 0
+    capsys.readouterr()
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/samples").iterdir()}
+    assert {path for path in after if after[path] != samples[path]} == {lost}
+    again = json.loads((tmp_path / "out" / "findings.json").read_text())
+    assert again == found
+    assert main(words) == 2
+    assert "earlier run" in capsys.readouterr().err
+    with pytest.raises(sm.InputError, match="training_steps"):
+        run(ConsistencySettings(training_steps=3), tmp_path / "out", resume=True)

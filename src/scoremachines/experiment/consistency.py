@@ -142,7 +142,7 @@ def _network(
     network = train_role(data, wanted, path, watch)
     if seed == 0 and not (path / CALIBRATION).exists():
         calibration = calibrate(
-            network, data, steps=settings.scale.steps, seeds=min(16, settings.scale.n), seed=1
+            network, data, steps=settings.scale.steps, seeds=min(8, settings.scale.n), seed=1
         )
         calibration.save(path / CALIBRATION)
     return path

@@ -122,7 +122,8 @@ def sweeps(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
     machines = {"none": replace(base, machine="none", window=_window(trained["cnn-long", 0]))}
     machines["tiled-class"] = replace(machines["none"], machine="tiled-class")
     longest = ("cnn-long", "soft-long")
-    both = {name: replace(base, network=str(trained[name, 0])) for name in longest}
+    # Networks are sampled in no time, so there may be more of their samples.
+    both = {name: replace(base, n=scale.n, network=str(trained[name, 0])) for name in longest}
     every = scale.all_machines
     beside = both | machines if every else both
     windows = (3, 5, 7, 9) if every else (3, 5, 7)
@@ -130,7 +131,7 @@ def sweeps(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
     features = (2, 3, 4) if every else (2, 4)
     return [
         *_varied(machines, "patch size", {str(k): {"window": str(k)} for k in windows}),
-        *_varied(beside, "steps", {str(n): {"steps": n} for n in (5, 10, 20, 50)}),
+        *_varied(beside, "steps", {str(n): {"steps": n} for n in (5, 10, 20, 50, 100)}),
         *_varied(beside, "scheduler", {name: {"scheduler": name} for name in SCHEDULERS}),
         *_varied(
             machines,

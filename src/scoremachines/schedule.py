@@ -150,9 +150,7 @@ def predicted(kind: str, clean: Tensor, noisy: Tensor, alpha_bar: Tensor | float
         raise InputError("prediction_type", kind, ", ".join(PREDICTIONS))
     if kind == "sample":
         return clean
-    alphas = torch.as_tensor(alpha_bar, dtype=torch.float64, device=noisy.device)
-    alphas = alphas.clamp(CLOSEST, 1 - CLOSEST).reshape(-1, 1, 1, 1)
-    signal, noise = alphas.sqrt(), (1 - alphas).sqrt()
+    signal, noise = _amplitudes(alpha_bar, noisy)
     result = (noisy - signal * clean) / noise
     if kind == "score":
         result = -result / noise
@@ -180,13 +178,18 @@ def clean_from(kind: str, output: Tensor, noisy: Tensor, alpha_bar: Tensor | flo
         raise InputError("prediction_type", kind, ", ".join(PREDICTIONS))
     if kind == "sample":
         return output
-    alphas = torch.as_tensor(alpha_bar, dtype=torch.float64, device=noisy.device)
-    alphas = alphas.clamp(CLOSEST, 1 - CLOSEST).reshape(-1, 1, 1, 1)
-    signal, noise = alphas.sqrt(), (1 - alphas).sqrt()
+    signal, noise = _amplitudes(alpha_bar, noisy)
     if kind == "v_prediction":
         return (signal * noisy - noise * output).to(noisy.dtype)
     epsilon = -noise * output if kind == "score" else output
     return ((noisy - noise * epsilon) / signal).to(noisy.dtype)
+
+
+def _amplitudes(alpha_bar: Tensor | float, noisy: Tensor) -> tuple[Tensor, Tensor]:
+    """Return √ᾱ and √(1−ᾱ), float64 `[B or 1, 1, 1, 1]` beside the noisy images."""
+    alphas = torch.as_tensor(alpha_bar, dtype=torch.float64, device=noisy.device)
+    alphas = alphas.clamp(CLOSEST, 1 - CLOSEST).reshape(-1, 1, 1, 1)
+    return alphas.sqrt(), (1 - alphas).sqrt()
 
 
 SCHEDULES = ("cosine", "linear")

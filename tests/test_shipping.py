@@ -29,7 +29,7 @@ def test_every_network_is_there_and_opens(name: str) -> None:
         assert network.config[setting] == getattr(wanted, setting)
     noisy = torch.randn(2, *network.shape, generator=torch.Generator().manual_seed(0))
     assert torch.isfinite(network.denoise(noisy, 0.3)).all()
-    if name.endswith("-0"):
+    if name in ("cnn-long-0", "circular-0", "digits-cnn-0", "digits-soft-0"):
         windows = Calibration.load(CHECKPOINTS / name / "calibration.json").windows
         assert set(windows) <= {1, 3, 5, 7}
     if LONG in name:

@@ -36,6 +36,7 @@ from scoremachines.experiment.findings import (
 from scoremachines.experiment.jobs import sample_all, samples_of
 from scoremachines.experiment.machines import CALIBRATION
 from scoremachines.experiment.networks import (
+    CALIBRATED,
     LONG,
     LONGER,
     REPEATED,
@@ -140,7 +141,7 @@ def _network(
         every, n = max(1, steps // 10), min(24, settings.scale.n)
         watch = Watch(data, PADDINGS[shape.padding], every, n, settings.scale.steps)
     network = train_role(data, wanted, path, watch)
-    if seed == 0 and not (path / CALIBRATION).exists():
+    if (prefix or name in CALIBRATED) and not (path / CALIBRATION).exists():
         calibration = calibrate(
             network, data, steps=settings.scale.steps, seeds=min(8, settings.scale.n), seed=1
         )

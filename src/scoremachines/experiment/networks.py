@@ -25,6 +25,7 @@ from scoremachines.training.run import train_in_folder
 from scoremachines.training.settings import TrainSettings
 
 __all__ = [
+    "CALIBRATED",
     "CURVE",
     "LONG",
     "LONGER",
@@ -50,6 +51,8 @@ LONGER = 2.5
 """Networks whose name ends so are trained so many times longer: until agreement stops rising."""
 REPEATED = ("cnn", "identity", "top1", "soft")
 """Those that are trained from several seeds; of the others, one training is looked at."""
+CALIBRATED = ("cnn-long", "circular")
+"""Those whose k(t) is found: the machines of all with zero padding see through the first's."""
 TRAININGS = (*ROLES, "cnn-long", "soft-long")
 """The names of all networks."""
 CURVE = "agreement.json"

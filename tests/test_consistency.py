@@ -65,7 +65,8 @@ def test_the_whole_experiment_and_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["consistency", "--training-steps", "2", "-n", "2", "--steps", "2"]
-    words += ["--shapes.n", "12", "--training-seeds", "1", "-o", str(tmp_path / "out")]
+    words += ["--shapes.n", "12", "--training-seeds", "1", "--sweeps", "true"]
+    words += ["-o", str(tmp_path / "out")]
     assert main(words) == 0
     printed = capsys.readouterr().out.splitlines()
     page = tmp_path / "out" / "report.html"

@@ -30,6 +30,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "padding": ("reflect", None, 1),
     "width": (0, -8, 1.5, "64", None, True),
     "receptive_field": (1, 4, -3, 0, 7.0, "7", None, True),
+    "pointwise": (-1, 1.5, True, "2", None),
     "key_width": (0, -1, 2.0, None, False),
     "scales": ("", "0,1", "2,1", "1,1", "1;2", "-1", "one", None, 4, (1, 2), b"1,2"),
     "prediction_type": ("v", "score", None, 3),

@@ -72,7 +72,7 @@ def test_the_commands_about_networks_run(tmp_path: Path) -> None:
 def test_the_papers_experiment_makes_its_point(tmp_path: Path) -> None:
     """The README's command, with fewer samples: attention brings consistency, the CNN does not."""
     line = [Path(sys.executable).with_name("scoremachines"), *COMMANDS[6].split()[1:]]
-    line += ["-n", "20", "--sweeps", "false"]
+    line += ["-n", "20"]
     ended = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=1500)
     assert ended.returncode == 0, ended.stderr
     rates = dict(re.findall(r"^network (\S+) +(\d+\.\d) %", ended.stdout, re.MULTILINE))

@@ -185,7 +185,7 @@ def run(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     device = device if settings.device == "auto" else settings.device
     models = entries(settings, trained)
-    points = sweeps(settings, trained) if settings.sweeps else []
+    points = sweeps(settings, trained) if settings.varies else []
     kept = folder / "samples"
     sample_all(
         [entry.model for entry in [*models, *points]],

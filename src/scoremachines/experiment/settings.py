@@ -23,7 +23,7 @@ class Preset:
         sweep_n: samples of each point of a sweep.
         steps: of sampling.
         training_steps: of each network; None for the networks that the package brings along.
-        all_machines: also those that the story does not need.
+        all_machines: also those that the story does not need, and the sweeps.
     """
 
     n: int
@@ -34,7 +34,7 @@ class Preset:
 
 
 PRESETS = {
-    "quick": Preset(n=100, sweep_n=16, steps=10, training_steps=None, all_machines=False),
+    "quick": Preset(n=100, sweep_n=16, steps=8, training_steps=None, all_machines=False),
     "paper": Preset(n=500, sweep_n=100, steps=20, training_steps=20_000, all_machines=True),
 }
 
@@ -60,11 +60,12 @@ class ConsistencySettings(DataSettings):
     training_seeds: int = 3
     """trainings of each network"""
     steps: int | None = None
-    """steps from noise to image; by default 10, or 20 with the preset paper"""
+    """steps from noise to image; by default 8, or 20 with the preset paper"""
     seed: int = 0
     """seed of the starting noise"""
-    sweeps: bool = True
-    """also vary patch size, steps, scheduler, training images and features"""
+    sweeps: bool | None = None
+    """also vary patch size, steps, scheduler, training images and features; by default with the
+    preset paper only"""
     real: bool = True
     """also compare networks and machines on handwritten digits"""
     workers: int = 2
@@ -85,6 +86,11 @@ class ConsistencySettings(DataSettings):
             raise InputError("seed", self.seed, "a whole number of at least 0")
         if self.source != "shapes":
             raise InputError("source", self.source, "shapes, which has a judge")
+
+    @property
+    def varies(self) -> bool:
+        """Whether there are sweeps."""
+        return self.scale.all_machines if self.sweeps is None else self.sweeps
 
     @property
     def data(self) -> DataSettings:

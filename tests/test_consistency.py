@@ -87,5 +87,11 @@ def test_the_whole_experiment_and_again(
     assert again == found
     assert main(words) == 2
     assert "earlier run" in capsys.readouterr().err
-    with pytest.raises(sm.InputError, match="training_steps"):
-        run(ConsistencySettings(training_steps=3), tmp_path / "out", resume=True)
+    other = [
+        "3" if word == "2" and words[place - 1] == "--steps" else word
+        for place, word in enumerate(words)
+    ]
+    assert main([*other, "--resume"]) == 2
+    assert "steps=3" in capsys.readouterr().err
+    with pytest.raises(sm.InputError, match="fingerprint"):
+        run(ConsistencySettings(), tmp_path / "out", resume=True)

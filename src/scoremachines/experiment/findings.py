@@ -94,14 +94,12 @@ class Point:
         value: its value, as text.
         model: name of the network or machine.
         rates: of the samples there.
-        r: agreement with the network of the same sweep point, of a machine, where there is one.
     """
 
     sweep: str
     value: str
     model: str
     rates: Rates
-    r: Summary | None = None
 
 
 @dataclass(frozen=True)

@@ -77,16 +77,17 @@ class Stream:
 
     def _blocks(self, block: int, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images `[n, C, H, W]` and their places in the training set `[n]`."""
+        kind = None if getattr(self.engine, "reads_bytes", False) else dtype
         for start in range(0, self.count, block):
             stop = min(start + block, self.count)
             if self.members is None:
                 index, images = (
                     torch.arange(start, stop),
-                    self.data.block(slice(start, stop), dtype),
+                    self.data.block(slice(start, stop), kind),
                 )
             else:
                 index = self.members[start:stop]
-                images = self.data.block(index, dtype)
+                images = self.data.block(index, kind)
             yield images, index.to(images.device)
 
     def _scene(self, query: Query, time: Tensor, block: int) -> Scene:

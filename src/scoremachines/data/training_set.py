@@ -88,14 +88,15 @@ class TrainingSet(Readers):
     def block(
         self,
         index: slice | Tensor,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = torch.float32,
         device: torch.device | str | None = None,
     ) -> Tensor:
         """Return some of the images, converted after they were moved to the device.
 
         Args:
             index: which images: a slice, their positions or a mask.
-            dtype: floating-point type of the result.
+            dtype: floating-point type of the result; None for images as they are stored, in which
+                a byte b stands for b/127.5 − 1.
             device: where to put them; None for where the pixels are.
 
         Returns:
@@ -103,6 +104,8 @@ class TrainingSet(Readers):
         """
         where = index if isinstance(index, slice) else index.to(self.pixels.device)
         chosen = self.pixels[where].to(device or self.pixels.device)
+        if dtype is None:
+            return chosen.contiguous()
         if chosen.dtype == torch.uint8:
             return chosen.contiguous().to(dtype).div_(127.5).sub_(1)
         return chosen.to(dtype).contiguous()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from scoremachines.engine.native import NativeEngine as NativeEngine
+from scoremachines.engine.native import native_instructions
 from scoremachines.engine.protocol import Engine as Engine
 from scoremachines.engine.protocol import Plan as Plan
 from scoremachines.engine.protocol import Query as Query
@@ -11,10 +13,20 @@ from scoremachines.engine.reference import ReferenceEngine as ReferenceEngine
 from scoremachines.engine.tiled import TorchEngine as TorchEngine
 from scoremachines.errors import InputError
 
-__all__ = ["ENGINES", "Engine", "Plan", "Query", "ReferenceEngine", "TorchEngine", "make_engine"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "NativeEngine",
+    "Plan",
+    "Query",
+    "ReferenceEngine",
+    "TorchEngine",
+    "make_engine",
+]
 
 ENGINES: dict[str, Callable[[int], Engine]] = {
     "reference": ReferenceEngine,
+    "native": NativeEngine,
     "torch": TorchEngine,
 }
 
@@ -36,4 +48,6 @@ def make_engine(name: str, memory: int = 2**30) -> Engine:
         raise InputError("engine", name, f"auto, {', '.join(ENGINES)}")
     if memory <= 0:
         raise InputError("memory", memory, "a positive number of bytes")
-    return ENGINES["torch" if name == "auto" else name](memory)
+    if name == "auto":
+        name = "native" if native_instructions() else "torch"
+    return ENGINES[name](memory)

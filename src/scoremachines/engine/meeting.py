@@ -10,10 +10,10 @@ from scoremachines.engine.memory import tile_values
 from scoremachines.engine.protocol import Query
 from scoremachines.patches import PERIODIC
 
-__all__ = ["Clean", "Meeting"]
+__all__ = ["Clean", "Meeting", "framed"]
 
 
-def _framed(images: Tensor, radius: int, periodic: bool, extent: tuple[int, int]) -> Tensor:
+def framed(images: Tensor, radius: int, periodic: bool, extent: tuple[int, int]) -> Tensor:
     """Lay images out with a margin all around.
 
     Args:
@@ -46,7 +46,7 @@ class Clean:
         radius = (query.window or 1) // 2
         wrapped = query.sources == "wrapped"
         self.count = len(images)
-        self.framed = _framed(images, radius, wrapped, (height, width))
+        self.framed = framed(images, radius, wrapped, (height, width))
         self.moves = max(1, tile_values(images) // (height * width * self.count))
         self.moves = min(self.moves, width)
         cells = (height + 2 * radius) * (width + 2 * radius) * self.moves * self.count
@@ -73,7 +73,7 @@ class Meeting:
         )
         noisy = (query.noisy[sample : sample + 1].double() / signal).to(query.noisy.dtype)
         periodic = PERIODIC[query.sources]
-        self.noisy = _framed(noisy, self.window // 2, periodic, self.extent)[..., 0]
+        self.noisy = framed(noisy, self.window // 2, periodic, self.extent)[..., 0]
 
     def full(self, value: float, *last: int) -> Tensor:
         """Return a constant `[row, column, *last]` over all query positions."""

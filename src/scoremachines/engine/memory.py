@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from scoremachines.engine.geometry import query_extent
 from scoremachines.engine.protocol import Plan, Query
 from scoremachines.errors import InputError
 
-__all__ = ["plan_within", "tile_values", "working_bytes"]
+__all__ = ["native_bytes", "plan_native", "plan_within", "tile_values", "working_bytes"]
 
 TILE = {"cpu": 2**18, "other": 2**24}
 SCRATCH = 2**22
@@ -41,11 +43,48 @@ def plan_within(
     """
     pixels = query.noisy.shape[-2] * query.noisy.shape[-1]
     useful = max(16, tile_values(query.noisy) // pixels)
-    plan = Plan(min(len(query.noisy), 16), min(count, useful))
+    largest = Plan(min(len(query.noisy), 16), min(count, useful))
+    return _shrunk(
+        largest, memory, lambda plan: working_bytes(query, plan, evidence, pairwise, best)
+    )
 
-    def needed(plan: Plan) -> int:
-        return working_bytes(query, plan, evidence, pairwise, best)
 
+def plan_native(
+    memory: int,
+    threads: int,
+    query: Query,
+    count: int,
+    evidence: bool,
+    pairwise: bool,
+    best: int,
+) -> Plan:
+    """Return the same for the native engine, whose bytes are `native_bytes`.
+
+    Args:
+        memory: bytes.
+        threads: how many threads work at once.
+        query: all the noisy images.
+        count: number of training images.
+        evidence: whether per-image evidence is held.
+        pairwise: whether a matrix over pairs of pixels is held.
+        best: how many sources are kept.
+
+    Returns:
+        The plan.
+
+    Raises:
+        InputError: even one noisy image beside one training image does not fit.
+    """
+    largest = Plan(min(len(query.noisy), 16), min(count, 2048 if evidence else 8192))
+    return _shrunk(
+        largest,
+        memory,
+        lambda plan: native_bytes(query, plan, threads, evidence, pairwise, best),
+    )
+
+
+def _shrunk(plan: Plan, memory: int, needed: Callable[[Plan], int]) -> Plan:
+    """Return the plan, halved until what it needs is at hand."""
     while needed(plan) > memory and plan != Plan(1, 1):
         plan = Plan(plan.batch // 2, plan.block) if plan.batch > 1 else Plan(1, plan.block // 2)
     if needed(plan) > memory:
@@ -91,3 +130,35 @@ def _tile_bytes(query: Query, plan: Plan, window: int, best: int) -> int:
     lists = 6 * pixels * plan.block * best
     fields = 5 * tile + 3 * framed * plan.block * channels + panel + lists
     return fields * query.noisy.element_size()
+
+
+def native_bytes(
+    query: Query, plan: Plan, threads: int, evidence: bool, pairwise: bool, best: int
+) -> int:
+    """Return an upper estimate of the bytes that the native engine uses for a plan."""
+    channels, height, width = query.noisy.shape[1:]
+    pixels, item = height * width, query.noisy.element_size()
+    if query.window is None:
+        images = 8 * plan.block * channels * pixels * (0 if query.sources == "same" else 4)
+        work = images + _whole_bytes(query, Plan(plan.batch, min(plan.block, best)), best)
+        work += 16 * plan.batch * plan.block
+        if evidence or query.sources == "wrapped":
+            work += _whole_bytes(query, plan, best)
+    else:
+        lanes = 64 // item
+        framed = (height + query.window) * (width + query.window) * channels
+        lines = 8 * width * (query.window + 4)
+        state = pixels * (channels + 4)
+        each = (framed + lines + state) * lanes * item + pixels * best * 24
+        work = min(threads, 16) * each + 17 * plan.batch * pixels * (
+            8 * (channels + 2) + 24 * best
+        )
+        work += 4 * plan.batch * channels * framed * item
+        if query.noisy.element_size() == 8 or evidence:
+            work += plan.block * channels * pixels * item
+    total = SCRATCH + work + 3 * plan.batch * pixels * ((channels + 4) * 8 + best * 24)
+    if evidence:
+        total += plan.block * plan.batch * 9 * pixels * 8
+    if pairwise:
+        total += 5 * plan.batch * pixels * pixels * 8
+    return total

@@ -60,7 +60,11 @@ class Plan:
 
 
 class Engine(Protocol):
-    """Evidence and posterior of a block of the training set."""
+    """Evidence and posterior of a block of the training set.
+
+    An engine with a true attribute `reads_bytes` is also given images as they are stored: uint8,
+    where a byte b stands for b/127.5 − 1.
+    """
 
     name: str
 

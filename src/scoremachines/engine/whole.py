@@ -20,26 +20,19 @@ from torch.fft import irfft2, rfft2
 from scoremachines.engine.protocol import Query
 from scoremachines.posterior import Posterior, Sources
 
-__all__ = ["whole_evidence", "whole_posterior"]
+__all__ = ["Whole", "whole_evidence", "whole_posterior"]
 
 
 def whole_evidence(query: Query, images: Tensor) -> Tensor:
     """Return `E_u(i)`, the same at every pixel u, `[B, n, H, W]` in the query's dtype."""
-    whole = Whole(query, images)
-    samples = range(len(query.noisy))
-    evidence = torch.stack([whole.log_weight(b).logsumexp((-2, -1)) for b in samples])
-    pixels = evidence[..., None, None].expand(-1, -1, *images.shape[-2:])
-    return pixels.to(query.noisy.dtype).contiguous()
+    return Whole(query, images).evidence()
 
 
 def whole_posterior(
     query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
 ) -> Posterior:
     """Return the posterior of `images`; arguments as in `Engine.posterior`."""
-    whole = Whole(query, images)
-    biases = [None] * len(query.noisy) if bias is None else bias.unbind()
-    parts = [whole.posterior(b, its_bias, index, best) for b, its_bias in enumerate(biases)]
-    return Posterior.cat(parts)
+    return Whole(query, images).posteriors(bias, index, best)
 
 
 class Whole:
@@ -51,6 +44,20 @@ class Whole:
         if self.wrapped:
             self.spectra = rfft2(self.images)
             self.norms = self.images.square().sum((1, 2, 3))
+
+    def evidence(self) -> Tensor:
+        """Return `E_u(i)` of all noisy images, `[B, n, H, W]` in the query's dtype."""
+        noisy = self.query.noisy
+        samples = range(len(noisy))
+        evidence = torch.stack([self.log_weight(b).logsumexp((-2, -1)) for b in samples])
+        pixels = evidence[..., None, None].expand(-1, -1, *noisy.shape[-2:])
+        return pixels.to(noisy.dtype).contiguous()
+
+    def posteriors(self, bias: Tensor | None, index: Tensor, best: int) -> Posterior:
+        """Return the posterior of all noisy images, given Π_u(i) `[B, n, H, W]`."""
+        biases = [None] * len(self.query.noisy) if bias is None else bias.unbind()
+        pairs = enumerate(biases)
+        return Posterior.cat([self.posterior(b, its_bias, index, best) for b, its_bias in pairs])
 
     def log_weight(self, sample: int) -> Tensor:
         """Return `ℓ(i, d) − log |V|`, `[n, 1, 1]` or `[n, H, W]`."""
@@ -66,20 +73,24 @@ class Whole:
 
     def posterior(self, sample: int, bias: Tensor | None, index: Tensor, best: int) -> Posterior:
         """Return the posterior of one noisy image, given Π_u(i) `[n, H, W]`, as `[1, …]`."""
-        size = self.images.shape[-2:]
+        size = self.query.noisy.shape[-2:]
         bias = None if bias is None else bias.double()
         log_weight = self.log_weight(sample)
         evidence = log_weight.logsumexp((-2, -1), keepdim=True)
         within = (log_weight - evidence).exp()
         total = evidence if bias is None else evidence + bias  # [n, 1 or H, 1 or W]
         share = total.softmax(0)
-        mean = (share[:, None] * self._means(within)).sum(0)[None].to(self.query.noisy.dtype)
+        mean = self.mean(share, within)[None].to(self.query.noisy.dtype)
         weight = total.logsumexp(0).expand(1, *size)
         if not best:
             return Posterior(weight, mean)
         inner = torch.special.entr(within).sum((-2, -1), keepdim=True)
         entropy = (torch.special.entr(share) + share * inner).sum(0).expand(1, *size)
         return Posterior(weight, mean, entropy, self._sources(log_weight, bias, index, best))
+
+    def mean(self, share: Tensor, within: Tensor) -> Tensor:
+        """Return `Σ_i w_u(i) m_u(i)`, `[C, H, W]`, given w_u(i) and q(d|i)."""
+        return (share[:, None] * self._means(within)).sum(0)
 
     def _means(self, within: Tensor) -> Tensor:
         """Return `m_u(i) = Σ_d q(d|i) x_i(u+d)`, `[n, C, H, W]`."""

@@ -1,0 +1,16 @@
+// The kernels for any processor.
+#include "headers.hpp"
+
+namespace scoremachines {
+namespace plain {
+#include "lanes_plain.hpp"
+#include "sweep.hpp"
+#include "sinks.hpp"
+#include "whole.hpp"
+#include "kernels.hpp"
+}  // namespace plain
+
+const Kernels<float>* plain_float() { return &plain::kernels<float>; }
+const Kernels<double>* plain_double() { return &plain::kernels<double>; }
+
+}  // namespace scoremachines

@@ -1,0 +1,205 @@
+// The kernels of one instruction set: included once for each, inside a namespace of its own, after
+// `Lanes` has been defined. Results do not depend on the number of threads, because the work is
+// cut into the same units for any number, and what they say is merged in order.
+#pragma once
+
+// Images of one unit of work, a multiple of the lanes.
+inline int unit_images(int count, int lanes) {
+    const int even = std::min(512, (count + 15) / 16);
+    return std::max(1, (even + lanes - 1) / lanes) * lanes;
+}
+
+// What one unit says of one noisy image.
+struct Part {
+    std::vector<double> log_weight, mean, entropy;
+    std::vector<Source> sources;
+};
+
+template <class T> class Work {
+  public:
+    explicit Work(const Question<T>& question)
+        : question_(question),
+          pixels_(question.height * question.width),
+          images_(unit_images(question.count, Lanes<T>::count)),
+          chunks_((question.count + images_ - 1) / images_) {
+        // Where a pair of positions is rare, laying out the images is what costs: share it.
+        const bool shared = question.rows.size() * question.columns.size() < 4;
+        samples_ = shared ? question.batch : 1;
+    }
+
+    int units() const { return chunks_ * (question_.batch / samples_); }
+
+  protected:
+    template <class Visit> void blocks(int unit, const Visit& visit) {
+        const int chunk = unit % chunks_, sample = unit / chunks_ * samples_;
+        const int first = chunk * images_;
+        const int last = std::min(first + images_, question_.count);
+        visit(chunk, sample, first, last);
+    }
+
+    const Question<T>& question_;
+    int pixels_, images_, chunks_, samples_;
+};
+
+template <class T, int C, bool Best> class PosteriorWork : public Work<T> {
+  public:
+    PosteriorWork(const Question<T>& question, const Answer<T>& answer)
+        : Work<T>(question), answer_(answer), parts_(std::size_t(question.batch) * this->chunks_) {}
+
+    static void run(void* self, int unit) { static_cast<PosteriorWork*>(self)->run_unit(unit); }
+
+    // Merges what the units say, in order, into the answer.
+    void finish() {
+        for (int sample = 0; sample < this->question_.batch; ++sample)
+            for (int pixel = 0; pixel < this->pixels_; ++pixel) finish_pixel(sample, pixel);
+    }
+
+  private:
+    void run_unit(int unit) {
+        this->blocks(unit, [this](int chunk, int sample, int first, int last) {
+            const Question<T>& q = this->question_;
+            Sweep<T> sweep(q);
+            std::vector<std::unique_ptr<PosteriorSink<T, C, Best>>> sinks;
+            for (int b = 0; b < this->samples_; ++b)
+                sinks.push_back(std::make_unique<PosteriorSink<T, C, Best>>(q));
+            for (int image = first; image < last; image += Lanes<T>::count) {
+                sweep.take(image);
+                for (int b = 0; b < this->samples_; ++b)
+                    sweep.template visit<C>(sample + b, sweep.take_bias(sample + b), *sinks[b]);
+            }
+            for (int b = 0; b < this->samples_; ++b) write(chunk, sample + b, *sinks[b]);
+        });
+    }
+
+    void write(int chunk, int sample, const PosteriorSink<T, C, Best>& sink) {
+        const Question<T>& q = this->question_;
+        Part& part = parts_[std::size_t(sample) * this->chunks_ + chunk];
+        part.log_weight.resize(this->pixels_);
+        part.mean.resize(std::size_t(this->pixels_) * q.channels);
+        part.entropy.resize(Best ? this->pixels_ : 0);
+        part.sources.resize(Best ? std::size_t(this->pixels_) * q.best : 0);
+        for (int pixel = 0; pixel < this->pixels_; ++pixel) {
+            double entropy = 0;
+            const Source* sources = nullptr;
+            double* mean = part.mean.data() + std::size_t(pixel) * q.channels;
+            part.log_weight[pixel] = sink.read(pixel, mean, &entropy, &sources);
+            if (!Best) continue;
+            part.entropy[pixel] = entropy;
+            std::copy(sources, sources + q.best, &part.sources[std::size_t(pixel) * q.best]);
+        }
+    }
+
+    void finish_pixel(int sample, int pixel) {
+        const Question<T>& q = this->question_;
+        const Part* parts = &parts_[std::size_t(sample) * this->chunks_];
+        double most = -HUGE_VAL, total = 0, entropy = 0;
+        for (int part = 0; part < this->chunks_; ++part)
+            most = std::max(most, parts[part].log_weight[pixel]);
+        std::vector<double> mean(q.channels, 0.0);
+        const double base = std::isfinite(most) ? most : 0;
+        for (int part = 0; part < this->chunks_; ++part) {
+            const double apart = parts[part].log_weight[pixel] - base, share = std::exp(apart);
+            if (!(share > 0)) continue;
+            total += share;
+            for (int c = 0; c < q.channels; ++c)
+                mean[c] += share * parts[part].mean[std::size_t(pixel) * q.channels + c];
+            if (Best) entropy += share * (parts[part].entropy[pixel] - apart);
+        }
+        const std::size_t place = std::size_t(sample) * this->pixels_ + pixel;
+        answer_.log_weight[place] = base + std::log(total);
+        for (int c = 0; c < q.channels; ++c)
+            answer_.mean[(std::size_t(sample) * q.channels + c) * this->pixels_ + pixel] =
+                static_cast<T>(total > 0 ? mean[c] / total : 0);
+        if (!Best) return;
+        answer_.entropy[place] = total > 0 ? std::max(0.0, entropy / total + std::log(total)) : 0;
+        finish_sources(parts, sample, pixel);
+    }
+
+    void finish_sources(const Part* parts, int sample, int pixel) {
+        const int best = this->question_.best;
+        std::vector<Source> all;
+        for (int part = 0; part < this->chunks_; ++part) {
+            const Source* list = &parts[part].sources[std::size_t(pixel) * best];
+            for (int k = 0; k < best; ++k)
+                if (list[k].image >= 0) all.push_back(list[k]);
+        }
+        std::sort(all.begin(), all.end(), before);
+        all.resize(std::max<std::size_t>(all.size(), best), Source{-HUGE_VAL, -1, -1});
+        for (int k = 0; k < best; ++k) {
+            const std::size_t place = (std::size_t(sample) * best + k) * this->pixels_ + pixel;
+            answer_.source_weight[place] = all[k].weight;
+            answer_.source_image[place] = all[k].image;
+            answer_.source_position[place] = all[k].position;
+        }
+    }
+
+    const Answer<T>& answer_;
+    std::vector<Part> parts_;
+};
+
+template <class T, int C> class EvidenceWork : public Work<T> {
+  public:
+    EvidenceWork(const Question<T>& question, T* evidence)
+        : Work<T>(question), evidence_(evidence) {}
+
+    static void run(void* self, int unit) { static_cast<EvidenceWork*>(self)->run_unit(unit); }
+
+  private:
+    void run_unit(int unit) {
+        this->blocks(unit, [this](int, int sample, int first, int last) {
+            Sweep<T> sweep(this->question_);
+            EvidenceSink<T> sink(this->question_);
+            for (int image = first; image < last; image += Lanes<T>::count) {
+                sweep.take(image);
+                for (int b = sample; b < sample + this->samples_; ++b) {
+                    sink.clear();
+                    sweep.template visit<C>(b, false, sink);
+                    write(b, image, sweep.present(), sink);
+                }
+            }
+        });
+    }
+
+    void write(int sample, int image, int present, const EvidenceSink<T>& sink) {
+        const std::size_t first = std::size_t(sample) * this->question_.count + image;
+        for (int lane = 0; lane < present; ++lane)
+            for (int pixel = 0; pixel < this->pixels_; ++pixel)
+                evidence_[(first + lane) * this->pixels_ + pixel] = sink.read(pixel, lane);
+    }
+
+    T* evidence_;
+};
+
+template <class T, int C, bool Best>
+void posterior_of(const Question<T>& question, const Answer<T>& answer) {
+    PosteriorWork<T, C, Best> work(question, answer);
+    in_parallel(work.units(), question.threads, &PosteriorWork<T, C, Best>::run, &work);
+    work.finish();
+}
+
+template <class T> void posterior(const Question<T>& question, const Answer<T>& answer) {
+    const bool best = question.best > 0;
+    if (question.channels == 1)
+        best ? posterior_of<T, 1, true>(question, answer) : posterior_of<T, 1, false>(question, answer);
+    else if (question.channels == 3)
+        best ? posterior_of<T, 3, true>(question, answer) : posterior_of<T, 3, false>(question, answer);
+    else
+        best ? posterior_of<T, 0, true>(question, answer) : posterior_of<T, 0, false>(question, answer);
+}
+
+template <class T, int C> void evidence_of(const Question<T>& question, T* evidence) {
+    EvidenceWork<T, C> work(question, evidence);
+    in_parallel(work.units(), question.threads, &EvidenceWork<T, C>::run, &work);
+}
+
+template <class T> void evidence(const Question<T>& question, T* evidence) {
+    if (question.channels == 1)
+        evidence_of<T, 1>(question, evidence);
+    else if (question.channels == 3)
+        evidence_of<T, 3>(question, evidence);
+    else
+        evidence_of<T, 0>(question, evidence);
+}
+
+template <class T>
+constexpr Kernels<T> kernels{&posterior<T>, &evidence<T>, &distances<T>, &average<T>};

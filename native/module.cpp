@@ -1,0 +1,277 @@
+// The border to Python: every argument is checked here, so that the kernels may trust them.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "choice.hpp"
+
+namespace py = pybind11;
+using namespace scoremachines;
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& argument, const std::string& accepted) {
+    throw py::value_error(argument + ": " + accepted);
+}
+
+std::string text(const std::vector<py::ssize_t>& shape) {
+    std::string result;
+    for (const py::ssize_t size : shape) result += (result.empty() ? "" : ", ") + std::to_string(size);
+    return "[" + result + "]";
+}
+
+// The data of a contiguous array of one type, of one shape where −1 stands for any size.
+template <class T>
+const T* data(const py::array& array, const char* name, const std::vector<py::ssize_t>& shape) {
+    if (!py::isinstance<py::array_t<T>>(array)) refuse(name, "another type of number is wanted");
+    if (!(array.flags() & py::array::c_style)) refuse(name, "must be contiguous");
+    bool fits = array.ndim() == py::ssize_t(shape.size());
+    for (std::size_t axis = 0; fits && axis < shape.size(); ++axis)
+        fits = shape[axis] < 0 || array.shape(axis) == shape[axis];
+    if (!fits) refuse(name, "shape " + text(shape) + " is wanted");
+    const auto address = reinterpret_cast<std::uintptr_t>(array.data());
+    if (address % alignof(T)) refuse(name, "must be aligned");
+    return static_cast<const T*>(array.data());
+}
+
+struct Axis {
+    int size, framed_query;  // pixels, and those of the noisy image with its margins
+};
+
+// Runs [r, 3] of one axis, none of which reaches outside the images.
+std::vector<Run> checked_runs(const py::array& array, const char* name, Axis axis, int window) {
+    const int* values = data<int>(array, name, {-1, 3});
+    std::vector<Run> runs;
+    for (py::ssize_t r = 0; r < array.shape(0); ++r) {
+        const Run run{values[3 * r], values[3 * r + 1], values[3 * r + 2]};
+        const bool positive = run.query >= 0 && run.source >= 0 && run.length >= 1;
+        const bool within = positive && run.length <= axis.size &&
+                            run.source <= axis.size - run.length &&
+                            run.query <= axis.framed_query - run.length - window + 1;
+        if (!within) refuse(name, "a run reaches outside the images");
+        runs.push_back(run);
+    }
+    if (runs.empty()) refuse(name, "at least one run is wanted");
+    return runs;
+}
+
+template <class T> struct Arguments {
+    py::array noisy, scale, images, rows, columns;
+    py::object bias;
+    int window;
+    bool wrapped;
+    double depth;
+    int threads;
+};
+
+constexpr py::ssize_t most = 1 << 24;
+
+template <class T> Question<T> question_of(const Arguments<T>& given) {
+    Question<T> q{};
+    q.noisy = data<T>(given.noisy, "noisy", {-1, -1, -1, -1});
+    for (const py::array& array : {given.noisy, given.images}) {
+        if (array.ndim() != 4) refuse("images", "four axes are wanted");
+        for (int axis = 0; axis < 4; ++axis)
+            if (array.shape(axis) < 1 || array.shape(axis) > most)
+                refuse("images", "every axis must be from 1 to 2^24");
+    }
+    q.batch = int(given.noisy.shape(0));
+    q.channels = int(given.noisy.shape(1));
+    q.noisy_height = int(given.noisy.shape(2));
+    q.noisy_width = int(given.noisy.shape(3));
+    q.count = int(given.images.shape(0));
+    q.height = int(given.images.shape(2));
+    q.width = int(given.images.shape(3));
+    if (py::ssize_t(q.height) * q.width > most) refuse("images", "at most 2^24 pixels");
+    const std::vector<py::ssize_t> shape{-1, q.channels, -1, -1};
+    if (py::isinstance<py::array_t<unsigned char>>(given.images))
+        q.bytes = data<unsigned char>(given.images, "images", shape);
+    else
+        q.values = data<T>(given.images, "images", shape);
+    q.scale = data<double>(given.scale, "scale", {q.batch});
+    for (int b = 0; b < q.batch; ++b)
+        if (!std::isfinite(q.scale[b]) || q.scale[b] > 0) refuse("scale", "finite, at most 0");
+    if (!given.bias.is_none())
+        q.bias = data<T>(py::cast<py::array>(given.bias), "bias",
+                         {q.batch, q.count, q.height, q.width});
+    if (given.window < 1 || given.window % 2 == 0 || given.window > std::min(q.height, q.width))
+        refuse("window", "odd, from 1 to the size of the images");
+    if (given.threads < 1 || given.threads > 4096) refuse("threads", "from 1 to 4096");
+    if (!(given.depth > 0)) refuse("depth", "above 0");
+    q.window = given.window;
+    q.frame = given.window / 2;
+    q.wrapped = given.wrapped;
+    q.depth = given.depth;
+    q.threads = given.threads;
+    q.rows = checked_runs(given.rows, "rows", {q.height, q.noisy_height}, q.window);
+    q.columns = checked_runs(given.columns, "columns", {q.width, q.noisy_width}, q.window);
+    return q;
+}
+
+const InstructionSet& chosen(const std::string& name) {
+    for (const InstructionSet& set : instruction_sets())
+        if (name.empty() || set.name == name) return set;
+    refuse("instructions", "this processor has no " + name);
+}
+
+template <class T> const Kernels<T>& kernels_of(const InstructionSet& set);
+template <> const Kernels<float>& kernels_of(const InstructionSet& set) { return *set.floats; }
+template <> const Kernels<double>& kernels_of(const InstructionSet& set) { return *set.doubles; }
+
+template <class T>
+py::tuple posterior(const Arguments<T>& given, const py::array& index, int best,
+                    const std::string& instructions) {
+    Question<T> q = question_of(given);
+    q.index = data<std::int64_t>(index, "index", {q.count});
+    if (best < 0 || best > (1 << 16)) refuse("best", "from 0 to 65536");
+    q.best = best;
+    const Kernels<T>& kernels = kernels_of<T>(chosen(instructions));
+    const std::vector<py::ssize_t> pixels{q.batch, q.height, q.width};
+    const std::vector<py::ssize_t> list{q.batch, best, q.height, q.width};
+    py::array_t<double> log_weight(pixels), entropy(pixels), source_weight(list);
+    py::array_t<T> mean({q.batch, q.channels, q.height, q.width});
+    py::array_t<std::int64_t> image(list), position(list);
+    const Answer<T> answer{log_weight.mutable_data(),
+                           mean.mutable_data(),
+                           entropy.mutable_data(),
+                           source_weight.mutable_data(),
+                           image.mutable_data(),
+                           position.mutable_data()};
+    {
+        const py::gil_scoped_release free;
+        kernels.posterior(q, answer);
+    }
+    return py::make_tuple(log_weight, mean, entropy, source_weight, image, position);
+}
+
+template <class T>
+py::array evidence(const Arguments<T>& given, const std::string& instructions) {
+    const Question<T> q = question_of(given);
+    const Kernels<T>& kernels = kernels_of<T>(chosen(instructions));
+    py::array_t<T> result({q.batch, q.count, q.height, q.width});
+    T* values = result.mutable_data();
+    {
+        const py::gil_scoped_release free;
+        kernels.evidence(q, values);
+    }
+    return std::move(result);
+}
+
+template <class T> WholeQuestion<T> whole_question(const py::array& images, int threads) {
+    if (images.ndim() != 2) refuse("images", "two axes are wanted");
+    for (int axis = 0; axis < 2; ++axis)
+        if (images.shape(axis) < 1 || images.shape(axis) > (1 << 30))
+            refuse("images", "every axis must be from 1 to 2^30");
+    WholeQuestion<T> q{};
+    q.count = int(images.shape(0));
+    q.size = images.shape(1);
+    if (threads < 1 || threads > 4096) refuse("threads", "from 1 to 4096");
+    q.threads = threads;
+    if (py::isinstance<py::array_t<unsigned char>>(images))
+        q.bytes = data<unsigned char>(images, "images", {-1, -1});
+    else
+        q.values = data<T>(images, "images", {-1, -1});
+    return q;
+}
+
+template <class T>
+py::array distances(const py::array& noisy, const py::array& images, int threads,
+                    const std::string& instructions) {
+    WholeQuestion<T> q = whole_question<T>(images, threads);
+    const T* given = data<T>(noisy, "noisy", {-1, q.size});
+    q.batch = int(noisy.shape(0));
+    py::array_t<double> result({q.batch, q.count});
+    const Kernels<T>& kernels = kernels_of<T>(chosen(instructions));
+    double* values = result.mutable_data();
+    {
+        const py::gil_scoped_release free;
+        kernels.distances(q, given, values);
+    }
+    return std::move(result);
+}
+
+template <class T>
+py::array average(const py::array& weights, const py::array& images, int threads,
+                  const std::string& instructions) {
+    WholeQuestion<T> q = whole_question<T>(images, threads);
+    const T* given = data<T>(weights, "weights", {-1, q.count});
+    q.batch = int(weights.shape(0));
+    py::array_t<double> result({py::ssize_t(q.batch), py::ssize_t(q.size)});
+    const Kernels<T>& kernels = kernels_of<T>(chosen(instructions));
+    double* values = result.mutable_data();
+    {
+        const py::gil_scoped_release free;
+        kernels.average(q, given, values);
+    }
+    return std::move(result);
+}
+
+template <class Function> auto by_type(const py::array& noisy, const Function& function) {
+    if (py::isinstance<py::array_t<double>>(noisy)) return function(double{});
+    return function(float{});
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, module) {
+    module.doc() = "Evidence and posterior of a block of training images (theory 2).";
+    module.def("instruction_sets", [] {
+        std::vector<std::string> names;
+        for (const InstructionSet& set : instruction_sets()) names.push_back(set.name);
+        return names;
+    });
+    module.def(
+        "posterior",
+        [](const py::array& noisy, const py::array& scale, const py::array& images,
+           const py::object& bias, const py::array& index, const py::array& rows,
+           const py::array& columns, int window, bool wrapped, int best, double depth, int threads,
+           const std::string& instructions) -> py::tuple {
+            return by_type(noisy, [&](auto zero) -> py::tuple {
+                using T = decltype(zero);
+                return posterior<T>({noisy, scale, images, rows, columns, bias, window, wrapped,
+                                     depth, threads},
+                                    index, best, instructions);
+            });
+        },
+        py::arg("noisy"), py::arg("scale"), py::arg("images"), py::arg("bias").none(true),
+        py::arg("index"), py::arg("rows"), py::arg("columns"), py::arg("window"),
+        py::arg("wrapped"), py::arg("best"), py::arg("depth"), py::arg("threads"),
+        py::arg("instructions") = "");
+    module.def(
+        "evidence",
+        [](const py::array& noisy, const py::array& scale, const py::array& images,
+           const py::array& rows, const py::array& columns, int window, bool wrapped, double depth,
+           int threads, const std::string& instructions) -> py::array {
+            return by_type(noisy, [&](auto zero) -> py::array {
+                using T = decltype(zero);
+                return evidence<T>({noisy, scale, images, rows, columns, py::none(), window,
+                                    wrapped, depth, threads},
+                                   instructions);
+            });
+        },
+        py::arg("noisy"), py::arg("scale"), py::arg("images"), py::arg("rows"), py::arg("columns"),
+        py::arg("window"), py::arg("wrapped"), py::arg("depth"), py::arg("threads"),
+        py::arg("instructions") = "");
+    module.def(
+        "distances",
+        [](const py::array& noisy, const py::array& images, int threads,
+           const std::string& instructions) -> py::array {
+            return by_type(noisy, [&](auto zero) -> py::array {
+                return distances<decltype(zero)>(noisy, images, threads, instructions);
+            });
+        },
+        py::arg("noisy"), py::arg("images"), py::arg("threads"), py::arg("instructions") = "");
+    module.def(
+        "average",
+        [](const py::array& weights, const py::array& images, int threads,
+           const std::string& instructions) -> py::array {
+            return by_type(weights, [&](auto zero) -> py::array {
+                return average<decltype(zero)>(weights, images, threads, instructions);
+            });
+        },
+        py::arg("weights"), py::arg("images"), py::arg("threads"), py::arg("instructions") = "");
+}

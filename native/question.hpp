@@ -1,0 +1,79 @@
+// What is asked of the kernels, and what they answer: the same for every instruction set.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace scoremachines {
+
+// Along one axis, pixels query .. query+length draw from positions source .. source+length.
+struct Run {
+    int query, source, length;
+};
+
+// Log-weight of what has not been seen: far below any other, yet finite.
+constexpr double never = -1e30;
+
+template <class T> struct Question {
+    int batch, channels, height, width, count, window;
+    int frame;     // width of the margin around training images, pixels
+    bool wrapped;  // whether they continue there on their other side; else zeros
+    const T* noisy;  // φ/√ᾱ [B, C, noisy_height, noisy_width], with the margins that the runs need
+    int noisy_height, noisy_width;
+    const double* scale;  // −ᾱ / (2(1−ᾱ)) [B]
+    const unsigned char* bytes;  // training images [n, C, H, W] as bytes, or
+    const T* values;             // as values in [-1, 1]
+    const T* bias;               // Π_u(i) [B, n, H, W], or null
+    const std::int64_t* index;   // places of the images in the training set [n]
+    std::vector<Run> rows, columns;
+    int best;       // K, sources to keep for every pixel
+    double depth;   // log-weights this far below the largest count for nothing, nats
+    int threads;
+};
+
+// One of the best sources of a pixel.
+struct Source {
+    double weight;
+    std::int64_t image, position;
+};
+
+// Equal weights are ordered by image, then by position.
+inline bool before(const Source& a, const Source& b) {
+    if (a.weight != b.weight) return a.weight > b.weight;
+    if (a.image != b.image) return a.image < b.image;
+    return a.position < b.position;
+}
+
+// Pointers to results: [B, H, W], the mean [B, C, H, W], the sources [B, K, H, W].
+template <class T> struct Answer {
+    double* log_weight;
+    T* mean;
+    double* entropy;  // null where best = 0, as the three below
+    double* source_weight;
+    std::int64_t* source_image;
+    std::int64_t* source_position;
+};
+
+// Images as a whole: B noisy ones before n training images of d values each.
+template <class T> struct WholeQuestion {
+    int batch, count;
+    std::int64_t size;
+    const unsigned char* bytes;  // [n, d], or
+    const T* values;
+    int threads;
+};
+
+// The kernels of one instruction set.
+template <class T> struct Kernels {
+    void (*posterior)(const Question<T>&, const Answer<T>&);
+    void (*evidence)(const Question<T>&, T* evidence);  // [B, n, H, W], log Σ_v exp ℓ
+    // ‖φ/√ᾱ − x‖² [B, n], given φ/√ᾱ [B, d].
+    void (*distances)(const WholeQuestion<T>&, const T* noisy, double* distances);
+    // Σ_i w_i x_i [B, d], given w [B, n].
+    void (*average)(const WholeQuestion<T>&, const T* weights, double* average);
+};
+
+// Runs work(unit, thread) for units 0 .. units-1 on some threads; the first exception is thrown.
+void in_parallel(int units, int threads, void (*work)(void*, int unit), void* data);
+
+}  // namespace scoremachines

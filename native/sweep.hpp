@@ -1,0 +1,336 @@
+// Patch distances of all pairs (u, v), displacement by displacement.
+//
+// For one displacement the distances are a box filter of one image of squared differences. The
+// images of a block lie in the lanes of a vector, so all arithmetic is vector arithmetic. Sums
+// over a window are a suffix sum of one block of k values plus a prefix sum of the next (van Herk
+// 1992, Gil & Werman 1993): three additions whatever k, and no subtraction, so a small distance
+// keeps its digits beside large ones.
+#pragma once
+
+constexpr int group_size = 4;
+
+// Successive displacements along a row, whose pixels are visited together.
+struct Group {
+    int size = 0, first = 0, extent = 0;  // all their pixels lie in first .. first+extent
+    Run runs[group_size];
+};
+
+inline std::vector<Group> grouped(const std::vector<Run>& runs) {
+    std::vector<Group> groups;
+    for (const Run& run : runs) {
+        // The run without displacement may be longer than its neighbours; it stays alone.
+        const bool joins = !groups.empty() && groups.back().size < group_size &&
+                           run.length <= groups.back().runs[0].length &&
+                           run.length + group_size > groups.back().runs[0].length;
+        if (!joins) groups.emplace_back();
+        Group& group = groups.back();
+        const int first = group.size ? std::min(group.first, run.query) : run.query;
+        const int last = group.size ? std::max(group.first + group.extent, run.query + run.length)
+                                    : run.query + run.length;
+        group.first = first;
+        group.extent = last - first;
+        group.runs[group.size++] = run;
+    }
+    return groups;
+}
+
+// Memory aligned for vectors, without values at first.
+template <class T> class Buffer {
+  public:
+    explicit Buffer(std::size_t count)
+        : data_(static_cast<T*>(::operator new(count * sizeof(T) + 64, std::align_val_t(64)))),
+          count_(count) {}
+    ~Buffer() { ::operator delete(data_, std::align_val_t(64)); }
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    T* get() { return data_; }
+    const T* get() const { return data_; }
+    void fill(T value) { std::fill(data_, data_ + count_, value); }
+
+  private:
+    T* data_;
+    std::size_t count_;
+};
+
+// The working memory of one thread, and how a noisy image slides over a block of images.
+template <class T> class Sweep {
+    using V = Lanes<T>;
+    static constexpr int lanes = V::count;
+
+  public:
+    explicit Sweep(const Question<T>& question)
+        : question_(question),
+          k_(question.window),
+          framed_width_(question.width + 2 * question.frame),
+          framed_height_(question.height + 2 * question.frame),
+          groups_(grouped(question.columns)),
+          clean_(std::size_t(framed_width_) * framed_height_ * question.channels * lanes),
+          bias_(std::size_t(question.width) * question.height * lanes),
+          row_(std::size_t(framed_width_) * lanes),
+          prefix_(std::size_t(framed_width_) * lanes),
+          ring_(std::size_t(k_) * group_size * question.width * lanes),
+          column_(std::size_t(group_size) * question.width * lanes),
+          tile_(std::size_t(group_size) * 2 * question.width * lanes) {
+        for (int byte = 0; byte < 256; ++byte) values_of_bytes_[byte] = T(byte) / T(127.5) - T(1);
+    }
+
+    // Lays out images first .. first+lanes; missing ones are given zeros and a bias of `never`.
+    void take(int first) {
+        first_ = first;
+        present_ = std::min(lanes, question_.count - first);
+        clean_.fill(0);
+        for (int lane = 0; lane < present_; ++lane) take_image(first + lane, lane);
+    }
+
+    // Lays out Π_u(i) of one noisy image for the images taken; returns whether there is any.
+    bool take_bias(int sample) {
+        if (question_.bias == nullptr && present_ == lanes) return false;
+        const int pixels = question_.height * question_.width;
+        for (int lane = 0; lane < lanes; ++lane) {
+            const std::size_t image = std::size_t(sample) * question_.count + first_ + lane;
+            const T* from = question_.bias ? question_.bias + image * pixels : nullptr;
+            for (int u = 0; u < pixels; ++u) {
+                const T absent = static_cast<T>(never);
+                bias_.get()[std::size_t(u) * lanes + lane] =
+                    lane >= present_ ? absent : (from ? from[u] : T(0));
+            }
+        }
+        return true;
+    }
+
+    // Visits all pairs of one noisy image, telling `sink` of the ℓ + Π of each row of pixels.
+    template <int C, class Sink> void visit(int sample, bool biased, Sink& sink) {
+        if (C != 0 && k_ == 3)
+            visit_windows<C, 3>(sample, biased, sink);
+        else if (C != 0 && k_ == 5)
+            visit_windows<C, 5>(sample, biased, sink);
+        else
+            visit_windows<C, 0>(sample, biased, sink);
+    }
+
+    // x_i(v) of the images taken, [C, lanes].
+    const T* values(int row, int column) const {
+        const std::size_t place =
+            std::size_t(row + question_.frame) * framed_width_ + column + question_.frame;
+        return clean_.get() + place * question_.channels * lanes;
+    }
+    int first() const { return first_; }
+    int present() const { return present_; }
+
+  private:
+    void take_image(int image, int lane) {
+        const Question<T>& q = question_;
+        const int height = q.height, width = q.width, frame = q.frame;
+        const std::size_t start = std::size_t(image) * q.channels * height * width;
+        for (int c = 0; c < q.channels; ++c) {
+            for (int r = -frame; r < height + frame; ++r) {
+                const bool outside = r < 0 || r >= height;
+                if (outside && !q.wrapped) continue;
+                const int from = ((r % height) + height) % height;
+                const std::size_t line = start + (std::size_t(c) * height + from) * width;
+                T* to = clean_.get() +
+                        ((std::size_t(r + frame) * framed_width_ + frame) * q.channels + c) * lanes +
+                        lane;
+                const std::ptrdiff_t step = std::ptrdiff_t(q.channels) * lanes;
+                if (q.bytes) {
+                    for (int w = 0; w < width; ++w)
+                        to[w * step] = values_of_bytes_[q.bytes[line + w]];
+                } else {
+                    for (int w = 0; w < width; ++w) to[w * step] = q.values[line + w];
+                }
+                if (!q.wrapped) continue;
+                for (int w = 1; w <= frame; ++w) {
+                    to[-w * step] = to[((width - w % width) % width) * step];
+                    to[(width + w - 1) * step] = to[((w - 1) % width) * step];
+                }
+            }
+        }
+    }
+
+    // Small windows K have loops of their own; K = 0 is any window.
+    template <int C, int K, class Sink> void visit_windows(int sample, bool biased, Sink& sink) {
+        for (const Group& group : groups_) {
+            // Pixels that only some of the displacements reach are left at `never` by the others.
+            if (group.size > 1) tile_.fill(static_cast<T>(never));
+            for (const Run& row : question_.rows) slide<C, K>(sample, biased, row, group, sink);
+        }
+    }
+
+    template <int C, int K, class Sink>
+    void slide(int sample, bool biased, const Run& row, const Group& group, Sink& sink) {
+        const int height = row.length + k_ - 1;
+        for (int i = 0; i < height; ++i) {
+            const int output = i - k_ + 1;
+            const int pixel_row = (row.query + std::max(output, 0)) % question_.height;
+            for (int g = 0; g < group.size; ++g) {
+                const Run& run = group.runs[g];
+                const Line line{sample, i, g, output >= 0, biased ? pixel_row : -1};
+                T* tile = tile_.get() + tile_place(group, g);
+                if constexpr (K == 0) {
+                    windows(difference<C>(sample, row, run, i), run.length);
+                    const T* sums = row_.get();
+                    down(line, run, tile, [=](int j) { return V::load(sums + j * lanes); });
+                } else {
+                    down_few<K>(line, run, tile, difference<C>(sample, row, run, i));
+                }
+            }
+            if (K == 0 && i % k_ == k_ - 1) turn(group);
+            if (output >= 0) sink.row(*this, group, pixel_row, row.source + output, tile_.get());
+        }
+    }
+
+    // One row of squared differences before one noisy image at one displacement.
+    struct Line {
+        int sample, row, member;
+        bool ends;      // whether windows end in it
+        int pixel_row;  // of these windows, where there is a bias; else −1
+    };
+
+    std::size_t tile_place(const Group& group, int g) const {
+        return (std::size_t(g) * 2 * question_.width + group.runs[g].query - group.first) * lanes;
+    }
+
+    // Returns a function j → Σ_c (φ_c/√ᾱ − x_c)² at one place of a row.
+    template <int C> auto difference(int sample, const Run& row, const Run& column, int i) const {
+        const int channels = C ? C : question_.channels;
+        const std::size_t plane = std::size_t(question_.noisy_height) * question_.noisy_width;
+        const T* noisy = question_.noisy + sample * channels * plane +
+                         std::size_t(row.query + i) * question_.noisy_width + column.query;
+        const T* clean = clean_.get() + (std::size_t(row.source + i) * framed_width_ +
+                                         column.source) * channels * lanes;
+        return [=](int j) {
+            const T* here = clean + std::size_t(j) * channels * lanes;
+            V sum = V::all(noisy[j]) - V::load(here);
+            sum = sum * sum;
+            for (int c = 1; c < channels; ++c) {
+                const V one = V::all(noisy[c * plane + j]) - V::load(here + c * lanes);
+                sum = V::fused(one, one, sum);
+            }
+            return sum;
+        };
+    }
+
+    // Leaves sums over k neighbours along a row in `row_`.
+    template <class Difference> void windows(const Difference& difference, int length) {
+        T* out = row_.get();
+        const int width = length + k_ - 1;
+        T* prefix = prefix_.get();
+        for (int start = 0; start < width; start += k_) {
+            const int stop = std::min(start + k_, width);
+            V sum = difference(start);
+            sum.store(out + start * lanes);
+            sum.store(prefix + start * lanes);
+            for (int j = start + 1; j < stop; ++j) {
+                const V one = difference(j);
+                one.store(out + j * lanes);
+                sum = sum + one;
+                sum.store(prefix + j * lanes);
+            }
+            if (stop - start < k_) continue;
+            // The block is whole: sums from each place to its end, and the windows that end here.
+            V suffix = V::load(out + (stop - 1) * lanes);
+            for (int j = stop - 2; j > start; --j) {
+                suffix = suffix + V::load(out + j * lanes);
+                suffix.store(out + j * lanes);
+            }
+            sum.store(out + start * lanes);
+        }
+        for (int start = 0; start < length; start += k_) {
+            const int stop = std::min(start + k_, length);
+            for (int j = start + 1; j < stop; ++j)
+                (V::load(out + j * lanes) + V::load(prefix + (j + k_ - 1) * lanes))
+                    .store(out + j * lanes);
+        }
+    }
+
+    // Adds a row's window sums to those of the rows above: a suffix of the block of rows before plus
+    // a prefix of this one.
+    template <class Sums>
+    void down(const Line& line, const Run& run, T* tile, const Sums& sums) {
+        const int place = line.row % k_;
+        T* column = column_.get() + std::size_t(line.member) * question_.width * lanes;
+        T* here = ring(place, line.member);
+        const T* suffix = ring((place + 1) % k_, line.member);
+        const bool whole = place == k_ - 1;
+        const Weigher weigh(*this, line, run, tile);
+        for (int j = 0; j < run.length; ++j) {
+            V sum = sums(j);
+            sum.store(here + j * lanes);
+            if (place) sum = V::load(column + j * lanes) + sum;
+            sum.store(column + j * lanes);
+            if (!line.ends) continue;
+            weigh(j, whole ? sum : sum + V::load(suffix + j * lanes));
+        }
+    }
+
+    // The same for K = 3 or 5, where adding up the rows directly is as cheap.
+    template <int K, class Difference>
+    void down_few(const Line& line, const Run& run, T* tile, const Difference& difference) {
+        T* rows[K];
+        for (int back = 0; back < K; ++back) rows[back] = ring((line.row + K - back) % K, line.member);
+        const Weigher weigh(*this, line, run, tile);
+        V last[K];
+        for (int j = 0; j < K - 1; ++j) last[j] = difference(j);
+        for (int j = 0; j < run.length; ++j) {
+            last[K - 1] = difference(j + K - 1);
+            V sum = last[0] + last[1];
+            for (int place = 2; place < K; ++place) sum = sum + last[place];
+            for (int place = 1; place < K; ++place) last[place - 1] = last[place];
+            sum.store(rows[0] + j * lanes);
+            if (!line.ends) continue;
+            for (int back = 1; back < K; ++back) sum = sum + V::load(rows[back] + j * lanes);
+            weigh(j, sum);
+        }
+    }
+
+    // Writes ℓ + Π of one pixel, given the distance of its windows.
+    class Weigher {
+      public:
+        Weigher(const Sweep& sweep, const Line& line, const Run& run, T* tile)
+            : scale_(V::all(static_cast<T>(sweep.question_.scale[line.sample]))),
+              width_(sweep.question_.width),
+              first_(run.query % sweep.question_.width),
+              bias_(line.pixel_row < 0 ? nullptr
+                                       : sweep.bias_.get() +
+                                             std::size_t(line.pixel_row) * width_ * lanes),
+              tile_(tile) {}
+
+        void operator()(int j, V distance) const {
+            V weight = distance * scale_;
+            if (bias_) {
+                const int u = first_ + j < width_ ? first_ + j : first_ + j - width_;
+                weight = weight + V::load(bias_ + std::size_t(u) * lanes);
+            }
+            weight.store(tile_ + std::size_t(j) * lanes);
+        }
+
+      private:
+        V scale_;
+        int width_, first_;
+        const T* bias_;
+        T* tile_;
+    };
+
+    // Turns the rows of a whole block into sums from each to the last.
+    void turn(const Group& group) {
+        for (int g = 0; g < group.size; ++g) {
+            const int length = group.runs[g].length;
+            for (int place = k_ - 2; place > 0; --place) {
+                T* here = ring(place, g);
+                const T* below = ring(place + 1, g);
+                for (int j = 0; j < length * lanes; j += lanes)
+                    (V::load(here + j) + V::load(below + j)).store(here + j);
+            }
+        }
+    }
+
+    T* ring(int place, int g) {
+        return ring_.get() + (std::size_t(place) * group_size + g) * question_.width * lanes;
+    }
+
+    const Question<T>& question_;
+    int k_, framed_width_, framed_height_, first_ = 0, present_ = 0;
+    std::vector<Group> groups_;
+    T values_of_bytes_[256];
+    Buffer<T> clean_, bias_, row_, prefix_, ring_, column_, tile_;
+};

@@ -1,0 +1,52 @@
+"""Builds the native engine where there is a compiler; without one the torch engine takes over."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+from pybind11.setup_helpers import Pybind11Extension
+from setuptools import setup
+from setuptools.command.build_ext import build_ext
+
+FOLDER = Path("native")
+# Objects are linked in this order, that of the alphabet. Of an inline function that several files
+# compile the linker keeps the first one, which must be one that every processor can run.
+SOURCES = ["any_processor.cpp", "choice.cpp", "module.cpp", "x86_avx2.cpp", "x86_avx512.cpp"]
+FLAGS = {
+    "x86_avx2.cpp": ["-mavx2", "-mfma"],
+    "x86_avx512.cpp": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
+}
+
+
+class Build(build_ext):
+    """Compiles the kernels of each instruction set for that instruction set."""
+
+    def build_extensions(self) -> None:
+        compile_one = self.compiler._compile
+
+        def with_its_flags(
+            obj: str, src: str, ext: str, cc_args: Any, extra: Any, pp: Any
+        ) -> None:
+            own = (
+                FLAGS.get(Path(src).name, []) if platform.machine() in ("x86_64", "AMD64") else []
+            )
+            compile_one(obj, src, ext, cc_args, [*extra, *own], pp)
+
+        if self.compiler.compiler_type == "unix":
+            self.compiler._compile = with_its_flags
+        super().build_extensions()
+
+
+extension = Pybind11Extension(
+    "scoremachines.engine._native",
+    [str(FOLDER / name) for name in SOURCES],
+    depends=[str(path) for path in sorted(FOLDER.glob("*.hpp"))],
+    cxx_std=17,
+    extra_compile_args=["-O3", "-Wall", "-Wno-uninitialized", "-Wno-maybe-uninitialized"],
+    extra_link_args=["-pthread"],
+    optional=True,
+)
+
+setup(ext_modules=[extension], cmdclass={"build_ext": Build})

@@ -1,0 +1,196 @@
+"""The native engine: the same sums as the torch engine's, in C++ on all cores (folder `native/`).
+
+As there, the patch distances of one displacement are a box filter of squared differences, and the
+images of a block are innermost. Here they are the lanes of a vector; the sums over a window take
+three additions, and weights are added up as they come, below a reference that follows the largest,
+so nothing is held for all pairs. A log-weight `depth` below the reference is passed over: all of
+them together are less than `2⁻²³` (float32) or `2⁻⁵²` (float64) of the total.
+
+The instruction set is chosen when the package is loaded: AVX-512, AVX2, or what the compiler makes
+of 16-byte vectors (SSE2, NEON). Results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scoremachines.engine.geometry import Run, query_extent, runs, source_counts
+from scoremachines.engine.meeting import framed
+from scoremachines.engine.memory import plan_native
+from scoremachines.engine.protocol import Plan, Query
+from scoremachines.engine.whole import Whole
+from scoremachines.errors import InputError
+from scoremachines.patches import PERIODIC
+from scoremachines.posterior import Posterior, Sources
+
+try:
+    from scoremachines.engine import _native  # type: ignore[attr-defined]
+except ImportError:  # built without a compiler
+    _native = None
+
+__all__ = ["NativeEngine", "native_instructions"]
+
+
+def native_instructions() -> list[str]:
+    """Return the instruction sets that this build and processor share, the fastest first.
+
+    Returns:
+        Their names; empty if the package was built without a compiler.
+    """
+    return [] if _native is None else list(_native.instruction_sets())
+
+
+class NativeEngine:
+    """Exact, on the CPU, in the native part of the package.
+
+    Args:
+        memory: bytes that the engine may use above the training set.
+        threads: how many threads; None for as many as torch uses (`torch.set_num_threads`).
+        instructions: one of `native_instructions()`; None for the fastest.
+
+    Raises:
+        InputError: the package was built without its native part, or an argument is none of these.
+    """
+
+    name = "native"
+    reads_bytes = True
+
+    def __init__(
+        self, memory: int = 2**30, threads: int | None = None, instructions: str | None = None
+    ) -> None:
+        sets = native_instructions()
+        if not sets:
+            reason = "the package was built without a C++ compiler"
+            raise InputError("engine", "native", "torch", reason)
+        if instructions is not None and instructions not in sets:
+            raise InputError("instructions", instructions, ", ".join(sets))
+        if threads is not None and threads < 1:
+            raise InputError("threads", threads, "a whole number of at least 1")
+        self.memory, self.threads, self.instructions = memory, threads, instructions
+
+    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
+        return plan_native(self.memory, self._threads(), query, count, evidence, pairwise, best)
+
+    def evidence(self, query: Query, images: Tensor) -> Tensor:
+        if query.window is None:
+            return self._whole(query, images).evidence()
+        log_counts = _log_counts(query)
+        found = _native.evidence(
+            **self._arguments(query, images), depth=_depth(query, log_counts, 1)
+        )
+        evidence = torch.from_numpy(found)
+        return evidence.sub_(log_counts.to(evidence.dtype))
+
+    def posterior(
+        self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
+    ) -> Posterior:
+        if query.window is None:
+            return self._whole(query, images).posteriors(bias, index, best)
+        log_counts = _log_counts(query)
+        found = _native.posterior(
+            **self._arguments(query, images),
+            bias=None if bias is None else bias.contiguous().numpy(),
+            index=index.contiguous().numpy(),
+            best=best,
+            depth=_depth(query, log_counts, len(images)),
+        )
+        log_weight, mean, entropy, *lists = map(torch.from_numpy, found)
+        if not best:
+            return Posterior(log_weight - log_counts, mean)
+        sources = Sources(*lists)
+        return Posterior(log_weight, mean, entropy, sources).shifted(-log_counts[None])
+
+    def _whole(self, query: Query, images: Tensor) -> Whole:
+        if query.sources == "same":
+            return _Ideal(query, images, self._running())
+        return Whole(query, _values(images, torch.float64))
+
+    def _running(self) -> dict[str, object]:
+        return {"threads": self._threads(), "instructions": self.instructions or ""}
+
+    def _threads(self) -> int:
+        return self.threads or torch.get_num_threads()
+
+    def _arguments(self, query: Query, images: Tensor) -> dict[str, object]:
+        """Return what both functions of the native part are told."""
+        assert query.window is not None
+        height, width = images.shape[-2:]
+        return {
+            "noisy": _noisy(query).numpy(),
+            "scale": (-(query.signal**2) / (2 * query.variance)).numpy(),
+            "images": _stored(images, query).numpy(),
+            "rows": _table(runs(height, query.window, query.sources)),
+            "columns": _table(runs(width, query.window, query.sources)),
+            "window": query.window,
+            "wrapped": query.sources == "wrapped",
+            **self._running(),
+        }
+
+
+class _Ideal(Whole):
+    """The whole image at its own place: distances and means without a conversion of the bytes."""
+
+    def __init__(self, query: Query, images: Tensor, running: dict[str, object]) -> None:
+        self.query, self.wrapped, self.running = query, False, running
+        self.flat = _stored(images, query).flatten(1)
+        signal = query.signal[:, None, None, None]
+        noisy = (query.noisy.double() / signal).to(query.noisy.dtype).flatten(1)
+        found = _native.distances(noisy.numpy(), self.flat.numpy(), **running)
+        scale = query.signal**2 / (2 * query.variance)
+        self.log_weights = -torch.from_numpy(found) * scale[:, None]
+
+    @property
+    def images(self) -> Tensor:  # type: ignore[override]
+        return _values(self.flat, torch.float64).view(-1, *self.query.noisy.shape[1:])
+
+    def log_weight(self, sample: int) -> Tensor:
+        return self.log_weights[sample][:, None, None]
+
+    def mean(self, share: Tensor, within: Tensor) -> Tensor:
+        if share[0].numel() > 1:
+            return super().mean(share, within)
+        weights = share.reshape(1, -1).to(self.query.noisy.dtype)
+        found = _native.average(weights.numpy(), self.flat.numpy(), **self.running)
+        return torch.from_numpy(found).view(self.query.noisy.shape[1:])
+
+
+def _stored(images: Tensor, query: Query) -> Tensor:
+    """Return bytes as they are, and values in the dtype of the query."""
+    kept = images if images.dtype == torch.uint8 else images.to(query.noisy.dtype)
+    return kept.contiguous()
+
+
+def _values(images: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return images in [-1, 1]."""
+    values = images.to(dtype)
+    return values.div_(127.5).sub_(1) if images.dtype == torch.uint8 else values
+
+
+def _noisy(query: Query) -> Tensor:
+    """Return φ/√ᾱ with the margins that the runs reach into, `[B, C, rows, columns]`."""
+    signal = query.signal[:, None, None, None]
+    noisy = (query.noisy.double() / signal).to(query.noisy.dtype)
+    height, width = (query_extent(size, query.sources) for size in query.noisy.shape[-2:])
+    laid = framed(noisy, (query.window or 1) // 2, PERIODIC[query.sources], (height, width))
+    return laid.permute(3, 0, 1, 2).contiguous()
+
+
+def _table(axis: list[Run]) -> np.ndarray:
+    return np.array([(run.query, run.source, run.length) for run in axis], dtype=np.int32)
+
+
+def _log_counts(query: Query) -> Tensor:
+    """Return log |V(u)|, float64 `[H, W]`."""
+    height, width = query.noisy.shape[-2:]
+    rows, columns = (source_counts(s, query.window or 1, query.sources) for s in (height, width))
+    return (rows[:, None] * columns).log()
+
+
+def _depth(query: Query, log_counts: Tensor, images: int) -> float:
+    """Return how far below the largest all log-weights together are less than one rounding."""
+    rounding = -math.log(torch.finfo(query.noisy.dtype).eps)
+    return rounding + float(log_counts.max()) + math.log(images)

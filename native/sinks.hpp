@@ -1,19 +1,26 @@
 // What becomes of the log-weights of all pairs: the posterior of every pixel, or per-image evidence.
 #pragma once
 
+// exp r for |r| up to ln 2 / 2: the polynomial with the least relative error (7e-8, 5th degree) in
+// float32, the series in float64.
 template <class T> struct Precision;
 template <> struct Precision<float> {
     static constexpr float least = -87;  // exp of it is still a normal number
-    static constexpr float high = 0.693359375f, low = -2.12194440e-4f;  // ln 2 in two parts
-    static constexpr int terms = 6;  // of the series, for |r| up to ln 2 / 2
+    static constexpr float ln2 = 0.693147182f, rest = 0;
+    static constexpr int degree = 5;
+    static constexpr float term(int n) {
+        constexpr float terms[] = {1.0000000716553024f, 0.9999996919888465f, 0.49998894844771685f,
+                                   0.16667574733328572f, 0.04191538272175818f,
+                                   0.008297655068212518f};
+        return terms[n];
+    }
 };
 template <> struct Precision<double> {
     static constexpr double least = -708;
-    static constexpr double high = 6.93145751953125e-1, low = 1.42860682030941723212e-6;
-    static constexpr int terms = 13;
+    static constexpr double ln2 = 6.93145751953125e-1, rest = 1.42860682030941723212e-6;
+    static constexpr int degree = 13;
+    static constexpr double term(int n) { return n < 2 ? 1 : term(n - 1) / n; }
 };
-
-constexpr double factorial(int n) { return n < 2 ? 1 : n * factorial(n - 1); }
 
 // exp x for x of at most 80; what lies below `least` is raised to it.
 template <class T> inline Lanes<T> exponential(Lanes<T> x) {
@@ -21,11 +28,10 @@ template <class T> inline Lanes<T> exponential(Lanes<T> x) {
     using P = Precision<T>;
     x = V::larger(x, V::all(P::least));
     const V n = V::rounded(x * V::all(T(1.4426950408889634)));
-    V r = V::fused(n, V::all(-P::high), x);
-    r = V::fused(n, V::all(-P::low), r);
-    V sum = V::all(T(1) / T(factorial(P::terms)));
-    for (int term = P::terms - 1; term >= 0; --term)
-        sum = V::fused(sum, r, V::all(T(1) / T(factorial(term))));
+    V r = V::fused(n, V::all(-P::ln2), x);
+    if (P::rest != 0) r = V::fused(n, V::all(-P::rest), r);
+    V sum = V::all(P::term(P::degree));
+    for (int term = P::degree - 1; term >= 0; --term) sum = V::fused(sum, r, V::all(P::term(term)));
     return V::times_power(sum, n);
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace scoremachines {
@@ -34,13 +35,13 @@ const std::vector<InstructionSet>& instruction_sets() {
     return sets;
 }
 
-void in_parallel(int units, int threads, void (*work)(void*, int), void* data) {
-    std::atomic<int> next{0};
+void in_parallel(std::int64_t units, int threads, void (*work)(void*, std::int64_t), void* data) {
+    std::atomic<std::int64_t> next{0};
     std::exception_ptr failure;
     std::mutex guard;
     const auto take = [&] {
         try {
-            for (int unit = next++; unit < units; unit = next++) work(data, unit);
+            for (std::int64_t unit = next++; unit < units; unit = next++) work(data, unit);
         } catch (...) {
             const std::lock_guard<std::mutex> lock(guard);
             if (!failure) failure = std::current_exception();
@@ -48,7 +49,9 @@ void in_parallel(int units, int threads, void (*work)(void*, int), void* data) {
         }
     };
     std::vector<std::thread> others;
-    for (int thread = 1; thread < std::min(threads, units); ++thread) {
+    const int useful = int(std::min<std::int64_t>(threads, units));
+    others.reserve(std::size_t(std::max(useful, 1)));  // so that no running thread is ever left behind
+    for (int thread = 1; thread < useful; ++thread) {
         try {
             others.emplace_back(take);
         } catch (const std::system_error&) {

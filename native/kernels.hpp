@@ -27,11 +27,11 @@ template <class T> class Work {
         samples_ = shared ? question.batch : 1;
     }
 
-    int units() const { return chunks_ * (question_.batch / samples_); }
+    std::int64_t units() const { return std::int64_t(chunks_) * (question_.batch / samples_); }
 
   protected:
-    template <class Visit> void blocks(int unit, const Visit& visit) {
-        const int chunk = unit % chunks_, sample = unit / chunks_ * samples_;
+    template <class Visit> void blocks(std::int64_t unit, const Visit& visit) {
+        const int chunk = int(unit % chunks_), sample = int(unit / chunks_) * samples_;
         const int first = chunk * images_;
         const int last = std::min(first + images_, question_.count);
         visit(chunk, sample, first, last);
@@ -46,7 +46,7 @@ template <class T, int C, bool Best> class PosteriorWork : public Work<T> {
     PosteriorWork(const Question<T>& question, const Answer<T>& answer)
         : Work<T>(question), answer_(answer), parts_(std::size_t(question.batch) * this->chunks_) {}
 
-    static void run(void* self, int unit) { static_cast<PosteriorWork*>(self)->run_unit(unit); }
+    static void run(void* self, std::int64_t unit) { static_cast<PosteriorWork*>(self)->run_unit(unit); }
 
     // Merges what the units say, in order, into the answer.
     void finish() {
@@ -55,7 +55,7 @@ template <class T, int C, bool Best> class PosteriorWork : public Work<T> {
     }
 
   private:
-    void run_unit(int unit) {
+    void run_unit(std::int64_t unit) {
         this->blocks(unit, [this](int chunk, int sample, int first, int last) {
             const Question<T>& q = this->question_;
             Sweep<T> sweep(q);
@@ -142,10 +142,10 @@ template <class T, int C> class EvidenceWork : public Work<T> {
     EvidenceWork(const Question<T>& question, T* evidence)
         : Work<T>(question), evidence_(evidence) {}
 
-    static void run(void* self, int unit) { static_cast<EvidenceWork*>(self)->run_unit(unit); }
+    static void run(void* self, std::int64_t unit) { static_cast<EvidenceWork*>(self)->run_unit(unit); }
 
   private:
-    void run_unit(int unit) {
+    void run_unit(std::int64_t unit) {
         this->blocks(unit, [this](int, int sample, int first, int last) {
             Sweep<T> sweep(this->question_);
             EvidenceSink<T> sink(this->question_);

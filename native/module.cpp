@@ -94,10 +94,12 @@ template <class T> Question<T> question_of(const Arguments<T>& given) {
         q.values = data<T>(given.images, "images", shape);
     q.scale = data<double>(given.scale, "scale", {q.batch});
     for (int b = 0; b < q.batch; ++b)
-        if (!std::isfinite(q.scale[b]) || q.scale[b] > 0) refuse("scale", "finite, at most 0");
-    if (!given.bias.is_none())
-        q.bias = data<T>(py::cast<py::array>(given.bias), "bias",
+        if (!(std::abs(q.scale[b]) < 1e30) || q.scale[b] > 0) refuse("scale", "finite, at most 0");
+    if (!given.bias.is_none()) {
+        if (!py::isinstance<py::array>(given.bias)) refuse("bias", "an array or None is wanted");
+        q.bias = data<T>(py::reinterpret_borrow<py::array>(given.bias), "bias",
                          {q.batch, q.count, q.height, q.width});
+    }
     if (given.window < 1 || given.window % 2 == 0 || given.window > std::min(q.height, q.width))
         refuse("window", "odd, from 1 to the size of the images");
     if (given.threads < 1 || given.threads > 4096) refuse("threads", "from 1 to 4096");
@@ -127,6 +129,7 @@ py::tuple posterior(const Arguments<T>& given, const py::array& index, int best,
                     const std::string& instructions) {
     Question<T> q = question_of(given);
     q.index = data<std::int64_t>(index, "index", {q.count});
+    if (*std::min_element(q.index, q.index + q.count) < 0) refuse("index", "at least 0");
     if (best < 0 || best > (1 << 16)) refuse("best", "from 0 to 65536");
     q.best = best;
     const Kernels<T>& kernels = kernels_of<T>(chosen(instructions));

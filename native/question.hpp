@@ -73,7 +73,7 @@ template <class T> struct Kernels {
     void (*average)(const WholeQuestion<T>&, const T* weights, double* average);
 };
 
-// Runs work(unit, thread) for units 0 .. units-1 on some threads; the first exception is thrown.
-void in_parallel(int units, int threads, void (*work)(void*, int unit), void* data);
+// Runs work(data, unit) for units 0 .. units-1 on some threads; the first exception is thrown.
+void in_parallel(std::int64_t units, int threads, void (*work)(void*, std::int64_t unit), void* data);
 
 }  // namespace scoremachines

@@ -4,53 +4,10 @@
 // images of a block lie in the lanes of a vector, so all arithmetic is vector arithmetic. Sums
 // over a window are a suffix sum of one block of k values plus a prefix sum of the next (van Herk
 // 1992, Gil & Werman 1993): three additions whatever k, and no subtraction, so a small distance
-// keeps its digits beside large ones.
+// keeps its digits beside large ones. Where the best sources are kept, the sums are instead taken in
+// the order of the window, so that equal patches weigh the same to the last bit and are told apart by
+// their places alone.
 #pragma once
-
-constexpr int group_size = 4;
-
-// Successive displacements along a row, whose pixels are visited together.
-struct Group {
-    int size = 0, first = 0, extent = 0;  // all their pixels lie in first .. first+extent
-    Run runs[group_size];
-};
-
-inline std::vector<Group> grouped(const std::vector<Run>& runs) {
-    std::vector<Group> groups;
-    for (const Run& run : runs) {
-        // The run without displacement may be longer than its neighbours; it stays alone.
-        const bool joins = !groups.empty() && groups.back().size < group_size &&
-                           run.length <= groups.back().runs[0].length &&
-                           run.length + group_size > groups.back().runs[0].length;
-        if (!joins) groups.emplace_back();
-        Group& group = groups.back();
-        const int first = group.size ? std::min(group.first, run.query) : run.query;
-        const int last = group.size ? std::max(group.first + group.extent, run.query + run.length)
-                                    : run.query + run.length;
-        group.first = first;
-        group.extent = last - first;
-        group.runs[group.size++] = run;
-    }
-    return groups;
-}
-
-// Memory aligned for vectors, without values at first.
-template <class T> class Buffer {
-  public:
-    explicit Buffer(std::size_t count)
-        : data_(static_cast<T*>(::operator new(count * sizeof(T) + 64, std::align_val_t(64)))),
-          count_(count) {}
-    ~Buffer() { ::operator delete(data_, std::align_val_t(64)); }
-    Buffer(const Buffer&) = delete;
-    Buffer& operator=(const Buffer&) = delete;
-    T* get() { return data_; }
-    const T* get() const { return data_; }
-    void fill(T value) { std::fill(data_, data_ + count_, value); }
-
-  private:
-    T* data_;
-    std::size_t count_;
-};
 
 // The working memory of one thread, and how a noisy image slides over a block of images.
 template <class T> class Sweep {
@@ -61,9 +18,10 @@ template <class T> class Sweep {
     explicit Sweep(const Question<T>& question)
         : question_(question),
           k_(question.window),
+          in_order_(question.best > 0),
           framed_width_(question.width + 2 * question.frame),
           framed_height_(question.height + 2 * question.frame),
-          groups_(grouped(question.columns)),
+          groups_(grouped(question.columns, question.width)),
           clean_(std::size_t(framed_width_) * framed_height_ * question.channels * lanes),
           bias_(std::size_t(question.width) * question.height * lanes),
           row_(std::size_t(framed_width_) * lanes),
@@ -166,7 +124,9 @@ template <class T> class Sweep {
                 const Run& run = group.runs[g];
                 const Line line{sample, i, g, output >= 0, biased ? pixel_row : -1};
                 T* tile = tile_.get() + tile_place(group, g);
-                if constexpr (K == 0) {
+                if (K == 0 && in_order_) {
+                    down_in_order(line, run, tile, difference<C>(sample, row, run, i));
+                } else if constexpr (K == 0) {
                     windows(difference<C>(sample, row, run, i), run.length);
                     const T* sums = row_.get();
                     down(line, run, tile, [=](int j) { return V::load(sums + j * lanes); });
@@ -174,7 +134,7 @@ template <class T> class Sweep {
                     down_few<K>(line, run, tile, difference<C>(sample, row, run, i));
                 }
             }
-            if (K == 0 && i % k_ == k_ - 1) turn(group);
+            if (K == 0 && !in_order_ && i % k_ == k_ - 1) turn(group);
             if (output >= 0) sink.row(*this, group, pixel_row, row.source + output, tile_.get());
         }
     }
@@ -283,6 +243,24 @@ template <class T> class Sweep {
         }
     }
 
+    // The same for any K, adding up directly in an order that no displacement changes.
+    template <class Difference>
+    void down_in_order(const Line& line, const Run& run, T* tile, const Difference& difference) {
+        T* out = row_.get();
+        for (int j = 0; j < run.length + k_ - 1; ++j) difference(j).store(out + j * lanes);
+        T* here = ring(line.row % k_, line.member);
+        const Weigher weigh(*this, line, run, tile);
+        for (int j = 0; j < run.length; ++j) {
+            V sum = V::load(out + j * lanes);
+            for (int place = 1; place < k_; ++place) sum = sum + V::load(out + (j + place) * lanes);
+            sum.store(here + j * lanes);
+            if (!line.ends) continue;
+            for (int back = 1; back < k_; ++back)
+                sum = sum + V::load(ring((line.row + k_ - back) % k_, line.member) + j * lanes);
+            weigh(j, sum);
+        }
+    }
+
     // Writes ℓ + Π of one pixel, given the distance of its windows.
     class Weigher {
       public:
@@ -329,7 +307,9 @@ template <class T> class Sweep {
     }
 
     const Question<T>& question_;
-    int k_, framed_width_, framed_height_, first_ = 0, present_ = 0;
+    int k_;
+    bool in_order_;
+    int framed_width_, framed_height_, first_ = 0, present_ = 0;
     std::vector<Group> groups_;
     T values_of_bytes_[256];
     Buffer<T> clean_, bias_, row_, prefix_, ring_, column_, tile_;

@@ -27,14 +27,15 @@ template <class T> struct DistanceWork {
     Buffer<T>& noisy;  // [B, padded d]
     double* distances;
 
-    static void run(void* self, int unit) { static_cast<DistanceWork*>(self)->run_unit(unit); }
+    static void run(void* self, std::int64_t unit) { static_cast<DistanceWork*>(self)->run_unit(unit); }
 
-    void run_unit(int unit) {
+    void run_unit(std::int64_t unit) {
         using V = Lanes<T>;
         const WholeQuestion<T>& q = question;
         const std::int64_t step = padded(q.size, V::count);
-        const int last = std::min((unit + 1) * images_at_once, q.count);
-        for (int image = unit * images_at_once; image < last; ++image)
+        const int first = int(unit) * images_at_once;
+        const int last = first + std::min(images_at_once, q.count - first);
+        for (int image = first; image < last; ++image)
             for (int b = 0; b < q.batch; ++b) {
                 const T* other = noisy.get() + b * step;
                 V sum = V::all(T(0));
@@ -59,7 +60,7 @@ void distances(const WholeQuestion<T>& question, const T* noisy, double* distanc
     for (int b = 0; b < question.batch; ++b)
         std::copy(noisy + b * question.size, noisy + (b + 1) * question.size, laid.get() + b * step);
     DistanceWork<T> work{question, laid, distances};
-    const int units = (question.count + images_at_once - 1) / images_at_once;
+    const std::int64_t units = (std::int64_t(question.count) + images_at_once - 1) / images_at_once;
     in_parallel(units, question.threads, &DistanceWork<T>::run, &work);
 }
 
@@ -70,9 +71,9 @@ template <class T> struct AverageWork {
     double* average;
     static constexpr std::int64_t values = 256;
 
-    static void run(void* self, int unit) { static_cast<AverageWork*>(self)->run_unit(unit); }
+    static void run(void* self, std::int64_t unit) { static_cast<AverageWork*>(self)->run_unit(unit); }
 
-    void run_unit(int unit) {
+    void run_unit(std::int64_t unit) {
         const WholeQuestion<T>& q = question;
         const std::int64_t first = unit * values, last = std::min(first + values, q.size);
         for (int b = 0; b < q.batch; ++b) {
@@ -80,7 +81,7 @@ template <class T> struct AverageWork {
             std::fill(total + first, total + last, 0.0);
             for (int start = 0; start < q.count; start += images_at_once) {
                 T sums[values] = {};
-                const int stop = std::min(start + images_at_once, q.count);
+                const int stop = start + std::min(images_at_once, q.count - start);
                 for (int image = start; image < stop; ++image)
                     add(weights[std::int64_t(b) * q.count + image], image, first, last, sums);
                 for (std::int64_t j = first; j < last; ++j) total[j] += sums[j - first];
@@ -105,6 +106,6 @@ template <class T>
 void average(const WholeQuestion<T>& question, const T* weights, double* average) {
     AverageWork<T> work{question, weights, average};
     const std::int64_t values = AverageWork<T>::values;
-    const int units = int((question.size + values - 1) / values);
+    const std::int64_t units = (question.size + values - 1) / values;
     in_parallel(units, question.threads, &AverageWork<T>::run, &work);
 }

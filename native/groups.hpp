@@ -1,0 +1,51 @@
+// Displacements that are visited together, and the memory that their tiles lie in.
+#pragma once
+
+constexpr int group_size = 4;
+
+// Successive displacements along a row, whose pixels are visited together.
+struct Group {
+    int size = 0, first = 0, extent = 0;  // all their pixels lie in first .. first+extent
+    Run runs[group_size];
+};
+
+// Whether a run is a neighbour of those of a group: one line of the tile, twice the width of an
+// image, must hold the pixels of all.
+inline bool joins(const Group& group, const Run& run, int width) {
+    const Run& leader = group.runs[0];
+    // The run without displacement may be longer than its neighbours; it stays alone.
+    const bool near = run.query >= leader.query && run.query < leader.query + group_size &&
+                      run.length <= leader.length && run.length + group_size > leader.length;
+    return near && group.size < group_size &&
+           run.query - leader.query + run.length <= 2 * width;
+}
+
+inline std::vector<Group> grouped(const std::vector<Run>& runs, int width) {
+    std::vector<Group> groups;
+    for (const Run& run : runs) {
+        if (groups.empty() || !joins(groups.back(), run, width)) groups.emplace_back();
+        Group& group = groups.back();
+        if (group.size == 0) group.first = run.query;
+        group.extent = std::max(group.extent, run.query - group.first + run.length);
+        group.runs[group.size++] = run;
+    }
+    return groups;
+}
+
+// Memory aligned for vectors, without values at first.
+template <class T> class Buffer {
+  public:
+    explicit Buffer(std::size_t count)
+        : data_(static_cast<T*>(::operator new(count * sizeof(T) + 64, std::align_val_t(64)))),
+          count_(count) {}
+    ~Buffer() { ::operator delete(data_, std::align_val_t(64)); }
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    T* get() { return data_; }
+    const T* get() const { return data_; }
+    void fill(T value) { std::fill(data_, data_ + count_, value); }
+
+  private:
+    T* data_;
+    std::size_t count_;
+};

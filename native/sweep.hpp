@@ -9,6 +9,30 @@
 // their places alone.
 #pragma once
 
+// The sum of the last K values given, from sums of two and of four of them.
+template <class V, int K> class Neighbours {
+  public:
+    V next(V value) {
+        const V two = last_ + value;
+        const V four = twos_[1] + two;
+        V sum = two;
+        if (K == 3) sum = twos_[0] + value;
+        if (K == 5) sum = fours_[0] + value;
+        if (K == 7) sum = (fours_[2] + twos_[0]) + value;
+        if (K == 9) sum = (fours_[4] + fours_[0]) + value;
+        for (int back = 4; back > 0; --back) fours_[back] = fours_[back - 1];
+        fours_[0] = four;
+        twos_[1] = twos_[0];
+        twos_[0] = two;
+        last_ = value;
+        return sum;
+    }
+
+  private:
+    V last_ = V::all(0), twos_[2] = {V::all(0), V::all(0)};
+    V fours_[5] = {V::all(0), V::all(0), V::all(0), V::all(0), V::all(0)};
+};
+
 // The working memory of one thread, and how a noisy image slides over a block of images.
 template <class T> class Sweep {
     using V = Lanes<T>;
@@ -62,6 +86,10 @@ template <class T> class Sweep {
             visit_windows<C, 3>(sample, biased, sink);
         else if (C != 0 && k_ == 5)
             visit_windows<C, 5>(sample, biased, sink);
+        else if (C != 0 && k_ == 7)
+            visit_windows<C, 7>(sample, biased, sink);
+        else if (C != 0 && k_ == 9)
+            visit_windows<C, 9>(sample, biased, sink);
         else
             visit_windows<C, 0>(sample, biased, sink);
     }
@@ -223,22 +251,23 @@ template <class T> class Sweep {
         }
     }
 
-    // The same for K = 3 or 5, where adding up the rows directly is as cheap.
+    // The same for small K: sums along the row come from registers, and those of the rows above are
+    // added up directly.
     template <int K, class Difference>
     void down_few(const Line& line, const Run& run, T* tile, const Difference& difference) {
-        T* rows[K];
-        for (int back = 0; back < K; ++back) rows[back] = ring((line.row + K - back) % K, line.member);
+        const T* above[K];
+        for (int back = 1; back < K; ++back)
+            above[back] = ring((line.row + K - back) % K, line.member);
+        T* here = ring(line.row % K, line.member);
         const Weigher weigh(*this, line, run, tile);
-        V last[K];
-        for (int j = 0; j < K - 1; ++j) last[j] = difference(j);
+        Neighbours<V, K> neighbours;
+        for (int j = 0; j < K - 1; ++j) neighbours.next(difference(j));
         for (int j = 0; j < run.length; ++j) {
-            last[K - 1] = difference(j + K - 1);
-            V sum = last[0] + last[1];
-            for (int place = 2; place < K; ++place) sum = sum + last[place];
-            for (int place = 1; place < K; ++place) last[place - 1] = last[place];
-            sum.store(rows[0] + j * lanes);
+            V sum = neighbours.next(difference(j + K - 1));
+            sum.store(here + j * lanes);
             if (!line.ends) continue;
-            for (int back = 1; back < K; ++back) sum = sum + V::load(rows[back] + j * lanes);
+            for (int back = 1; back < K; back += 2)
+                sum = sum + (V::load(above[back] + j * lanes) + V::load(above[back + 1] + j * lanes));
             weigh(j, sum);
         }
     }

@@ -50,7 +50,7 @@ def runs(size: int, window: int, sources: str) -> list[Run]:
 
 
 def _moves(inside: int) -> list[int]:
-    return [d for d in range(1 - inside, inside) if d != 0]
+    return [*range(-1, -inside, -1), *range(1, inside)]
 
 
 def source_counts(size: int, window: int, sources: str) -> Tensor:

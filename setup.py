@@ -44,7 +44,13 @@ extension = Pybind11Extension(
     [str(FOLDER / name) for name in SOURCES],
     depends=[str(path) for path in sorted(FOLDER.glob("*.hpp"))],
     cxx_std=17,
-    extra_compile_args=["-O3", "-Wall", "-Wno-uninitialized", "-Wno-maybe-uninitialized"],
+    extra_compile_args=[
+        "-O3",
+        "-ffp-contract=off",
+        "-Wall",
+        "-Wno-uninitialized",
+        "-Wno-maybe-uninitialized",
+    ],
     extra_link_args=["-pthread"],
     optional=True,
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from scoremachines.engine.choice import AutoEngine as AutoEngine
+from scoremachines.engine.fused import FusedEngine as FusedEngine
 from scoremachines.engine.native import NativeEngine as NativeEngine
-from scoremachines.engine.native import native_instructions
 from scoremachines.engine.protocol import Engine as Engine
 from scoremachines.engine.protocol import Plan as Plan
 from scoremachines.engine.protocol import Query as Query
@@ -15,7 +16,9 @@ from scoremachines.errors import InputError
 
 __all__ = [
     "ENGINES",
+    "AutoEngine",
     "Engine",
+    "FusedEngine",
     "NativeEngine",
     "Plan",
     "Query",
@@ -28,6 +31,8 @@ ENGINES: dict[str, Callable[[int], Engine]] = {
     "reference": ReferenceEngine,
     "native": NativeEngine,
     "torch": TorchEngine,
+    "cuda": FusedEngine,
+    "auto": AutoEngine,
 }
 
 
@@ -35,19 +40,17 @@ def make_engine(name: str, memory: int = 2**30) -> Engine:
     """Return an engine by name.
 
     Args:
-        name: a key of `ENGINES`, or `"auto"` for the fastest one at hand.
+        name: a key of `ENGINES`; `"auto"` is the fastest one at hand for each device.
         memory: bytes that it may use above the training set.
 
     Returns:
         The engine.
 
     Raises:
-        InputError: unknown name, or a budget that is not positive.
+        InputError: unknown name, an engine that cannot run here, or a budget that is not positive.
     """
-    if name not in {"auto", *ENGINES}:
-        raise InputError("engine", name, f"auto, {', '.join(ENGINES)}")
+    if name not in ENGINES:
+        raise InputError("engine", name, ", ".join(ENGINES))
     if memory <= 0:
         raise InputError("memory", memory, "a positive number of bytes")
-    if name == "auto":
-        name = "native" if native_instructions() else "torch"
     return ENGINES[name](memory)

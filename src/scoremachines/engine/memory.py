@@ -10,7 +10,7 @@ from scoremachines.engine.geometry import query_extent
 from scoremachines.engine.protocol import Plan, Query
 from scoremachines.errors import InputError
 
-__all__ = ["native_bytes", "plan_native", "plan_within", "tile_values", "working_bytes"]
+__all__ = ["native_bytes", "plan_native", "plan_within", "shrunk", "tile_values", "working_bytes"]
 
 TILE = {"cpu": 2**18, "other": 2**24}
 SCRATCH = 2**22
@@ -44,7 +44,7 @@ def plan_within(
     pixels = query.noisy.shape[-2] * query.noisy.shape[-1]
     useful = max(16, tile_values(query.noisy) // pixels)
     largest = Plan(min(len(query.noisy), 16), min(count, useful))
-    return _shrunk(
+    return shrunk(
         largest, memory, lambda plan: working_bytes(query, plan, evidence, pairwise, best)
     )
 
@@ -76,14 +76,14 @@ def plan_native(
         InputError: even one noisy image beside one training image does not fit.
     """
     largest = Plan(min(len(query.noisy), 16), min(count, 2048 if evidence else 8192))
-    return _shrunk(
+    return shrunk(
         largest,
         memory,
         lambda plan: native_bytes(query, plan, threads, evidence, pairwise, best),
     )
 
 
-def _shrunk(plan: Plan, memory: int, needed: Callable[[Plan], int]) -> Plan:
+def shrunk(plan: Plan, memory: int, needed: Callable[[Plan], int]) -> Plan:
     """Return the plan, halved until what it needs is at hand."""
     while needed(plan) > memory and plan != Plan(1, 1):
         plan = Plan(plan.batch // 2, plan.block) if plan.batch > 1 else Plan(1, plan.block // 2)

@@ -1,0 +1,83 @@
+"""The `auto` engine: the fastest one at hand for the device on which the images are."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from scoremachines.engine.fused import FusedEngine, obstacle
+from scoremachines.engine.native import NativeEngine, native_instructions
+from scoremachines.engine.protocol import Engine, Plan, Query
+from scoremachines.engine.tiled import TorchEngine
+from scoremachines.posterior import Posterior
+
+__all__ = ["AutoEngine"]
+
+
+class AutoEngine:
+    """Hands every question to an engine made for the query's device.
+
+    A machine moves with `.to()` after its engine has been chosen, so the choice is made anew for
+    every query: `cuda` on an NVIDIA GPU, `native` on a CPU, `torch` elsewhere and without them.
+
+    Args:
+        memory: bytes that the engine may use above the training set.
+    """
+
+    name = "auto"
+
+    def __init__(self, memory: int = 2**30) -> None:
+        self.memory = memory
+        self.engines: dict[str, Engine] = {}
+
+    @property
+    def reads_bytes(self) -> bool:
+        """Whether images may come as they are stored: the CPU's engine reads them so."""
+        return bool(getattr(self.on(torch.device("cpu")), "reads_bytes", False))
+
+    def on(self, device: torch.device) -> Engine:
+        """Return the engine for a device.
+
+        Args:
+            device: where images are.
+
+        Returns:
+            The engine, the same one each time.
+        """
+        if device.type not in self.engines:
+            self.engines[device.type] = _fastest(device.type, self.memory)
+        return self.engines[device.type]
+
+    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
+        engine = self.on(query.noisy.device)
+        return engine.plan(query, count, evidence=evidence, pairwise=pairwise, best=best)
+
+    def evidence(self, query: Query, images: Tensor) -> Tensor:
+        engine = self.on(query.noisy.device)
+        return engine.evidence(query, _readable(engine, query, images))
+
+    def posterior(
+        self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
+    ) -> Posterior:
+        engine = self.on(query.noisy.device)
+        return engine.posterior(query, _readable(engine, query, images), index, bias, best)
+
+
+def _fastest(device: str, memory: int) -> Engine:
+    if device == "cpu" and native_instructions():
+        return NativeEngine(memory)
+    if device == "cuda":
+        reason = obstacle()
+        if reason is None:
+            return FusedEngine(memory)
+        warnings.warn(f"the torch engine is used, which is slower: {reason}", stacklevel=4)
+    return TorchEngine(memory)
+
+
+def _readable(engine: Engine, query: Query, images: Tensor) -> Tensor:
+    """Return images as that engine reads them."""
+    if images.dtype != torch.uint8 or getattr(engine, "reads_bytes", False):
+        return images
+    return images.to(query.noisy.dtype).div_(127.5).sub_(1)

@@ -1,0 +1,277 @@
+"""The `cuda` engine: distances, softmax and mean of a tile of pixels in one kernel (theory §2).
+
+`fused_kernels.py` says what a program does. Here the work is divided between programs, and what
+they say of the same pixels is merged. The division depends on the training images and never on the
+batch, so a noisy image's result has the same bits whatever stands beside it.
+
+Training images go in wide: their columns go on cyclically on both sides, so that within the kernel
+a displacement to the right is an offset and asks for no remainder.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scoremachines.engine.geometry import source_counts
+from scoremachines.engine.memory import SCRATCH, shrunk, tile_values
+from scoremachines.engine.protocol import Plan, Query
+from scoremachines.engine.tiled import TorchEngine
+from scoremachines.errors import InputError
+from scoremachines.posterior import Posterior
+
+__all__ = ["Division", "FusedEngine", "obstacle"]
+
+ACCEPTED = "auto, torch; cuda with an NVIDIA GPU (compute capability 8.0 or more) and Triton"
+CAPABILITY, TRITON = (8, 0), (3, 4)
+CHANNELS = 4
+"""Most channels of an image: a pixel's running mean is kept in registers."""
+WARPS = 2048
+"""Between how many warps the work is divided: about twice what the largest GPUs hold at once."""
+
+
+def obstacle() -> str | None:
+    """Return what keeps the `cuda` engine from running here; None if nothing does."""
+    try:
+        import triton
+    except ImportError:
+        return "Triton is not installed; `pip install 'scoremachines[gpu]'` brings it"
+    if tuple(int(part) for part in triton.__version__.split(".")[:2]) < TRITON:
+        return f"Triton {triton.__version__} is too old"
+    if _interpreted():
+        return None
+    if torch.version.cuda is None or not torch.cuda.is_available():
+        return "torch finds no NVIDIA GPU"
+    capability = torch.cuda.get_device_capability()
+    if capability < CAPABILITY:
+        return f"the GPU has compute capability {capability[0]}.{capability[1]}"
+    return None
+
+
+def _interpreted() -> bool:
+    """Return whether Triton runs its kernels on the CPU."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@dataclass(frozen=True)
+class Division:
+    """How the pairs of a noisy image and training images are divided between programs.
+
+    Args:
+        tile: rows, training images, and columns that a program takes at once.
+        step: rows and columns of a tile that are its own; the rest is margin.
+        tiles: that cover an image.
+        moves: displacements.
+        image_parts: into how many parts the training images are divided.
+        move_parts: into how many parts the displacements are.
+    """
+
+    tile: tuple[int, int, int]
+    step: tuple[int, int]
+    tiles: int
+    moves: int
+    image_parts: int
+    move_parts: int
+
+    @property
+    def parts(self) -> int:
+        """Programs to a tile of a noisy image."""
+        return self.image_parts * self.move_parts
+
+    @property
+    def warps(self) -> int:
+        """Warps to a program, 16 rows each: more would hold some rows twice."""
+        return self.tile[0] // 16
+
+
+def _axis(size: int, window: int, longest: int) -> tuple[int, int]:
+    """Return the length of a tile along an axis, and how much of it is its own."""
+    if size <= longest:
+        return max(16, 1 << (size - 1).bit_length()), size
+    return longest, longest - window + 1
+
+
+class FusedEngine:
+    """One fused Triton kernel on an NVIDIA GPU, in float32.
+
+    The torch engine answers, on the same device, what the kernel is not made for: float64, the
+    whole image as window, lists of best sources with the entropy, more than 4 channels, and
+    windows above 49 in images of more than 64 pixels.
+
+    Args:
+        memory: bytes that the engine may use above the training set.
+        warps: between how many warps the work is divided, about.
+        slots: training images that a program takes at once; None for what makes a good tile.
+        longest: rows and columns of the largest tile, powers of two from 16 on.
+
+    Raises:
+        InputError: no such GPU, or no Triton.
+    """
+
+    name = "cuda"
+
+    def __init__(
+        self,
+        memory: int = 2**30,
+        *,
+        warps: int = WARPS,
+        slots: int | None = None,
+        longest: tuple[int, int] = (64, 32),
+    ) -> None:
+        reason = obstacle()
+        if reason is not None:
+            raise InputError("engine", self.name, ACCEPTED, reason)
+        self.memory, self.warps, self.slots, self.longest = memory, warps, slots, longest
+        self.torch = TorchEngine(memory)
+
+    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
+        if best or self.division(query, count, evidence) is None:
+            return self.torch.plan(query, count, evidence=evidence, pairwise=pairwise, best=best)
+        useful = max(16, tile_values(query.noisy) // query.noisy[0, 0].numel())
+        largest = Plan(min(len(query.noisy), 16), min(count, useful))
+        return shrunk(
+            largest, self.memory, lambda plan: self._bytes(query, plan, evidence, pairwise)
+        )
+
+    def evidence(self, query: Query, images: Tensor) -> Tensor:
+        work = self.division(query, len(images), evidence=True)
+        if work is None:
+            return self.torch.evidence(query, images)
+        batch, _, *size = query.noisy.shape
+        parts = query.noisy.new_empty(batch, work.move_parts, len(images), *size)
+        self._run(work, query, images, None, parts, None)
+        found = parts[:, 0]
+        if work.move_parts > 1:  # each alone, or the last digit would depend on the others
+            found = torch.stack([each.logsumexp(0) for each in parts])
+        return found.sub_(_log_counts(query).to(found))
+
+    def posterior(
+        self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
+    ) -> Posterior:
+        work = self.division(query, len(images), evidence=False)
+        if best or work is None:
+            return self.torch.posterior(query, images, index, bias, best)
+        batch, channels, *size = query.noisy.shape
+        log_weight = query.noisy.new_empty(batch, work.parts, *size)
+        means = query.noisy.new_empty(batch, work.parts, channels, *size)
+        self._run(work, query, images, bias, log_weight, means)
+        log_counts = _log_counts(query)
+        pairs = zip(log_weight, means, strict=True)
+        return Posterior.cat([_merged(*pair, log_counts) for pair in pairs])
+
+    def division(self, query: Query, count: int, evidence: bool) -> Division | None:
+        """Return how the work is divided.
+
+        Args:
+            query: the noisy images.
+            count: number of training images.
+            evidence: whether for `evidence`, else for `posterior`.
+
+        Returns:
+            The division; None for what the kernel is not made for.
+        """
+        channels, height, width = query.noisy.shape[1:]
+        if query.window is None or query.noisy.dtype != torch.float32 or channels > CHANNELS:
+            return None
+        rows, row_step = _axis(height, query.window, self.longest[0])
+        columns, column_step = _axis(width, query.window, self.longest[1])
+        if 2 * column_step < columns < width:  # more than half of a tile would be margin
+            columns, column_step = _axis(width, query.window, 2 * self.longest[1])
+        if 4 * row_step < rows < height or 4 * column_step < columns < width:
+            return None
+        slots = self.slots or max(1, 32 // columns)
+        tiles = -(-height // row_step) * -(-width // column_step)
+        programs = max(1, self.warps // (tiles * (rows // 16)))
+        groups = -(-count // slots)
+        rounds = 1 if evidence else -(-groups // programs)
+        image_parts = -(-groups // rounds)
+        moves = 1 if query.sources == "same" else height * width
+        move_parts = min(moves, max(1, programs // image_parts))
+        tile, step = (rows, slots, columns), (row_step, column_step)
+        return Division(tile, step, tiles, moves, image_parts, move_parts)
+
+    def _bytes(self, query: Query, plan: Plan, evidence: bool, pairwise: bool) -> int:
+        """Return an upper estimate of the bytes in use while a plan is carried out."""
+        channels, height, width = query.noisy.shape[1:]
+        pixels = height * width
+        total = SCRATCH + 24 * plan.batch * pixels * (channels + 4)
+        work = self.division(query, plan.block, evidence=False)
+        assert work is not None  # else the torch engine plans
+        total += 4 * pixels * work.parts * (plan.batch * (channels + 1) + channels + 4)
+        total += 4 * plan.block * channels * height * (4 * width + 64 + (query.window or 1))
+        if evidence:
+            work = self.division(query, plan.block, evidence=True)
+            assert work is not None
+            total += 4 * pixels * plan.block * plan.batch * (2 * work.move_parts + 14)
+        if pairwise:
+            total += 5 * plan.batch * pixels * pixels * 8
+        return total
+
+    def _run(
+        self,
+        work: Division,
+        query: Query,
+        images: Tensor,
+        bias: Tensor | None,
+        log_weight: Tensor,
+        means: Tensor | None,
+    ) -> None:
+        """Let the kernel write `log_weight`, `[B, parts, …, H, W]`, and means, if asked for."""
+        noisy = query.noisy
+        if not (noisy.is_cuda or _interpreted()):
+            raise InputError(
+                "engine", self.name, "auto, or native", f"images are on {noisy.device}"
+            )
+        from scoremachines.engine.fused_kernels import fused
+
+        assert query.window is not None
+        radius, width = query.window // 2, noisy.shape[-1]
+        wide = radius + 2 * width + work.tile[2]
+        columns = torch.arange(-radius, wide - radius, device=noisy.device) % width
+        signal = query.signal.to(noisy.device)[:, None, None, None]
+        factor = -query.signal.square() / (2 * math.log(2) * query.variance)
+        with torch.cuda.device_of(noisy):
+            fused[(work.parts, len(noisy), work.tiles)](
+                (noisy.double() / signal).float().contiguous(),
+                images.index_select(-1, columns),
+                None if bias is None else bias.contiguous(),
+                factor.to(noisy),
+                log_weight,
+                log_weight if means is None else means,
+                len(images),
+                work.moves,
+                work.image_parts,
+                shape=tuple(noisy.shape[1:]),
+                wide=wide,
+                radius=radius,
+                sources=query.sources,
+                tile=work.tile,
+                step=work.step,
+                evidence=means is None,
+                num_warps=work.warps,
+                num_stages=3 if work.tile[2] <= 32 else 1,
+                enable_fp_fusion=True,
+            )
+
+
+def _merged(log_weight: Tensor, means: Tensor, log_counts: Tensor) -> Posterior:
+    """Return the posterior of all parts, `[parts, H, W]` and `[parts, C, H, W]`, as `[1, …]`."""
+    largest = log_weight.amax(0)
+    # Where nothing weighs anything, all shares are 0.
+    share = (log_weight - largest.nan_to_num(neginf=0)).exp()
+    total = share.sum(0)
+    mean = torch.einsum("phw,pchw->chw", share / total.clamp(min=1), means)
+    log_weight = largest.double() + total.clamp(min=1).double().log() - log_counts
+    return Posterior(log_weight[None], mean[None])
+
+
+def _log_counts(query: Query) -> Tensor:
+    """Return log |V(u)|, float64 `[H, W]`."""
+    assert query.window is not None
+    height, width = query.noisy.shape[-2:]
+    rows, columns = (source_counts(s, query.window, query.sources) for s in (height, width))
+    return (rows[:, None] * columns).log().to(query.noisy.device)

@@ -1,0 +1,301 @@
+"""The GPU engine under Triton's interpreter, or on the GPU where there is one; and `auto`."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import scoremachines as sm
+from scoremachines.engine import (
+    AutoEngine,
+    FusedEngine,
+    NativeEngine,
+    Query,
+    ReferenceEngine,
+    TorchEngine,
+    make_engine,
+)
+from scoremachines.engine.fused import obstacle
+from scoremachines.engine.native import native_instructions
+from scoremachines.errors import InputError
+from scoremachines.patches import SOURCES
+from scoremachines.posterior import Posterior
+from scoremachines.testing import check_engine
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+runs_here = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
+gpu = pytest.mark.skipif(DEVICE == "cpu", reason="no NVIDIA GPU")
+LEVELS = torch.tensor([0.9999, 0.01, 0.3], dtype=torch.float64)
+
+
+def images(*shape: int, seed: int = 0) -> Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.rand(shape, generator=draw) * 2 - 1
+
+
+def question(clean: Tensor, window: int, sources: str, levels: Tensor = LEVELS) -> Query:
+    """Return noisy versions of the first training images, one for each noise level."""
+    draw = torch.Generator().manual_seed(1)
+    some = clean[torch.arange(len(levels)) % len(clean)].double()
+    noise = torch.randn(some.shape, generator=draw, dtype=torch.float64)
+    root, rest = (part[:, None, None, None] for part in (levels.sqrt(), (1 - levels).sqrt()))
+    return Query((root * some + rest * noise).float(), levels, window, sources)
+
+
+def judge(engine: FusedEngine, query: Query, clean: Tensor, bias: Tensor | None = None) -> None:
+    """Compare mean, log-weight and evidence with the reference.
+
+    As for the torch engine, ℓ is exact to some of its own last places, and an error of ℓ is an
+    error of a weight, relatively.
+    """
+    exact = Query(query.noisy.double(), query.alpha_bar, query.window, query.sources)
+    wide = None if bias is None else bias.double()
+    index = torch.arange(len(clean))
+    known = ReferenceEngine().posterior(exact, clean.double(), index, wide, 0)
+    there = Query(query.noisy.to(DEVICE), query.alpha_bar, query.window, query.sources)
+    moved = None if bias is None else bias.to(DEVICE)
+    found = engine.posterior(there, clean.to(DEVICE), index.to(DEVICE), moved, 0)
+    size = known.log_weight.abs() + math.log(clean[:, 0].numel()) + 10
+    tolerance = 16 * torch.finfo(torch.float32).eps * size
+    assert ((found.log_weight.cpu() - known.log_weight).abs() <= tolerance).all()
+    assert ((found.mean.cpu() - known.mean).abs().amax(1) <= 2 * tolerance).all()
+    assert found.mean.dtype == torch.float32
+    evidence = ReferenceEngine().evidence(exact, clean.double())
+    size = evidence.abs() + math.log(clean[0, 0].numel()) + 10
+    error = engine.evidence(there, clean.to(DEVICE)).cpu() - evidence
+    assert (error.abs() <= 16 * torch.finfo(torch.float32).eps * size).all()
+
+
+@runs_here
+@pytest.mark.parametrize("window", [1, 3, 5])
+@pytest.mark.parametrize("sources", SOURCES)
+def test_all_sources_and_windows(sources: str, window: int) -> None:
+    height, width = {1: (3, 4), 3: (4, 5), 5: (5, 6)}[window]
+    clean = images(3, 2, height, width)
+    bias = images(2, 3, height, width, seed=2) * 3 if window > 1 else None
+    judge(FusedEngine(warps=2, slots=4), question(clean, window, sources, LEVELS[:2]), clean, bias)
+
+
+@runs_here
+@pytest.mark.parametrize("shape", [(1, 3, 17), (1, 17, 3)])
+@pytest.mark.parametrize("sources", SOURCES)
+def test_images_of_several_tiles(sources: str, shape: tuple[int, int, int]) -> None:
+    clean = images(2, *shape)
+    query = question(clean, 3, sources, LEVELS[2:])
+    judge(FusedEngine(warps=1, slots=2, longest=(16, 16)), query, clean)
+
+
+@runs_here
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_few_images_at_a_time_in_many_parts(channels: int) -> None:
+    """Four groups of one image, or two of two, each with its displacements divided."""
+    clean = images(4, channels, 3, 4)
+    engine = FusedEngine(warps=9, slots=channels - 2)
+    judge(engine, question(clean, 3, "wrapped", LEVELS[2:]), clean)
+
+
+@runs_here
+def test_equal_images_share_and_constant_ones_count() -> None:
+    """Twins weigh twice; where all pixels are equal every source is as good as another."""
+    clean = images(1, 1, 3, 5).repeat(3, 1, 1, 1)
+    engine, levels = FusedEngine(warps=1, slots=4), LEVELS[2:]
+    query = question(clean, 3, "inside", levels)
+    judge(engine, query, clean)
+    query = Query(query.noisy.to(DEVICE), levels, 3, "inside")
+    index = torch.arange(3, device=DEVICE)
+    three = engine.posterior(query, clean.to(DEVICE), index, None, 0)
+    one = engine.posterior(query, clean[:1].to(DEVICE), index[:1], None, 0)
+    torch.testing.assert_close(three.mean, one.mean, rtol=0, atol=1e-5)
+    raised = one.log_weight + math.log(3)
+    torch.testing.assert_close(three.log_weight, raised, rtol=1e-6, atol=1e-4)
+    flat = torch.full((2, 1, 3, 5), -0.25)
+    judge(engine, Query(flat[:1], LEVELS[:1], 3, "wrapped"), flat)
+
+
+@runs_here
+def test_log_weights_of_a_million_and_noise_at_both_ends() -> None:
+    """Far from every training image at ᾱ near 1, and at ᾱ = 0 and 1, which are clamped."""
+    clean = images(2, 1, 3, 5)
+    far = Query(torch.full((1, 1, 3, 5), 9.0), torch.tensor([0.9999]).double(), 3, "inside")
+    engine = FusedEngine(warps=1, slots=2)
+    judge(engine, far, clean)
+    assert -ReferenceEngine().evidence(far, clean).min() > 1e6
+    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    query = Query(clean.to(DEVICE), ends, 3, "wrapped")
+    found = engine.posterior(query, clean.to(DEVICE), torch.arange(2), None, 0)
+    torch.testing.assert_close(found.mean[1].cpu(), clean[1], rtol=0, atol=1e-6)
+    overall = clean.mean((0, 2, 3))[:, None, None].expand_as(clean[0])
+    torch.testing.assert_close(found.mean[0].cpu(), overall, rtol=0, atol=1e-5)
+
+
+@runs_here
+def test_what_bias_shuts_out_weighs_nothing() -> None:
+    clean = images(3, 1, 3, 5)
+    query = question(clean, 3, "inside", LEVELS[2:])
+    bias = torch.zeros(1, 3, 3, 5)
+    bias[:, 1:] = -torch.inf
+    query = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "inside")
+    engine, index = FusedEngine(warps=1, slots=4), torch.arange(3, device=DEVICE)
+    found = engine.posterior(query, clean.to(DEVICE), index, bias.to(DEVICE), 0)
+    alone = engine.posterior(query, clean[:1].to(DEVICE), index[:1], None, 0)
+    torch.testing.assert_close(found.mean, alone.mean, rtol=0, atol=1e-6)
+    bias[:] = -torch.inf
+    found = engine.posterior(query, clean.to(DEVICE), index, bias.to(DEVICE), 0)
+    assert (found.log_weight == -torch.inf).all()
+    assert (Posterior.merge(found, alone).mean == alone.mean).all()
+
+
+@runs_here
+def test_a_machine_answers_the_same_alone_and_in_a_batch() -> None:
+    data = sm.TrainingSet(images(5, 1, 3, 5).double())
+    engine = FusedEngine(warps=2, slots=4)
+    machine = sm.els(data, 3, attention="identity", engine=engine).to(DEVICE)
+    known = sm.els(data, 3, attention="identity", engine="reference")
+    noisy = images(3, 1, 3, 5, seed=1)
+    found = machine.posterior(noisy.to(DEVICE), 0.4, best=0)
+    alone = machine.posterior(noisy[1:2].to(DEVICE), 0.4)
+    assert torch.equal(found.mean[1:2], alone.mean)
+    expected = known.denoise(noisy.double(), 0.4).float()
+    torch.testing.assert_close(found.mean.cpu(), expected, rtol=0, atol=1e-5)
+    best = machine.posterior(noisy.to(DEVICE), 0.4, best=2)  # lists come from the torch engine
+    torch.testing.assert_close(best.mean, found.mean, rtol=0, atol=1e-5)
+
+
+@runs_here
+@pytest.mark.slow
+def test_the_shipped_checks() -> None:
+    engine = FusedEngine(warps=1, slots=4)
+    check_engine(engine, dtypes=(torch.float32,), shape=(1, 5, 6), count=3, device=DEVICE)
+
+
+@gpu
+def test_the_shipped_checks_on_the_gpu() -> None:
+    check_engine(FusedEngine(), device="cuda", shape=(3, 7, 9))
+    check_engine(make_engine("auto"), device="cuda", dtypes=(torch.float32,), count=40)
+
+
+@runs_here
+def test_what_the_kernel_is_not_made_for_goes_to_the_torch_engine() -> None:
+    engine, other, index = FusedEngine(), TorchEngine(), torch.arange(2, device=DEVICE)
+    clean = images(2, 5, 4, 6).to(DEVICE)
+    many = Query(clean * 0.7, torch.tensor([0.5, 0.8]).double(), 3, "inside")
+    few = Query(many.noisy[:, :2], many.alpha_bar, 3, "broken")
+    double = Query(few.noisy.double(), many.alpha_bar, 3, "same")
+    whole = Query(few.noisy, many.alpha_bar, None, "wrapped")
+    for query, best in ((many, 0), (few, 3), (double, 0), (whole, 0)):
+        some = clean[:, : query.noisy.shape[1]].to(query.noisy.dtype)
+        found = engine.posterior(query, some, index, None, best)
+        known = other.posterior(query, some, index, None, best)
+        assert torch.equal(found.mean, known.mean)
+        demand = {"evidence": False, "pairwise": False, "best": best}
+        assert engine.plan(query, 2, **demand) == other.plan(query, 2, **demand)
+        if query is not few:
+            assert torch.equal(engine.evidence(query, some), other.evidence(query, some))
+
+
+@runs_here
+def test_plans_stay_within_the_memory() -> None:
+    query = Query(torch.zeros(40, 3, 32, 32), torch.full((40,), 0.5).double(), 9, "inside")
+    demand = {"evidence": True, "pairwise": False, "best": 0}
+    plans = [FusedEngine(memory * 2**20).plan(query, 50000, **demand) for memory in (64, 999)]
+    assert plans[0].block < plans[1].block
+    with pytest.raises(InputError, match=r"memory='1\.0 MiB'"):
+        FusedEngine(2**20).plan(query, 50000, **demand)
+    larger = Query(torch.zeros(1, 3, 200, 200), query.alpha_bar[:1], 49, "inside")
+    work = FusedEngine().division(larger, 100, evidence=False)
+    assert work is not None
+    assert work.step == (16, 16)
+    assert (
+        FusedEngine().division(Query(larger.noisy, larger.alpha_bar, 51, "same"), 9, True) is None
+    )
+
+
+COMPILE = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from scoremachines.engine.fused_kernels import fused
+
+numbers = {"count": "i32", "moves": "i32", "image_parts": "i32"}
+tensors = dict.fromkeys(("noisy", "images", "bias", "factor", "log_weight", "means"), "*fp32")
+fixed = {"shape": (1, 28, 28), "wide": 91, "radius": 3, "sources": "inside"}
+fixed |= {"tile": (32, 1, 32), "step": (28, 28), "evidence": False}
+signature = tensors | numbers | dict.fromkeys(fixed, "constexpr")
+for capability in (80, 90):
+    source = ASTSource(fused, signature=signature, constexprs=fixed)
+    options = {"num_warps": 2, "enable_fp_fusion": True}
+    built = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    assert "mma.sync" in built.asm["ptx"] and len(built.asm["cubin"]) > 0
+"""
+
+
+@runs_here
+def test_the_kernel_compiles_for_gpus_that_are_not_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To machine code for Ampere and Hopper, by the compiler that Triton brings."""
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    line = [sys.executable, "-W", "ignore", "-c", COMPILE]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_auto_takes_the_engine_of_the_querys_device() -> None:
+    auto = make_engine("auto")
+    assert isinstance(auto, AutoEngine)
+    fastest = NativeEngine if native_instructions() else TorchEngine
+    assert isinstance(auto.on(torch.device("cpu")), fastest)
+    assert auto.on(torch.device("cpu")) is auto.on(torch.device("cpu"))
+    assert isinstance(auto.on(torch.device("meta")), TorchEngine)
+
+
+@runs_here
+def test_auto_takes_the_fused_engine_on_a_gpu() -> None:
+    assert isinstance(make_engine("auto").on(torch.device("cuda")), FusedEngine)
+
+
+def test_a_machine_keeps_auto_in_its_folder(tmp_path: Path) -> None:
+    draw = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (4, 1, 5, 7), generator=draw, dtype=torch.uint8)
+    machine = sm.els(sm.TrainingSet(pixels), 3)
+    machine.save_pretrained(tmp_path)
+    loaded = sm.ScoreMachine.from_pretrained(tmp_path)
+    assert machine.config.engine == loaded.config.engine == "auto"
+    noisy = images(1, 1, 5, 7)
+    assert torch.equal(machine.denoise(noisy, 0.5), loaded.denoise(noisy, 0.5))
+
+
+def test_bytes_reach_every_engine_as_it_reads_them() -> None:
+    """What an engine that reads bytes is given, `auto` hands on to one that does not as values."""
+    stored = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(3, 1, 1, 1)
+    auto, index = AutoEngine(), torch.arange(3)
+    auto.engines["cpu"] = TorchEngine()
+    query = Query(torch.zeros(1, 1, 1, 1), torch.tensor([0.5]).double(), 1, "same")
+    found = auto.posterior(query, stored, index, None, 0)
+    known = TorchEngine().posterior(query, stored / 127.5 - 1, index, None, 0)
+    torch.testing.assert_close(found.mean, known.mean, rtol=0, atol=1e-6)
+    values = auto.evidence(query, stored)
+    expected = TorchEngine().evidence(query, stored / 127.5 - 1)
+    torch.testing.assert_close(values, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.skipif(DEVICE == "cuda", reason="there is a GPU")
+def test_without_a_gpu_it_is_refused_and_auto_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    if obstacle() is None:
+        engine = FusedEngine()
+        query = Query(torch.zeros(1, 1, 3, 3), torch.tensor([0.5]).double(), 3, "same")
+        monkeypatch.delenv("TRITON_INTERPRET")
+        with pytest.raises(InputError, match="images are on cpu"):
+            engine.evidence(query, torch.zeros(1, 1, 3, 3))
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(InputError, match=r"engine='cuda': (torch finds|Triton is)"):
+        make_engine("cuda")
+    with pytest.warns(UserWarning, match="the torch engine is used"):
+        assert isinstance(AutoEngine().on(torch.device("cuda")), TorchEngine)

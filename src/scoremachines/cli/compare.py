@@ -9,12 +9,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from scoremachines.cli.painting import open_device
 from scoremachines.cli.settings import CompareSettings, memory_bytes
 from scoremachines.data.source import open_data
 from scoremachines.denoiser import DenoiserModel
+from scoremachines.engine.choice import limit_threads
 from scoremachines.experiment import compare as compare_images
 from scoremachines.experiment import make_machines, network_window
 from scoremachines.experiment.comparison import BASELINES, WITHOUT_ATTENTION
@@ -42,7 +41,7 @@ def compare(settings: CompareSettings, network: str, machines: Sequence[str], ou
     Raises:
         InputError: a setting, the network, the images or the folder cannot be used.
     """
-    torch.set_num_threads(1)  # as `paint`: tiles are too small to share
+    limit_threads(settings.engine)
     model = open_network(network).to(open_device(settings.device))
     data = load_run_data(network) if settings.source is None else open_data(settings)
     given = settings.window

@@ -20,6 +20,7 @@ from scoremachines.attention import Attention, Soft, attention_names, make_atten
 from scoremachines.cli.settings import GenerateSettings, memory_bytes
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError
 from scoremachines.files import reading, write_tensors
 from scoremachines.locality import parse_window
@@ -108,9 +109,7 @@ def paint(
         raise InputError(name, getattr(settings, name), "a whole number of at least 0")
     if settings.scheduler != "kg":
         make_scheduler(settings.scheduler)
-    # Tiles that fit the cache are too small to share: on a CPU a second thread wins a third at
-    # best, and where other work has the core, both wait for each other many times as long.
-    torch.set_num_threads(1)
+    limit_threads(settings.engine)
     data = open_data(settings)
     machine = make_machine(settings, data)
     labels = sample_labels(data, settings.label, settings.n)

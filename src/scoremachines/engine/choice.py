@@ -13,7 +13,7 @@ from scoremachines.engine.protocol import Engine, Plan, Query
 from scoremachines.engine.tiled import TorchEngine
 from scoremachines.posterior import Posterior
 
-__all__ = ["AutoEngine"]
+__all__ = ["AutoEngine", "limit_threads"]
 
 
 class AutoEngine:
@@ -81,3 +81,16 @@ def _readable(engine: Engine, query: Query, images: Tensor) -> Tensor:
     if images.dtype != torch.uint8 or getattr(engine, "reads_bytes", False):
         return images
     return images.to(query.noisy.dtype).div_(127.5).sub_(1)
+
+
+def limit_threads(name: str) -> None:
+    """Keep torch to one thread of this process, unless the native engine computes.
+
+    Tiles that fit the cache are too small to share: a second thread wins the torch engine a third
+    at best, and where other work has the core, both wait for each other many times as long.
+
+    Args:
+        name: of the engine, a key of `ENGINES`.
+    """
+    if name not in ("auto", "native") or not native_instructions():
+        torch.set_num_threads(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
@@ -245,6 +246,26 @@ def test_the_kernel_compiles_for_gpus_that_are_not_here(
     line = [sys.executable, "-W", "ignore", "-c", COMPILE]
     ended = subprocess.run(line, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.skipif(DEVICE == "cuda", reason="there is a GPU")
+def test_the_measuring_command_is_ready_and_measures_nothing_here(tmp_path: Path) -> None:
+    script = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+    line = [sys.executable, str(script), "-o", str(tmp_path)]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("Nothing was measured.")
+    if obstacle() is None:
+        line += ["--device=cpu", "--images=1", "--size=3", "--windows=3", "--repeat=1"]
+        ended = subprocess.run(line, capture_output=True, text=True, timeout=300)
+        assert ended.returncode == 0, ended.stderr
+        assert {path.name for path in tmp_path.iterdir()} == {
+            "gpu.json",
+            "profile.txt",
+            "trace.json",
+        }
+        row = json.loads((tmp_path / "gpu.json").read_text())["rows"][0]
+        assert row["error"] < 1e-4
 
 
 def test_auto_takes_the_engine_of_the_querys_device() -> None:

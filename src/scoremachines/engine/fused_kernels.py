@@ -101,9 +101,9 @@ def _log_sum(largest, total):
 
 
 @triton.jit
-def _nothing(shape: tl.constexpr, colours: tl.constexpr):
+def _nothing(rows: tl.constexpr, columns: tl.constexpr, colours: tl.constexpr):
     """Return the running maximum, sum, and sums of values, before anything has been seen."""
-    zero, sums = tl.zeros(shape, tl.float32), ()
+    zero, sums = tl.zeros((rows, columns), tl.float32), ()
     for _ in tl.static_range(colours):
         sums = sums + (zero,)  # noqa: RUF005
     return zero + NEVER, zero, sums
@@ -134,7 +134,7 @@ def _distance(
     far = _channels(block + move % shape[2], shape[0], shape[1] * wide, at)
     q = near[0] - far[0]
     q = q * q
-    for c in tl.static_range(1, shape[0]):
+    for c in tl.static_range(1, len(near)):
         q += (near[c] - far[c]) * (near[c] - far[c])
     return q
 
@@ -223,7 +223,7 @@ def fused(
     p_slot = tl.arange(0, tile[1] * tile[2]) // tile[2]
     u_slot = tl.arange(0, tile[0] * tile[1]) % tile[1]
     scale = tl.load(factor + sample)
-    largest, total, sums = _nothing((tile[0] * tile[1], tile[2]), colours)
+    largest, total, sums = _nothing(tile[0] * tile[1], tile[2], colours)
     move_part, move_parts = part // image_parts, tl.num_programs(0) // image_parts
     first, last = move_part * moves // move_parts, (move_part + 1) * moves // move_parts
     for group in range(part % image_parts, tl.cdiv(count, tile[1]), image_parts):

@@ -34,10 +34,10 @@ bench: $(VENV)/.package
 sanitize:
 	$(MAKE) --no-print-directory -C native/tests check
 
-# Source archive and wheel in dist/, and the wheel tried in an environment of its own.
+# Source archive, a wheel made of nothing but it, and the wheel tried in an environment of its own.
 wheel: $(VENV)/.dev
 	rm -rf dist
-	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(BIN)/python -m build --outdir dist
 	$(BIN)/python tests/try_wheel.py dist
 
 clean:

@@ -1,14 +1,14 @@
 # All a fresh machine needs is Python 3.10 or later, git and make:
 #   make demo    sets everything up and paints new images; ends by naming the page it wrote
 #   make test    sets everything up and runs all checks but the slow tests
-# Other targets: test-slow, bench, clean. `make PYTHON=python3.12 VENV=/some/folder test` works too.
+# Other targets: test-slow, sanitize, bench, wheel, clean. `make PYTHON=python3.12 VENV=/some/folder test` works too.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow bench clean
+.PHONY: demo test test-slow bench sanitize wheel clean
 
 demo: $(VENV)/.package
 	$(BIN)/scoremachines demo -o demo
@@ -27,20 +27,34 @@ test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/.package
-	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+	$(BIN)/scoremachines bench --resume -o bench
+	$(BIN)/python benchmarks/threads.py
+
+# The native part under the address and undefined-behaviour sanitizers, and for NEON.
+sanitize:
+	$(MAKE) --no-print-directory -C native/tests check
+
+# Source archive, a wheel made of nothing but it, and the wheel tried in an environment of its own.
+wheel: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python tests/try_wheel.py dist
 
 clean:
-	rm -rf .venv demo build dist htmlcov .coverage* .*_cache .hypothesis src/*.egg-info
+	rm -rf .venv demo bench build dist htmlcov .coverage* .*_cache .hypothesis src/*.egg-info
 
 # pip is the last thing that `venv` installs: where it is missing, the environment is not complete.
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
-# The package in place, without and with what its checks need; again when its needs change.
-$(VENV)/.package: pyproject.toml constraints.txt | $(BIN)/pip
+# The package in place, without and with what its checks need; again when its needs or its native
+# part change.
+BUILT_FROM := pyproject.toml setup.py constraints.txt $(wildcard native/*.?pp)
+
+$(VENV)/.package: $(BUILT_FROM) | $(BIN)/pip
 	$(INSTALL) -e .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
+$(VENV)/.dev: $(BUILT_FROM) | $(BIN)/pip
 	$(INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/.package

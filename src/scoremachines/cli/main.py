@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
+from scoremachines.bench.settings import BENCH, BENCH_FLAGS, BenchSettings
 from scoremachines.cli.settings import (
     CalibrateSettings,
     CompareSettings,
@@ -31,6 +32,7 @@ examples:
   scoremachines train shapes --network.attention top1 -o runs/top1
   scoremachines compare runs/top1 --machine none --machine full -o agreement
   scoremachines consistency --preset quick -o consistency
+  scoremachines bench -o bench
   scoremachines demo -o demo
 """
 GENERATE = """Paint new images from a folder of images, or from a set by name.
@@ -157,6 +159,11 @@ def _run(arguments: list[str]) -> int:
     commands.add_subcommand("calibrate", _calibrate_parser(), help="find a network's k(t)")
     consistency = _settings_parser(CONSISTENCY, ConsistencySettings)
     commands.add_subcommand("consistency", consistency, help="the paper's experiment, as one page")
+    benching = _settings_parser(BENCH, BenchSettings)
+    benching.add_argument("--data", type=str | None, help="the source, in short")
+    for flag, text in BENCH_FLAGS.items():
+        benching.add_argument(f"--{flag}", action="store_true", help=text)
+    commands.add_subcommand("bench", benching, help="engines side by side")
     commands.add_subcommand("demo", _demo_parser(), help="paint the examples, as one page")
     settings = parser.parse_args(arguments)
     if settings.subcommand is None:
@@ -183,6 +190,12 @@ def _run(arguments: list[str]) -> int:
         from scoremachines.cli.consistency import consistency as experiment
 
         experiment(_read(chosen, ConsistencySettings), chosen.output, resume=chosen.resume)
+    elif settings.subcommand == "bench":
+        from scoremachines.cli.bench import bench
+
+        chosen.images = chosen.data
+        flags = {name: chosen[name] for name in (*BENCH_FLAGS, "resume")}
+        bench(_read(chosen, BenchSettings), chosen.output, **flags)
     elif settings.subcommand == "train":
         from scoremachines.cli.train import train
 

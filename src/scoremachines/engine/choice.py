@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scoremachines.engine.fused import FusedEngine, obstacle
-from scoremachines.engine.native import NativeEngine, native_instructions
+from scoremachines.engine.native import NativeEngine, native_instructions, say_once_if_missing
 from scoremachines.engine.protocol import Engine, Plan, Query
 from scoremachines.engine.tiled import TorchEngine
 from scoremachines.posterior import Posterior
@@ -68,6 +68,8 @@ class AutoEngine:
 def _fastest(device: str, memory: int) -> Engine:
     if device == "cpu" and native_instructions():
         return NativeEngine(memory)
+    if device == "cpu":
+        say_once_if_missing()
     if device == "cuda":
         reason = obstacle()
         if reason is None:

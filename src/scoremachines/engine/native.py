@@ -12,7 +12,9 @@ of 16-byte vectors (SSE2, NEON). Results do not depend on the number of threads.
 
 from __future__ import annotations
 
+import logging
 import math
+from functools import cache
 
 import numpy as np
 import torch
@@ -32,7 +34,7 @@ try:
 except ImportError:  # built without a compiler
     _native = None
 
-__all__ = ["NativeEngine", "native_instructions"]
+__all__ = ["NativeEngine", "native_instructions", "say_once_if_missing"]
 
 
 def native_instructions() -> list[str]:
@@ -42,6 +44,16 @@ def native_instructions() -> list[str]:
         Their names; empty if the package was built without a compiler.
     """
     return [] if _native is None else list(_native.instruction_sets())
+
+
+@cache
+def say_once_if_missing() -> None:
+    """Log one line, once a process, if the torch engine has to take the native one's place."""
+    if not native_instructions():
+        logging.getLogger("scoremachines").warning(
+            "the torch engine takes over from the native one, which is many times faster: the "
+            "package was built without a C++ compiler; install one, then scoremachines again"
+        )
 
 
 class NativeEngine:

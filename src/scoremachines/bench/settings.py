@@ -1,0 +1,93 @@
+"""What a benchmark is asked to measure, in plain Python, so that `--help` is instant.
+
+Each field of the dataclass is an option of the command line; the text below it is its help.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from scoremachines.data.settings import DataSettings
+from scoremachines.errors import InputError
+
+__all__ = ["BENCH", "BENCH_FLAGS", "BenchSettings", "numbers"]
+
+BENCH = """Measure time, memory and error of all engines that can run here, side by side.
+
+The baseline, dense, takes training patches as convolution filters, eight images at a time.
+Each measurement is written to bench.json as soon as it is known; bench.png shows the times.
+
+examples:
+  scoremachines bench --quick -o quick
+  scoremachines bench -o bench                               made-up images, up to 50,000
+  scoremachines bench --data cifar10.zip --threads 2 -o bench
+  scoremachines bench --data cifar10.zip --engines native --sample -o sample
+  scoremachines bench -o bench --resume                      go on after an interruption
+"""
+BENCH_FLAGS = {
+    "quick": "a few small measurements, to see that everything works",
+    "sample": "time one whole ELS sample on all images instead",
+}
+
+
+@dataclass(frozen=True)
+class BenchSettings(DataSettings):
+    """Everything that decides what a benchmark measures, but the engines that are at hand."""
+
+    engines: str = "all"
+    """which to compare, such as native,torch,dense; by default all that can run here"""
+    counts: str = "256,1000,5000,50000"
+    """numbers of training images N; those that the source has not are left out"""
+    windows: str = "3,5,9,17"
+    """windows k, pixels"""
+    levels: str = "0.99,0.9,0.5,0.1"
+    """noise levels ᾱ to measure time at"""
+    error_level: float = 0.999
+    """one more noise level ᾱ, for the error alone"""
+    repeat: int = 3
+    """times to measure; the shortest counts"""
+    patience: float = 120.0
+    """leave out what would take longer than so many seconds, judging by fewer images"""
+    threads: int = 0
+    """threads of every engine; 0 for one a core"""
+    memory: str = "1GiB"
+    """memory that an engine may use above the training set"""
+    tolerance: float | None = None
+    """of engines that are approximate on purpose; by default their own"""
+    device: str = "cpu"
+    """cpu, cuda, cuda:1, ..."""
+    seed: int = 0
+    """seed of the noise, and of the images where no source is named"""
+    schedule: str = "0:3,0.2:5,0.4:7,0.55:9,0.7:11,0.8:13,0.9:15,0.95:17"
+    """k(t) of the whole sample that --sample takes"""
+    steps: int = 20
+    """steps of that sample"""
+
+    def quick(self) -> BenchSettings:
+        """Return settings that show within a minute that everything works."""
+        return replace(self, counts="32,128", windows="3,9", levels="0.9,0.3", repeat=1, steps=3)
+
+
+def numbers(argument: str, text: str, low: float, high: float) -> list[float]:
+    """Read numbers with commas between them.
+
+    Args:
+        argument: name of the option.
+        text: what was given.
+        low: the least that is accepted.
+        high: the largest.
+
+    Returns:
+        The numbers, each once, as they were given.
+
+    Raises:
+        InputError: something is no number, or out of range.
+    """
+    accepted = f"numbers from {low:g} to {high:g} with commas between them"
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        raise InputError(argument, text, accepted) from None
+    if not all(low <= value <= high for value in values):
+        raise InputError(argument, text, accepted)
+    return list(dict.fromkeys(values))

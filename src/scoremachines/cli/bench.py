@@ -1,0 +1,72 @@
+"""`scoremachines bench`: engines side by side, one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from scoremachines.bench.run import run
+from scoremachines.bench.settings import BenchSettings, numbers
+from scoremachines.cli.settings import memory_bytes, size_pixels
+from scoremachines.data.source import open_data
+from scoremachines.data.training_set import TrainingSet
+
+__all__ = ["bench", "made_up"]
+
+
+def bench(
+    settings: BenchSettings,
+    output: str,
+    *,
+    quick: bool = False,
+    sample: bool = False,
+    resume: bool = False,
+) -> Path:
+    """Measure the engines, print the table, and write `bench.json` and `bench.png`.
+
+    Args:
+        settings: what to measure.
+        output: folder to write to.
+        quick: a few small measurements instead, to see that everything works.
+        sample: one whole ELS sample on all images instead.
+        resume: go on where a benchmark in that folder stopped.
+
+    Returns:
+        The file of measurements.
+
+    Raises:
+        InputError: a setting, the images or the folder cannot be used.
+    """
+    settings = settings.quick() if quick else settings
+    data = made_up(settings) if settings.source is None else open_data(settings)
+    found = run(
+        settings,
+        data,
+        output,
+        memory=memory_bytes(settings.memory),
+        sample=sample,
+        resume=resume,
+    )
+    print(f"measurements: {found}")
+    return found
+
+
+def made_up(settings: BenchSettings) -> TrainingSet:
+    """Return as many images as any measurement asks for, of bytes drawn from the seed.
+
+    Args:
+        settings: of the benchmark.
+
+    Returns:
+        The training set.
+
+    Raises:
+        InputError: the numbers of images cannot be read.
+    """
+    count = int(max(numbers("counts", settings.counts, 1, 1e9)))
+    count = min(count, settings.limit or count)
+    shape = (settings.channels or 3, *(size_pixels(settings.size) or (32, 32)))
+    draw = torch.Generator().manual_seed(settings.seed)
+    pixels = torch.randint(0, 256, (count, *shape), generator=draw, dtype=torch.uint8)
+    return TrainingSet(pixels, name="made-up noise")

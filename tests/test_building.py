@@ -1,0 +1,98 @@
+"""The package is built with and without a compiler, and its native part under sanitizers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from scoremachines.engine.native import native_instructions
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(path.name for path in (ROOT / "native").glob("*.?pp"))
+NO_COMPILER = {"CC": "/nonexistent", "CXX": "/nonexistent"}
+
+USE = """
+import scoremachines as sm
+data = sm.TrainingSet.shapes(n=12)
+for _ in range(2):
+    machine = sm.els(data, 5)
+    machine.denoise(sm.starting_noise(0, range(1), data.shape), 0.5)
+print(sm.__file__, machine.engine.on(machine.device).name)
+"""
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a copy of what the package is built from."""
+    kept = tmp_path / "copy"
+    kept.mkdir()
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, kept)
+    ignored = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__", "*.egg-info")
+    for name in ("src", "native"):
+        shutil.copytree(ROOT / name, kept / name, ignore=ignored)
+    return kept
+
+
+def run(words: list[str], folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    ended = subprocess.run(
+        words,
+        cwd=folder,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-3000:]
+    return ended
+
+
+@pytest.mark.slow
+def test_without_a_compiler_the_torch_engine_takes_over_and_says_so_once(
+    copy: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pybind11", reason="it is needed to build without isolation")
+    site = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
+    run([*install, "--target", str(site), str(copy)], copy, **NO_COMPILER)
+    assert not list(site.glob("scoremachines/engine/_native*"))
+    ended = run([sys.executable, "-c", USE], tmp_path, PYTHONPATH=str(site))
+    assert ended.stdout.split() == [str(site / "scoremachines" / "__init__.py"), "torch"]
+    said = ended.stderr.strip().splitlines()
+    assert len(said) == 1
+    assert said[0].startswith("the torch engine takes over from the native one")
+
+
+@pytest.mark.slow
+def test_the_source_archive_holds_all_that_the_native_part_is_built_from(copy: Path) -> None:
+    pytest.importorskip("pybind11", reason="setup.py asks for it")
+    run([sys.executable, "setup.py", "--quiet", "sdist", "--formats", "gztar"], copy)
+    (archive,) = (copy / "dist").glob("*.tar.gz")
+    with tarfile.open(archive) as held:
+        names = {Path(name).relative_to(Path(name).parts[0]) for name in held.getnames()}
+    assert {Path("native") / name for name in SOURCES} <= names
+    assert Path("setup.py") in names
+    assert Path("src/scoremachines/report/page.css") in names
+    assert not any(name.suffix == ".so" for name in names)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "c++")) is None, reason="no C++ compiler")
+def test_the_native_part_is_clean_under_sanitizers(tmp_path: Path) -> None:
+    folder = ROOT / "native" / "tests"
+    ended = run(["make", "check", f"OUT={tmp_path}", "ROUNDS=40"], folder)
+    for instructions in native_instructions():
+        assert f"{instructions}: 40 questions in each precision" in ended.stdout
+
+
+def test_whoever_compiled_it_can_tell_what_it_runs_on() -> None:
+    assert native_instructions() == sorted(
+        native_instructions(), key=["avx512", "avx2", "plain"].index
+    )

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
+from scoremachines.cli.looking import add_looking, run_looking
 from scoremachines.cli.settings import (
     CalibrateSettings,
     CompareSettings,
@@ -32,6 +33,7 @@ examples:
   scoremachines compare runs/top1 --machine none --machine full -o agreement
   scoremachines consistency --preset quick -o consistency
   scoremachines demo -o demo
+  scoremachines explore out
 """
 GENERATE = """Paint new images from a folder of images, or from a set by name.
 
@@ -158,11 +160,14 @@ def _run(arguments: list[str]) -> int:
     consistency = _settings_parser(CONSISTENCY, ConsistencySettings)
     commands.add_subcommand("consistency", consistency, help="the paper's experiment, as one page")
     commands.add_subcommand("demo", _demo_parser(), help="paint the examples, as one page")
+    add_looking(commands, lambda text: Parser(description=text, formatter_class=_layout()))
     settings = parser.parse_args(arguments)
     if settings.subcommand is None:
         parser.print_help()
         return 0
     chosen = settings[settings.subcommand]
+    if run_looking(settings.subcommand, chosen):
+        return 0
     if settings.subcommand == "demo":
         from scoremachines.cli.demo import demo
 

@@ -172,7 +172,11 @@ class Handler(BaseHTTPRequestHandler):
             self._json(service.overview())
         elif name == "trace":
             machine = query.get("machine", [""])[0]
-            self._json(service.trace(machine, _whole("sample", query)[0]))
+            sample = _whole("sample", query)[0]
+            found = service.trace(machine, sample)
+            if not found["ready"] and "preview" in query:
+                found["preview"] = service.preview(machine, sample)
+            self._json(found)
         elif name == "training":
             self._json(service.training(_whole("index", query)))
         else:

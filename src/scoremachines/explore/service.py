@@ -9,32 +9,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from scoremachines import __version__
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.explore.live import answer, attentions, few, read_question
+from scoremachines.explore.facts import about_data, about_image, choices, verdicts_of
+from scoremachines.explore.live import answer, few, read_question
 from scoremachines.explore.packed import pack, pack_images, pack_trace
 from scoremachines.explore.subject import Subject
 from scoremachines.explore.trace import Trace, follow
-from scoremachines.measures import nearest_training_image
-from scoremachines.patches import PERIODIC, SOURCES
+from scoremachines.patches import PERIODIC
 
 __all__ = ["SHOWN", "BusyError", "Service"]
 
 SHOWN = 240
 """How many samples of a run are shown."""
-TRAINING = 16
-"""How many training images are shown at first."""
 ASKED = 256
 """How many training images may be asked for at once."""
 KEPT = 400
 """How many traces are kept."""
 WAITING = 64
 """How many live questions may wait for their answer; more are told to come back."""
-DIFFERS = 0.02
-"""Painted again, a sample may differ from the stored one by as much (root mean square)."""
 
 
 class BusyError(Exception):
@@ -89,43 +84,23 @@ class Service:
             "samples": pack_images(images),
             "count": len(subject.images),
             "labels": [subject.course.label(number) for number in range(len(images))],
-            "verdicts": self._verdicts(images),
+            "verdicts": verdicts_of(images, data),
             "machines": [{"name": name, "title": title} for name, title in subject.titles.items()],
             "own": subject.own,
             "beside": subject.beside,
-            "data": None if data is None else self._data(data),
-            "live": None if self.few is None or reader is None else self._live_choices(data),
+            "data": None if data is None else about_data(data),
+            "live": self._choices(),
             "periodic": reader is not None and PERIODIC[reader.sources],
             "notices": list(subject.notices),
             "settings": subject.settings,
             "command": subject.command,
         }
 
-    def _data(self, data: TrainingSet) -> dict[str, Any]:
-        places = torch.linspace(0, len(data) - 1, min(TRAINING, len(data)), dtype=torch.float64)
-        return {
-            "name": data.name,
-            "count": len(data),
-            "classes": list(data.classes),
-            "labelled": data.labels is not None,
-            "some": places.round().long().tolist(),
-        }
-
-    def _live_choices(self, data: TrainingSet | None) -> dict[str, Any]:
-        reader = self.subject.reader
-        assert reader is not None
-        assert data is not None
-        assert self.few is not None
-        largest = min(data.shape[1:])
-        return {
-            "images": len(self.few),
-            "windows": [str(k) for k in range(1, largest + 1, 2)] + ["image"],
-            "window": str(reader.window or "image"),
-            "sources": list(SOURCES),
-            "source": reader.sources,
-            "attentions": attentions(data),
-            "attention": reader.attention.name,
-        }
+    def _choices(self) -> dict[str, Any] | None:
+        data, reader = self.subject.data, self.subject.reader
+        if self.few is None or reader is None or data is None:
+            return None
+        return choices(data, reader, len(self.few))
 
     def training(self, places: Sequence[int]) -> dict[str, Any]:
         """Return training images.
@@ -177,6 +152,26 @@ class Service:
         if task.future.done():
             return {"ready": True, "trace": task.future.result()}
         return {"ready": False, "done": task.done, "total": task.total}
+
+    def preview(self, name: str, sample: int) -> dict[str, Any] | None:
+        """Return what the run itself holds of a sample: its end; None where it holds nothing.
+
+        Args:
+            name: of the denoiser.
+            sample: number of the sample.
+
+        Returns:
+            A trace of one step.
+
+        Raises:
+            InputError: there is no such denoiser or sample.
+        """
+        self._check(name, sample)
+        stored = self.subject.stored.get(name)
+        if stored is None or sample >= len(stored):
+            return None
+        trace = self._stored_trace(name, sample)
+        return pack_trace(trace) | about_image(trace.image, None, self.subject.data)
 
     def finished(self, name: str, sample: int) -> dict[str, Any]:
         """Return a sample's trace when it is done; see `trace`.
@@ -234,7 +229,7 @@ class Service:
             trace = self._stored_trace(name, sample)
         else:
             trace = follow(subject.make(name), sample, subject.course, subject.reader, on_step)
-        return pack_trace(trace) | self._about(trace.image, known)
+        return pack_trace(trace) | about_image(trace.image, known, subject.data)
 
     def _stored_trace(self, name: str, sample: int) -> Trace:
         """Return what the run itself holds of a sample: its end."""
@@ -254,37 +249,6 @@ class Service:
             posterior=None if posterior is None else posterior.at(chosen),
             attended=None,
         )
-
-    def _about(self, image: Tensor, known: Tensor | None) -> dict[str, Any]:
-        """Return verdict, nearest training image, and whether the sample came out the same."""
-        data = self.subject.data
-        about: dict[str, Any] = {"nearest": None, "differs": None}
-        about["verdict"] = self._verdicts(image[None])
-        if data is not None:
-            index, distance = nearest_training_image(image[None], data)
-            about["nearest"] = {"index": int(index[0]), "distance": round(float(distance[0]), 4)}
-        if known is not None:
-            apart = float((image - known).square().mean().sqrt())
-            about["differs"] = round(apart, 4) if apart > DIFFERS else None
-        return about
-
-    def _verdicts(self, images: Tensor) -> list[dict[str, Any]] | None:
-        data = self.subject.data
-        if data is None or data.judge is None:
-            return None
-        verdicts = data.judge(images.clamp(-1, 1))
-        classes, rows = data.classes, []
-        for number, image in enumerate(images):
-            found = [each.value for each in data.judge.features(image.clamp(-1, 1))]
-            word = "consistent" if verdicts.consistent[number] else "not consistent"
-            rows.append(
-                {
-                    "word": word if verdicts.valid[number] else "not valid",
-                    "copy": not bool(verdicts.novel[number]),
-                    "found": [None if value is None else classes[value] for value in found],
-                }
-            )
-        return rows
 
     def recompute(self, content: Any) -> dict[str, Any]:
         """Answer a live question; see `live.Question`.
@@ -310,4 +274,4 @@ class Service:
             trace = self._live.submit(answer, question, data, places, reader, best).result()
         finally:
             self._waiting.release()
-        return pack_trace(trace) | self._about(trace.image, None)
+        return pack_trace(trace) | about_image(trace.image, None, data)

@@ -106,14 +106,20 @@ class App {
     const {sample} = this.state;
     const current = () => panel.asked === `${name}/${sample}`;
     panel.asked = `${name}/${sample}`;
+    panel.done = null;
+    panel.hide(true);
     panel.root.setAttribute('aria-busy', 'true');
+    const slow = setTimeout(() => current() && panel.wait(0, 0), 150);
     try {
-      const slow = setTimeout(() => current() && panel.wait(0, 0), 150);
-      const trace = await this.store.trace(name, sample, (done, total) => current() && panel.wait(done, total));
-      clearTimeout(slow);
+      const trace = await this.store.trace(name, sample, (done, total, preview) => {
+        if (!current()) return;
+        panel.wait(done, total);
+        if (preview) this.preview(panel, preview, current);
+      });
       if (!current()) return;
       await this.known(trace);
       if (!current()) return;
+      panel.done = panel.asked;
       panel.show(trace);
       this.render();
       this.pick();
@@ -121,8 +127,19 @@ class App {
     } catch (error) {
       if (current()) panel.fail(error.message);
     } finally {
+      clearTimeout(slow);
       if (current()) panel.root.setAttribute('aria-busy', 'false');
     }
+  }
+
+  // What the run itself holds, the end, is shown while the way there is followed.
+  async preview(panel, packed, current) {
+    const trace = await unpackTrace(packed);
+    await this.known(trace);
+    if (!current() || panel.done === panel.asked) return;
+    panel.trace = trace;
+    panel.hide(false);
+    this.render();
   }
 
   // The images that a trace's best sources lie in at the end, whose names and classes are shown.
@@ -139,18 +156,18 @@ class App {
 
   render() {
     const {state, overview} = this;
-    const ready = this.panels.filter((panel) => panel.trace);
+    const ready = this.panels.filter((panel) => panel.trace && !panel.find('.shown').hidden);
     for (const panel of ready) panel.render();
     if (this.lab) this.lab.panel.render();
-    const trace = ready.length ? ready[0].trace : null;
+    const trace = ready.map((panel) => panel.trace).find((each) => each.steps > 1);
     const slider = get('step');
     slider.max = overview.steps;
     slider.value = state.step;
-    slider.disabled = !trace || trace.steps === 1;
+    slider.disabled = !trace;
     get('play').disabled = slider.disabled;
     get('row').value = state.row;
     get('column').value = state.column;
-    const text = trace && trace.steps > 1
+    const text = trace
       ? `${state.step} of ${trace.steps} · ${noiseWords(trace.alpha_bar[Math.min(trace.steps, state.step) - 1])}` : 'the end';
     get('step-text').textContent = text;
     slider.setAttribute('aria-valuetext', text);
@@ -170,7 +187,7 @@ class App {
   // At first, the pixel that differs most between left and right.
   pick() {
     const [one, other] = this.panels.map((panel) => panel.trace);
-    if (this.picked || !one || !other) return;
+    if (this.picked || !one || !other || one.steps !== other.steps) return;
     this.picked = true;
     const [channels, height, width] = this.shape, pixels = height * width;
     let most = 0, best = this.place;

@@ -37,6 +37,7 @@ async function unpackTrace(trace) {
   return opened;
 }
 
+const FIRST_WAIT = 80;
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 async function ask(path, content) {
@@ -101,7 +102,7 @@ class Store {
     return !this.embedded || `${machine}/${sample}` in this.embedded.traces;
   }
 
-  // The trace of a sample; `progress(done, total)` is called while it is computed.
+  // The trace of a sample; `progress(done, total, preview)` is called while it is computed.
   trace(machine, sample, progress) {
     const key = `${machine}/${sample}`;
     if (!this.traces.has(key)) {
@@ -119,10 +120,10 @@ class Store {
       return this.embedded.traces[key];
     }
     const path = `/api/trace?machine=${encodeURIComponent(machine)}&sample=${sample}`;
-    for (let wait = 80; ; wait = Math.min(1000, 1.3 * wait)) {
-      const answer = await ask(path);
+    for (let wait = FIRST_WAIT; ; wait = Math.min(1000, 1.3 * wait)) {
+      const answer = await ask(wait === FIRST_WAIT ? `${path}&preview=1` : path);
       if (answer.ready) return answer.trace;
-      progress(answer.done, answer.total);
+      progress(answer.done, answer.total, answer.preview);
       await pause(wait);
     }
   }

@@ -59,9 +59,11 @@ function wire(app) {
     if (app.state.step === app.overview.steps) app.setStep(1);
     get('play').textContent = 'Stop';
     playing = setInterval(() => {
-      if (app.state.step >= app.overview.steps) stop(); else app.setStep(app.state.step + 1);
+      app.setStep(app.state.step + 1);
+      if (app.state.step >= app.overview.steps) stop();
     }, 350);
   });
+  for (const name of ['step', 'columns', 'samples']) get(name).addEventListener('pointerdown', stop);
   let resizing = null;
   window.addEventListener('resize', () => { clearTimeout(resizing); resizing = setTimeout(() => app.render(), 150); });
 }

@@ -19,6 +19,28 @@ examples:
   scoremachines explore out -o page.html             one file, to be sent to somebody
   scoremachines explore out --host 0.0.0.0           for others too, who then need the token
 """
+ATTRIBUTE = """What a training set explains of an image, whoever made it.
+
+Finds every pixel's nearest patch at several windows, how much of the image they explain, and
+whether one training image explains it whole: then it is called memorised, with a threshold that is
+calibrated on held-out images.
+
+examples:
+  scoremachines attribute cat.png --data pictures/ --size 32 -o attribution
+  scoremachines attribute out/samples/0000.png --data out             the data of a run
+  scoremachines attribute cat.png --data train/ --held-out test/ --size 32 --shift 1
+"""
+ATTRIBUTE_OPTIONS = (
+    "held_out",
+    "size",
+    "crop",
+    "channels",
+    "limit",
+    "windows",
+    "sources",
+    "level",
+    "shift",
+)
 
 
 def add_looking(commands: Any, make_parser: Any) -> None:
@@ -43,6 +65,33 @@ def add_looking(commands: Any, make_parser: Any) -> None:
     text = "training images that live recomputation uses at most; 0 turns it off"
     parser.add_argument("--live", type=int, default=200, help=text)
     commands.add_subcommand("explore", parser, help="see where every pixel came from")
+    commands.add_subcommand(
+        "attribute", _attribute_parser(make_parser), help="what a training set explains"
+    )
+
+
+def _attribute_parser(make_parser: Any) -> Any:
+    parser = make_parser(ATTRIBUTE)
+    parser.add_argument("image", type=str, help="image file")
+    text = "the training set: a folder, a file, a name, or the folder of a run"
+    parser.add_argument("--data", type=str, required=True, help=text)
+    parser.add_argument("-o", "--output", type=str, default="attribution", help="folder")
+    text = "source of images outside the training set, to calibrate on"
+    parser.add_argument("--held-out", "--held_out", type=str | None, default=None, help=text)
+    text = "bring the images to this size: 32, or 24x32 (rows x columns)"
+    parser.add_argument("--size", type=str | None, default=None, help=text)
+    parser.add_argument("--crop", type=str, default="centre", help="centre, stretch or tiles")
+    parser.add_argument("--channels", type=int | None, default=None, help="1, 3 or 4")
+    parser.add_argument("--limit", type=int | None, default=None, help="so many training images")
+    text = "such as 3,7,image; by default some that fit"
+    parser.add_argument("--windows", type=str | None, default=None, help=text)
+    text = "same, inside, wrapped or broken: where a patch may come from"
+    parser.add_argument("--sources", type=str, default="broken", help=text)
+    text = "rate of false positives that the memorisation test may have"
+    parser.add_argument("--level", type=float, default=0.01, help=text)
+    text = "pixels by which a copy may be moved and still be found"
+    parser.add_argument("--shift", type=int, default=0, help=text)
+    return parser
 
 
 def run_looking(command: str, chosen: Any) -> bool:
@@ -71,5 +120,11 @@ def run_looking(command: str, chosen: Any) -> bool:
             port=chosen.port,
             live=chosen.live,
         )
+        return True
+    if command == "attribute":
+        from scoremachines.cli.attribute import attribute_image
+
+        values = {name: value for name, value in vars(chosen).items() if name in ATTRIBUTE_OPTIONS}
+        attribute_image(chosen.image, chosen.data, chosen.output, **values)
         return True
     return False

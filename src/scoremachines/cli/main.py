@@ -34,6 +34,7 @@ examples:
   scoremachines consistency --preset quick -o consistency
   scoremachines demo -o demo
   scoremachines explore out
+  scoremachines attribute cat.png --data pictures/ --size 32
 """
 GENERATE = """Paint new images from a folder of images, or from a set by name.
 

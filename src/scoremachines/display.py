@@ -203,16 +203,20 @@ def show_explained(
     places = range(len(curve))
     names = ["image" if each.window is None else str(each.window) for each in curve]
     axes.plot(places, [each.share for each in curve], marker="o", label="all training images")
+    # At the whole image all patches are one.
+    parts = [float("nan") if each.window is None else each.largest[1] for each in curve]
     axes.plot(
         places,
-        [each.largest[1] for each in curve],
+        parts,
         marker=".",
         linestyle=":",
         label="pixels whose patch lies in one image",
     )
     if test is not None:
-        axes.axhline(test.threshold, linestyle="--", color="0.5", linewidth=1)
-        axes.annotate("memorised above", (0, test.threshold), fontsize="small", va="bottom")
+        end = len(curve) - 1
+        axes.plot([end - 0.4, end + 0.2], [test.threshold] * 2, "--", color="0.4", linewidth=1)
+        place = (end + 0.2, test.threshold)
+        axes.annotate("memorised above", place, fontsize="small", va="bottom", ha="right")
     axes.set_xticks(list(places), names)
     low = min([0.0, *(each.share for each in curve)])
     axes.set(xlabel="window, pixels", ylabel="share explained", ylim=(max(-0.5, low) - 0.03, 1.03))

@@ -25,7 +25,7 @@ SHOWN = 16
 """How many samples a notebook shows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """Samples and their provenance.
 
@@ -126,6 +126,10 @@ class Result:
                 ]
             rows.append(row)
         return rows
+
+    def __repr__(self) -> str:
+        sources = "" if self.posterior is None else ", with sources"
+        return f"Result({len(self.images)} samples from {self.data!r}{sources})"
 
     def _repr_html_(self) -> str:
         """Return the samples and their source maps, for notebooks."""

@@ -46,9 +46,13 @@ def open_comparison(folder: Path, network: str | None = None) -> Subject:
     """
     files = watch([folder / name for name in FILES])
     with reading("run", folder, ACCEPTED):
-        about = dict(json.loads((folder / FILES[0]).read_text(encoding="utf-8"))["about"])
+        content = json.loads((folder / FILES[0]).read_text(encoding="utf-8"))
+        about = dict(content["about"])
         tensors = load_file(folder / FILES[1])
-        stored = {name.removeprefix("machine "): each for name, each in tensors.items()}
+        stored = {
+            str(row["machine"]): tensors[f"machine {row['machine']}"] for row in content["rows"]
+        }
+        stored[NETWORK] = tensors[NETWORK]
         labels = about["labels"]
         course = Course(
             int(about["steps"]),
@@ -58,7 +62,6 @@ def open_comparison(folder: Path, network: str | None = None) -> Subject:
         window = parse_window(str(about["window"]))
         place = network or str(about["folder"])
         fingerprint = about["fingerprint"]
-        stored[NETWORK] = stored.pop(NETWORK)
     notices: list[str] = []
     if about["network_steps"] != about["steps"]:
         notices.append(

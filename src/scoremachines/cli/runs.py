@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 import yaml
@@ -31,7 +31,7 @@ from scoremachines.machine import ScoreMachine
 from scoremachines.named import MACHINES, named_machine
 from scoremachines.posterior import Posterior
 from scoremachines.record import SETTINGS, recorded
-from scoremachines.sampling import sample_labels
+from scoremachines.sampling import check_counts, sample_labels
 
 __all__ = ["open_run", "read_settings"]
 
@@ -84,10 +84,20 @@ def read_settings(folder: Path) -> GenerateSettings:
             raise InputError("run", folder, ACCEPTED, reason)
         values["label"] = values.pop("class")
         settings = GenerateSettings(**(values | {"shapes": ShapesConfig(**values["shapes"])}))
-        for name in ("n", "steps", "seed", "best"):
-            if not isinstance(getattr(settings, name), int):
-                raise InputError("run", folder, ACCEPTED, f"{SETTINGS} is damaged at {name}")
+        _check_kinds(folder, settings)
         return settings
+
+
+def _check_kinds(folder: Path, settings: GenerateSettings) -> None:
+    """Refuse settings that no command line would have let through."""
+    hints = get_type_hints(GenerateSettings)
+    for each in fields(settings):
+        value, hint = getattr(settings, each.name), hints[each.name]
+        if not isinstance(value, hint) or isinstance(value, bool):
+            raise InputError("run", folder, ACCEPTED, f"{SETTINGS} is damaged at {each.name}")
+    check_counts(n=settings.n, steps=settings.steps)
+    if settings.seed < 0 or settings.machine not in MACHINES:
+        raise InputError("run", folder, ACCEPTED, f"{SETTINGS} is damaged at seed or machine")
 
 
 class _Painted:

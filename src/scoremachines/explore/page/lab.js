@@ -9,6 +9,7 @@ class Lab {
     this.cursor = {row: Math.floor(height / 2), column: Math.floor(width / 2)};
     this.seed = 0;
     this.panel = new Panel(app, 'The answer');
+    this.panel.called = 'This image';
     get('lab').hidden = false;
     get('lab-answer').append(this.panel.root);
     const fill = (id, choices, chosen) => get(id).append(...choices.map((value) =>

@@ -4,6 +4,7 @@ class Panel {
   constructor(app, title) {
     this.app = app;
     this.trace = null;
+    this.called = 'The finished sample';
     this.root = document.getElementById('panel-template').content.firstElementChild.cloneNode(true);
     this.find('.machine-name').append(title);
     for (const name of ['clean', 'map', 'noisy', 'entropy']) this.listen(this.find(`.${name}`));
@@ -98,7 +99,7 @@ class Panel {
   entropy(width, height, step, frames) {
     const {values, scale} = this.trace.entropy;
     const pixels = width * height;
-    let most = 0;
+    let most = Math.log(10);  // so that a picture without doubt is dark
     for (const value of values) most = Math.max(most, value * scale);
     const level = (place) => values[step * pixels + place] * scale;
     frames(paint(this.find('.entropy'), width, height, (place) => {
@@ -133,7 +134,7 @@ class Panel {
     line.hidden = !verdict;
     if (verdict) {
       const word = make('span', {className: `word ${verdict.word.replace(' ', '-')}`}, verdict.text);
-      line.replaceChildren('The finished sample: ', word, ` – ${verdict.what}`,
+      line.replaceChildren(`${this.called}: `, word, ` – ${verdict.what}`,
         verdict.copy ? '; a near-copy of a training image' : '');
     }
     const nearest = this.trace.nearest, box = this.find('.nearest');

@@ -109,6 +109,10 @@ class Viewer:
 def viewer(browser: Any, address: str) -> Iterator[Viewer]:
     opened = Viewer(browser)
     opened.open(address)
+    # It begins with the first sample that the judge knows something of.
+    assert opened.text("#sample-number") == "2"
+    opened.page.locator("#samples button").first.click()
+    opened.settled()
     yield opened
     opened.close(address)
 

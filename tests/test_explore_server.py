@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from scoremachines.cli.runs import open_run
 from scoremachines.errors import InputError
@@ -132,6 +133,14 @@ def test_the_traces_of_two_machines_start_from_the_same_noise(server: Server) ->
     assert own["steps"] == other["steps"] == 4
     assert own["differs"] is None
     assert own["attended"] is None
+    image = torch.tensor(unpack(own["image"])) / 127.5 - 1
+    subject = server.desk.service().subject
+    assert subject.data is not None
+    distances = (subject.data.images - image).square().mean((1, 2, 3)).sqrt()
+    told = [each["distance"] for each in own["nearest"]]
+    assert told == pytest.approx(distances.sort().values[:3].tolist(), abs=0.01)
+    for each in own["nearest"]:
+        assert each["distance"] == pytest.approx(float(distances[each["index"]]), abs=0.01)
     assert other["attended"]["even"] == [1 / 25] * 4
 
 

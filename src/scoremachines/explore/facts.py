@@ -10,13 +10,16 @@ from torch import Tensor
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.explore.live import attentions
 from scoremachines.machine import ScoreMachine
-from scoremachines.measures import nearest_training_image
 from scoremachines.patches import SOURCES
 
 __all__ = ["about_data", "about_image", "choices", "verdicts_of"]
 
 TRAINING = 16
 """How many training images are shown at first."""
+NEAREST = 3
+"""How many nearest training images are named."""
+BLOCK = 1024
+"""Training images compared at a time."""
 DIFFERS = 0.02
 """Painted again, a sample may differ from the stored one by as much (root mean square)."""
 
@@ -69,12 +72,22 @@ def about_image(image: Tensor, known: Tensor | None, data: TrainingSet | None) -
     about: dict[str, Any] = {"nearest": None, "differs": None}
     about["verdict"] = verdicts_of(image[None], data)
     if data is not None:
-        index, distance = nearest_training_image(image[None], data)
-        about["nearest"] = {"index": int(index[0]), "distance": round(float(distance[0]), 4)}
+        about["nearest"] = _nearest(image, data)
     if known is not None:
         apart = float((image - known).square().mean().sqrt())
         about["differs"] = round(apart, 4) if apart > DIFFERS else None
     return about
+
+
+def _nearest(image: Tensor, data: TrainingSet) -> list[dict[str, Any]]:
+    """Return the training images nearest to an image, nearest first, with their distances."""
+    parts = []
+    for start in range(0, len(data), BLOCK):
+        block = data.block(slice(start, start + BLOCK), torch.float32, "cpu")
+        parts.append((block - image).square().mean((1, 2, 3)).sqrt())
+    distance = torch.cat(parts)
+    order = distance.argsort(stable=True)[:NEAREST].tolist()
+    return [{"index": i, "distance": round(float(distance[i]), 4)} for i in order]
 
 
 def verdicts_of(images: Tensor, data: TrainingSet | None) -> list[dict[str, Any]] | None:

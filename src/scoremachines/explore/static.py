@@ -110,7 +110,7 @@ def _training(
             )
             weigh.update({int(i): float(total[i]) for i in np.unique(image[image >= 0])})
     first = [*overview["data"]["some"]]
-    first += [trace["nearest"]["index"] for trace in traces.values() if trace["nearest"]]
+    first += [near["index"] for trace in traces.values() for near in trace["nearest"] or ()]
     order = list(dict.fromkeys([*first, *(index for index, _ in weigh.most_common())]))
     fitting = max(1, room // int(np.prod(data.shape)))
     index = torch.tensor(order)

@@ -148,7 +148,7 @@ class App {
     const pixels = this.shape[1] * this.shape[2];
     const start = (trace.steps - 1) * trace.ranks * pixels;
     const wanted = new Set(trace.sources.image.subarray(start, start + pixels));
-    if (trace.nearest) wanted.add(trace.nearest.index);
+    for (const {index} of trace.nearest || []) wanted.add(index);
     // Classes colour whole maps, so small sets are fetched whole.
     if (this.overview.data.count <= 512) for (let i = 0; i < this.overview.data.count; i += 1) wanted.add(i);
     await this.store.training([...wanted]);

@@ -102,6 +102,14 @@ function wireTheme() {
   get('theme').addEventListener('click', () => set(document.documentElement.dataset.theme !== 'dark'));
 }
 
+// The sample to begin with: the first in which the judge, if there is one, finds what it knows.
+function firstOf(app) {
+  const verdicts = app.overview.verdicts || [];
+  const known = verdicts.findIndex((verdict, number) =>
+    verdict.word !== 'not valid' && app.store.has(app.overview.own, number));
+  return Math.max(0, known);
+}
+
 async function begin() {
   wireTheme();
   const embedded = get('data') ? JSON.parse(get('data').textContent) : null;
@@ -117,7 +125,7 @@ async function begin() {
     const [, height, width] = app.shape;
     Object.assign(app.state, {row: Math.floor(height / 2), column: Math.floor(width / 2)});
     if (overview.live) app.lab = new Lab(app);
-    app.choose(0);
+    app.choose(firstOf(app));
     document.body.dataset.ready = 'true';
   } catch (error) {
     get('problem').replaceChildren(make('p', {className: 'notice'}, error.message || String(error)));

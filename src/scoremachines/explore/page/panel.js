@@ -137,23 +137,28 @@ class Panel {
       line.replaceChildren(`${this.called}: `, word, ` – ${verdict.what}`,
         verdict.copy ? '; a near-copy of a training image' : '');
     }
-    const nearest = this.trace.nearest, box = this.find('.nearest');
+    this.nearest();
+  }
+
+  // The finished sample beside the training images that it looks most like.
+  nearest() {
+    const {nearest, differs, image} = this.trace, box = this.find('.nearest'), {app} = this;
     box.hidden = !nearest;
     if (!nearest) return;
-    const known = this.app.store.images.get(nearest.index);
-    box.replaceChildren(make('p', {className: 'note'},
-      `Nearest training image to the finished sample: ${this.app.nameOf(nearest.index)}, at distance ${nearest.distance.toFixed(2)}.`
-      + (this.trace.differs ? ' Painted again, the sample came out differently from the one stored in the run.' : '')));
-    if (known) {
-      const pair = make('div', {className: 'pair'});
-      box.append(pair);
-      for (const [bytes, text] of [[this.trace.image, 'finished'], [known, 'nearest']]) {
-        const canvas = make('canvas');
-        canvas.setAttribute('role', 'img');
-        canvas.setAttribute('aria-label', text === 'nearest' ? 'nearest training image' : 'finished sample');
-        pair.append(make('figure', {}, canvas, make('figcaption', {}, text)));
-        paint(canvas, this.app.shape[2], this.app.shape[1], byteColour(bytes, this.app.shape));
-      }
+    const row = make('div', {className: 'pair'});
+    box.replaceChildren(make('p', {className: 'note'}, 'The finished sample and the training images nearest to it, with their distances.'
+      + (differs ? ' Painted again, the sample came out differently from the one stored in the run.' : '')), row);
+    const shown = [[image, 'finished', 'finished sample']];
+    for (const {index, distance} of nearest) {
+      const text = `${distance.toFixed(2)}: ${app.nameOf(index)}`;
+      if (app.store.images.has(index)) shown.push([app.store.images.get(index), text, `nearest, ${text}`]);
+    }
+    for (const [bytes, text, label] of shown) {
+      const canvas = make('canvas');
+      canvas.setAttribute('role', 'img');
+      canvas.setAttribute('aria-label', label);
+      row.append(make('figure', {}, canvas, make('figcaption', {title: text}, text)));
+      paint(canvas, app.shape[2], app.shape[1], byteColour(bytes, app.shape));
     }
   }
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import Matrix, Weighing
+from scoremachines.attention.base import Matrix, Uniform, Weighing
 from scoremachines.engine import Query
 from scoremachines.locality import WindowSchedule
 from scoremachines.machine import ScoreMachine
@@ -73,9 +73,18 @@ def attended(
     if not weighings:
         return None
     height, width = noisy.shape[-2:]
+    shares = [weighing for _, weighing in weighings if isinstance(weighing, Uniform)]
+    if len(shares) == len(weighings):  # no matrix is needed, which large images have no room for
+        return _even(sum(share.weight for share in shares), height, width)
     rows = sum(_matrix(weighing, height, width) for _, weighing in weighings)
     assert isinstance(rows, Tensor)
     return strongest(rows, height, width, most)
+
+
+def _even(weight: float, height: int, width: int) -> Attended:
+    nothing = torch.zeros(0, height, width)
+    total = torch.full((height, width), weight * (height * width - 1), dtype=torch.float64)
+    return Attended(nothing.long(), nothing.double(), total, weight)
 
 
 def strongest(rows: Tensor, height: int, width: int, most: int) -> Attended:
@@ -90,17 +99,16 @@ def strongest(rows: Tensor, height: int, width: int, most: int) -> Attended:
     Returns:
         The places.
     """
-    rows = rows.detach().cpu().double().clone().fill_diagonal_(0)
-    total, pixels = rows.sum(1).view(height, width), len(rows)
-    others = rows.masked_select(~torch.eye(pixels, dtype=torch.bool))
-    even = None
-    if len(others) and float(others.max() - others.min()) <= EVEN * float(others.max()):
-        even = float(others.max())
-    most = 0 if even is not None else min(most, pixels - 1)
+    rows, pixels = rows.detach().cpu().double().clone(), height * width
+    least = float(rows.fill_diagonal_(torch.inf).min())
+    largest = float(rows.fill_diagonal_(0).max())
+    if pixels > 1 and largest - least <= EVEN * largest:
+        return _even(largest, height, width)
+    total, most = rows.sum(1).view(height, width), min(most, pixels - 1)
     best = rows.topk(most, dim=1)
     shape = (most, height, width)
     place = torch.where(best.values > 0, best.indices, -1).T.reshape(shape)
-    return Attended(place, best.values.T.reshape(shape), total, even)
+    return Attended(place, best.values.T.reshape(shape), total)
 
 
 def _matrix(weighing: Weighing, height: int, width: int) -> Tensor:

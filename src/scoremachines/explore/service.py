@@ -63,6 +63,7 @@ class Service:
         self._live = ThreadPoolExecutor(1, "live")
         self._waiting = threading.BoundedSemaphore(WAITING)
         self._lock = threading.Lock()
+        self._overview: dict[str, Any] | None = None
         self._tasks: OrderedDict[tuple[str, int], _Task] = OrderedDict()
 
     def close(self) -> None:
@@ -72,6 +73,12 @@ class Service:
 
     def overview(self) -> dict[str, Any]:
         """Return what the page shows first: the samples, and what can be asked."""
+        with self._lock:
+            if self._overview is None:
+                self._overview = self._first_look()
+            return self._overview
+
+    def _first_look(self) -> dict[str, Any]:
         subject = self.subject
         data, reader = subject.data, subject.reader
         images = subject.images[:SHOWN]

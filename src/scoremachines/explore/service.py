@@ -17,7 +17,7 @@ from scoremachines.explore.facts import about_data, about_image, choices, verdic
 from scoremachines.explore.live import answer, few, read_question
 from scoremachines.explore.packed import pack, pack_images, pack_trace
 from scoremachines.explore.subject import Subject
-from scoremachines.explore.trace import Trace, follow
+from scoremachines.explore.trace import Trace, follow, windows_at
 from scoremachines.patches import PERIODIC
 
 __all__ = ["SHOWN", "BusyError", "Service"]
@@ -250,7 +250,7 @@ class Service:
             image=image,
             alpha_bar=[1.0],
             time=[0.0],
-            windows=[None],
+            windows=windows_at(subject.reader, [1 / subject.course.steps]),
             noisy=None,
             clean=image[None],
             posterior=None if posterior is None else posterior.at(chosen),

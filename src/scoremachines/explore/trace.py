@@ -20,7 +20,7 @@ from scoremachines.machine import ScoreMachine
 from scoremachines.posterior import Posterior
 from scoremachines.sampling import trajectory
 
-__all__ = ["Course", "Trace", "follow", "look"]
+__all__ = ["Course", "Trace", "follow", "look", "windows_at"]
 
 ATTENDED = 6
 """How many attended places are named for each pixel."""
@@ -152,7 +152,7 @@ def follow(
         image=steps[-1].after[0].float().cpu(),
         alpha_bar=levels,
         time=times,
-        windows=_windows(reader, times),
+        windows=windows_at(reader, times),
         noisy=torch.cat([step.noisy for step in steps]).float().cpu(),
         clean=torch.cat([step.clean for step in steps]).float().cpu(),
         posterior=_joined(posteriors),
@@ -184,7 +184,7 @@ def look(
         image=clean[0],
         alpha_bar=[alpha_bar],
         time=[time],
-        windows=_windows(machine, [time]),
+        windows=windows_at(machine, [time]),
         noisy=noisy[None].float().cpu(),
         clean=clean,
         posterior=watched.posterior_now,
@@ -205,7 +205,8 @@ def _network_attended(network: DenoiserModel, noisy: Tensor, alpha_bar: float) -
     return strongest(rows.reshape(-1, *rows.shape[-2:])[0], height, width, ATTENDED)
 
 
-def _windows(machine: ScoreMachine | None, times: list[float]) -> list[int | None]:
+def windows_at(machine: ScoreMachine | None, times: list[float]) -> list[int | None]:
+    """Return a machine's window at each of some times; None for the whole image."""
     window = None if machine is None else machine.window
     if isinstance(window, WindowSchedule):
         return [window(time) for time in times]

@@ -50,7 +50,7 @@ function sourceSentence(sources, entropy, width, nameOf) {
 }
 
 function attendedSentence(trace, step, places, width) {
-  if (!trace.attended) return 'Listens to no other pixel.';
+  if (!trace.attended) return trace.noisy ? 'Listens to no other pixel.' : '';
   const even = trace.attended.even[step];
   if (even !== null) return `Listens to all other pixels alike, each with weight ${weightWords(even)}.`;
   if (!places.length) return 'Listens to many places, to none much.';

@@ -76,18 +76,15 @@ def attribute_image(
     torch.set_num_threads(1)  # as `paint`: tiles are too small to share
     known = _open(data, size, crop, channels, limit)
     shown = _read_image(Path(image), known, crop)
+    others = None if held_out is None else _held_out(held_out, known, crop)
     asked = None if windows is None else [_window(word) for word in windows.split(",")]
     folder = prepare_folder(output, marker=MARKER, resume=True)
-    others = None if held_out is None else _held_out(held_out, known, crop)
     curve = attribute(shown, known, asked, sources)
     test = calibrate_memorisation(known, others, level=level, shift=shift)
     match = whole_match(shown[None], known, shift)
     about: dict[str, Any] = {
-        "image": image,
-        "data": known.name,
-        "training_images": len(known),
-        "fingerprint": known.fingerprint(),
-        "sources": sources,
+        **{"image": image, "data": known.name, "training_images": len(known)},
+        **{"fingerprint": known.fingerprint(), "sources": sources},
         "windows": [_row(each, known) for each in curve],
         "memorisation": _verdict(match, test, known, held_out),
     }

@@ -53,12 +53,8 @@ def open_comparison(folder: Path, network: str | None = None) -> Subject:
             str(row["machine"]): tensors[f"machine {row['machine']}"] for row in content["rows"]
         }
         stored[NETWORK] = tensors[NETWORK]
-        labels = about["labels"]
-        course = Course(
-            int(about["steps"]),
-            int(about["seed"]),
-            labels=None if labels is None else torch.tensor(labels),
-        )
+        labels = None if about["labels"] is None else torch.tensor(about["labels"])
+        course = Course(int(about["steps"]), int(about["seed"]), labels=labels)
         window = parse_window(str(about["window"]))
         place = network or str(about["folder"])
         fingerprint = about["fingerprint"]
@@ -73,10 +69,9 @@ def open_comparison(folder: Path, network: str | None = None) -> Subject:
 
     def make(name: str) -> DenoiserModel:
         assert opened is not None  # without it nothing is asked
-        if name == NETWORK:
-            return opened[0]
         if name not in made:
-            made.update(make_machines([name], *opened, window))
+            named = {NETWORK: opened[0]} if name == NETWORK else None
+            made.update(named or make_machines([name], *opened, window))
         return made[name]
 
     reader = _reader(make, stored) if opened is not None else None

@@ -32,7 +32,9 @@ class App {
   nameOf(image) {
     const label = this.store.labels.get(image);
     const name = this.store.names.get(image) || `image ${image}`;
-    return label === undefined ? name : `${name} (${this.className(label)})`;
+    if (label === undefined) return name;
+    const kind = this.className(label);
+    return `${name} (${/^\d+$/.test(kind) ? `class ${kind}` : kind})`;
   }
 
   className(label) {

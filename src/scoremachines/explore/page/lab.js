@@ -26,6 +26,7 @@ class Lab {
     }
     const some = live.images < data.count ? `, on ${live.images} of the ${data.count} training images` : '';
     get('lab-text').textContent += some ? ` It answers${some}.` : '';
+    if (channels < 3) get('lab-colour').value = '#ffffff';
     this.palette();
     this.wire();
   }

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import settings
+
+from scoremachines.cli.main import main
 
 settings.register_profile("scoremachines", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("scoremachines")
@@ -13,3 +17,12 @@ torch.set_num_threads(1)
 if not torch.cuda.is_available():
     # The GPU engine's kernel runs on the CPU then. Triton reads this when it is imported.
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+@pytest.fixture(scope="session")
+def painted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a small run, not to be changed; no two of its axes are equal."""
+    folder = tmp_path_factory.mktemp("painted") / "run"
+    words = "generate shapes --size 12x14 --shapes.feature_size 3 --limit 20 --window 5 --steps 4"
+    assert main([*words.split(), "-n", "3", "--best", "3", "-o", str(folder)]) == 0
+    return folder

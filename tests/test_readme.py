@@ -25,6 +25,8 @@ def test_the_readme_shows_what_these_tests_run() -> None:
         "make demo",
         "make test",
         ".venv/bin/scoremachines generate pictures/ --size 32 -n 16 --attention full -o out",
+        ".venv/bin/scoremachines explore out",
+        ".venv/bin/scoremachines attribute cat.png --data pictures/ --size 32 -o attribution",
         ".venv/bin/scoremachines train shapes --network.attention top1 --steps 4000 -o runs/top1",
         ".venv/bin/scoremachines calibrate runs/top1",
         ".venv/bin/scoremachines compare runs/top1 --machine top1 --machine measured-class"
@@ -43,19 +45,28 @@ def test_programs_run(program: str, tmp_path: Path) -> None:
 def test_the_generate_command_runs(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     draw = np.random.default_rng(0)
-    for number in range(3):
+    for number in range(4):
         pixels = draw.integers(0, 256, (40, 48, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number}.png")
+    Image.fromarray(draw.integers(0, 256, (50, 40, 3), dtype=np.uint8)).save(tmp_path / "cat.png")
     words = [*COMMANDS[2].split()[1:], "-n", "2", "--steps", "2"]
     line = [Path(sys.executable).with_name("scoremachines"), *words]
     ended = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert ended.returncode == 0, ended.stderr
     for name in ("samples", "grid.png", "provenance.safetensors", "settings.yaml", "report.html"):
         assert (tmp_path / "out" / name).exists()
+    explore = [*COMMANDS[3].split()[1:], "-o", "page.html", "-n", "1"]
+    attribute = [*COMMANDS[4].split()[1:], "--windows", "3,image"]
+    for words in (explore, attribute):
+        line = [Path(sys.executable).with_name("scoremachines"), *words]
+        ended = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+        assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "page.html").exists()
+    assert (tmp_path / "attribution" / "attribution.json").exists()
 
 
 def test_the_commands_about_networks_run(tmp_path: Path) -> None:
-    train, calibrate, compare = COMMANDS[3:6]
+    train, calibrate, compare = COMMANDS[5:8]
     small = "--steps 3 --batch 4 --network.width 8 --shapes.size 12 --shapes.feature_size 3"
     more = {train: f"{small} --shapes.n 5", calibrate: "--steps 2 --seeds 2"}
     for command in (train, calibrate, compare):
@@ -71,7 +82,7 @@ def test_the_commands_about_networks_run(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_papers_experiment_makes_its_point(tmp_path: Path) -> None:
     """The README's command, with fewer samples: attention brings consistency, the CNN does not."""
-    line = [Path(sys.executable).with_name("scoremachines"), *COMMANDS[6].split()[1:]]
+    line = [Path(sys.executable).with_name("scoremachines"), *COMMANDS[8].split()[1:]]
     line += ["-n", "20"]
     ended = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=1500)
     assert ended.returncode == 0, ended.stderr

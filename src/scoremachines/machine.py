@@ -32,6 +32,7 @@ from scoremachines.locality import (
     windows_of,
 )
 from scoremachines.patches import SOURCES
+from scoremachines.pictures import figures_html, grid
 from scoremachines.posterior import Posterior
 from scoremachines.pretrained import load_parts, save_parts
 from scoremachines.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, noise_schedule
@@ -263,6 +264,12 @@ class ScoreMachine(DenoiserModel):
         self.data = copy(self.data)
         self.data.pixels = self.pixels
         return self
+
+    def _repr_html_(self) -> str:
+        """Return its choices and some training images, for notebooks."""
+        some = self.data.block(torch.linspace(0, len(self.data) - 1, 16).round().long().unique())
+        caption = f"some of its {len(self.data)} training images"
+        return figures_html(repr(self), [(caption, grid(some, columns=8))])
 
     def __repr__(self) -> str:
         window = "image" if self.window is None else self.window

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from html import escape
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 __all__ = [
+    "figures_html",
     "grid",
     "labelled_rows",
     "mosaic",
@@ -177,6 +179,28 @@ CONES_TO_RGB = np.array(
         [-0.0041960863, -0.7034186147, 1.7076147010],
     ]
 )
+
+
+def figures_html(head: str, pictures: Sequence[tuple[str, Image.Image]], note: str = "") -> str:
+    """Return pictures with their captions as a piece of HTML, for notebooks.
+
+    Args:
+        head: a headline.
+        pictures: captions and pictures.
+        note: a line below.
+
+    Returns:
+        HTML that loads nothing.
+    """
+    figures = "".join(
+        f'<figure style="margin:0 1em 0 0;display:inline-block;vertical-align:top">'
+        f'<img src="{to_data_uri(picture)}" alt="{escape(caption)}" '
+        'style="image-rendering:pixelated">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        for caption, picture in pictures
+    )
+    below = f"<p>{escape(note)}</p>" if note else ""
+    return f"<div><p>{escape(head)}</p>{figures}{below}</div>"
 
 
 def to_data_uri(picture: Image.Image) -> str:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -14,13 +15,17 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.files import atomic_path, write_tensors
 from scoremachines.measures import nearest_training_image
-from scoremachines.pictures import grid, to_picture
+from scoremachines.pictures import figures_html, grid, mosaic, to_picture
 from scoremachines.posterior import Posterior
+from scoremachines.provenance import owed_rows, shares, write_pixels, write_table
 
 __all__ = ["Result", "save_picture"]
 
+SHOWN = 16
+"""How many samples a notebook shows."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Result:
     """Samples and their provenance.
 
@@ -77,6 +82,10 @@ class Result:
         assert posterior is not None
         assert posterior.sources is not None
         assert posterior.entropy is not None
+        write_pixels(posterior, folder / "provenance.parquet")
+        rows = owed_rows(posterior, len(self.data), self.data.names)
+        for kind in ("parquet", "json"):
+            write_table(rows, folder / f"owed.{kind}")
         tensors = {
             "image": posterior.sources.image,
             "position": posterior.sources.position,
@@ -99,6 +108,8 @@ class Result:
             One entry a sample: nearest training image, distance, and the sources by share.
         """
         index, distance = self.nearest()
+        known = self.posterior is not None and self.posterior.sources is not None
+        owed = shares(self.posterior, len(self.data)) if known and self.posterior else None
         rows: list[dict[str, object]] = []
         for number in range(len(self.images)):
             row: dict[str, object] = {
@@ -106,14 +117,8 @@ class Result:
                 "nearest": self._name(int(index[number])),
                 "distance": round(float(distance[number]), 6),
             }
-            if self.posterior is not None and self.posterior.sources is not None:
-                image = self.posterior.sources.image[number].flatten().cpu()
-                weight = self.posterior.weights[number].flatten().cpu()
-                known = image >= 0
-                share = torch.zeros(len(self.data), dtype=torch.float64)
-                share.index_add_(0, image[known], weight[known])
-                share /= self.images.shape[-1] * self.images.shape[-2]
-                best = share.topk(min(most, len(share)))
+            if owed is not None:
+                best = owed[number].topk(min(most, len(self.data)))
                 row["sources"] = [
                     {"image": self._name(i), "share": round(value, 6)}
                     for value, i in zip(*(part.tolist() for part in best), strict=True)
@@ -121,6 +126,29 @@ class Result:
                 ]
             rows.append(row)
         return rows
+
+    def __repr__(self) -> str:
+        sources = "" if self.posterior is None else ", with sources"
+        return f"Result({len(self.images)} samples from {self.data!r}{sources})"
+
+    def _repr_html_(self) -> str:
+        """Return the samples and their source maps, for notebooks."""
+        shown = self.images[:SHOWN]
+        pictures = [("samples", grid(shown, columns=8))]
+        posterior = self.posterior
+        if posterior is not None and posterior.sources is not None:
+            maps = []
+            for number in range(len(shown)):
+                one = posterior.at(slice(number, number + 1))
+                assert one.sources is not None
+                picture = mosaic(one.sources.image[0], one.sources.position[0], one.weights[0])
+                maps.append(torch.from_numpy(np.array(picture)).movedim(-1, 0) / 127.5 - 1)
+            title = "which training image each pixel came from; grey: undecided"
+            pictures.append((title, grid(torch.stack(maps), columns=8)))
+        count = len(self.images)
+        more = f", the first {SHOWN} shown" if count > SHOWN else ""
+        head = f"{count} sample{'s' * (count != 1)} from {self.data!r}{more}"
+        return figures_html(head, pictures)
 
     def _name(self, index: int) -> str | int:
         return index if self.data.names is None else self.data.names[index]

@@ -66,6 +66,20 @@ class Stream:
                 for images, index in self._blocks(plan.block, part.noisy.dtype)
             )
 
+    def weighings(self, query: Query, time: Tensor) -> list[tuple[int | None, Weighing]]:
+        """Return how the attention weighs what each place says of a query's noisy images.
+
+        Args:
+            query: the noisy images.
+            time: t of each, `[B]`.
+
+        Returns:
+            For each window κ of the evidence its weighing (theory §4); `[]` without attention.
+        """
+        pairwise, evidence = self.attention.pairwise, self.attention.name != "none"
+        plan = self.engine.plan(query, self.count, evidence=evidence, pairwise=pairwise, best=0)
+        return self.attention.weighings(self._scene(query, time, plan.block))
+
     def _shared(self, query: Query, window: int | None, block: int) -> Groups | None:
         """Return the evidence of groups of images, where the attention speaks of groups."""
         if self.groups is None:

@@ -38,12 +38,13 @@ def generate(settings: GenerateSettings, output: str, *, resume: bool = False) -
         command=f"scoremachines generate --config {output}/settings.yaml -o again",
     )
     path = write_page(page, Path(output) / "report.html")
-    print(f"{settings.n} samples in {output}: samples/, grid.png, provenance.safetensors")
+    print(f"{settings.n} samples in {output}: samples/, grid.png, provenance.*, owed.*")
     if shown.verdicts is not None:
         rates = shown.verdicts.rates()
         chance = shown.verdicts.chance()
         print(f"consistent: {rates['consistent']}, of valid ones by chance {100 * chance:.1f} %")
     print(f"page: {path}")
+    print(f"look closer: scoremachines explore {output}")
     return path
 
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar, get_type_hints
 from jsonargparse import ArgumentParser, Namespace
 
 from scoremachines.bench.settings import BENCH, BENCH_FLAGS, BenchSettings
+from scoremachines.cli.looking import add_looking, run_looking
 from scoremachines.cli.settings import (
     CalibrateSettings,
     CompareSettings,
@@ -34,6 +35,8 @@ examples:
   scoremachines consistency --preset quick -o consistency
   scoremachines bench -o bench
   scoremachines demo -o demo
+  scoremachines explore out
+  scoremachines attribute cat.png --data pictures/ --size 32
 """
 GENERATE = """Paint new images from a folder of images, or from a set by name.
 
@@ -165,11 +168,14 @@ def _run(arguments: list[str]) -> int:
         benching.add_argument(f"--{flag}", action="store_true", help=text)
     commands.add_subcommand("bench", benching, help="engines side by side")
     commands.add_subcommand("demo", _demo_parser(), help="paint the examples, as one page")
+    add_looking(commands, lambda text: Parser(description=text, formatter_class=_layout()))
     settings = parser.parse_args(arguments)
     if settings.subcommand is None:
         parser.print_help()
         return 0
     chosen = settings[settings.subcommand]
+    if run_looking(settings.subcommand, chosen):
+        return 0
     if settings.subcommand == "demo":
         from scoremachines.cli.demo import demo
 

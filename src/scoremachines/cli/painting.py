@@ -32,7 +32,7 @@ from scoremachines.result import Result
 from scoremachines.sampling import check_counts, sample_labels, trajectory
 from scoremachines.trajectory import Step, make_scheduler
 
-__all__ = ["make_machine", "open_device", "paint"]
+__all__ = ["RECORD", "make_machine", "open_device", "paint", "read_part"]
 
 RECORD = "parts/run.json"
 SAVE_EVERY = 2.0
@@ -157,7 +157,7 @@ class Run:
         path = self.parts / f"{batch.start:06d}-{batch.stop:06d}.safetensors"
         if path.exists():
             progress.update(len(batch) * self.settings.steps)
-            return _read_part(path)
+            return read_part(path)
         unfinished = path.with_suffix(".step.safetensors")
         resume = _read_step(unfinished, self.settings.scheduler)
         step, saved = None, monotonic()
@@ -181,7 +181,7 @@ class Run:
         assert step is not None
         write_tensors(path, _part(step))
         unfinished.unlink(missing_ok=True)
-        return _read_part(path)
+        return read_part(path)
 
 
 def _part(step: Step) -> dict[str, Tensor]:
@@ -200,14 +200,26 @@ def _part(step: Step) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_part(path: Path) -> tuple[Tensor, Posterior | None]:
+def read_part(path: Path) -> tuple[Tensor, Posterior | None]:
+    """Read a finished batch.
+
+    Args:
+        path: its file.
+
+    Returns:
+        Samples, float32 `[n, C, H, W]`, and their posterior, if the run named sources.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     with reading("output", path, "a run's folder as it was left"):
         part = load_file(path)
-    if "mean" not in part:
-        return part["images"], None
-    names = ("source_log_weight", "source_image", "source_position")
-    sources = Sources(*(part[name] for name in names))
-    return part["images"], Posterior(part["log_weight"], part["mean"], part["entropy"], sources)
+        if "mean" not in part:
+            return part["images"], None
+        names = ("source_log_weight", "source_image", "source_position")
+        sources = Sources(*(part[name] for name in names))
+        known = Posterior(part["log_weight"], part["mean"], part["entropy"], sources)
+        return part["images"], known
 
 
 def _read_step(path: Path, scheduler: str) -> tuple[int, Tensor] | None:

@@ -1,0 +1,124 @@
+"""A folder of `scoremachines compare`, opened again: a network beside its machines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from scoremachines.cli.compare import open_network
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.denoiser import DenoiserModel
+from scoremachines.errors import InputError
+from scoremachines.experiment import make_machines
+from scoremachines.experiment.comparison import BASELINES, WITHOUT_ATTENTION
+from scoremachines.explore.subject import Subject, watch
+from scoremachines.explore.titles import title_of
+from scoremachines.explore.trace import Course
+from scoremachines.files import reading
+from scoremachines.locality import parse_window
+from scoremachines.machine import ScoreMachine
+from scoremachines.training import load_run_data
+
+__all__ = ["open_comparison"]
+
+ACCEPTED = "a folder of `scoremachines compare`"
+FILES = ("compare.json", "images.safetensors")
+NETWORK = "network"
+
+
+def open_comparison(folder: Path, network: str | None = None) -> Subject:
+    """Open a comparison to be explored.
+
+    Args:
+        folder: of `scoremachines compare`.
+        network: where its network lies now; by default where it lay then.
+
+    Returns:
+        The run, the network being what painted it.
+
+    Raises:
+        InputError: there is no comparison, or it is damaged.
+    """
+    files = watch([folder / name for name in FILES])
+    with reading("run", folder, ACCEPTED):
+        content = json.loads((folder / FILES[0]).read_text(encoding="utf-8"))
+        about = dict(content["about"])
+        tensors = load_file(folder / FILES[1])
+        stored = {
+            str(row["machine"]): tensors[f"machine {row['machine']}"] for row in content["rows"]
+        }
+        stored[NETWORK] = tensors[NETWORK]
+        labels = None if about["labels"] is None else torch.tensor(about["labels"])
+        course = Course(int(about["steps"]), int(about["seed"]), labels=labels)
+        window = parse_window(str(about["window"]))
+        place = network or str(about["folder"])
+        fingerprint = about["fingerprint"]
+    notices: list[str] = []
+    if about["network_steps"] != about["steps"]:
+        notices.append(
+            f"The network took {about['network_steps']} steps in the comparison; here it takes "
+            f"as many as the machines, {about['steps']}."
+        )
+    opened = _opened(place, fingerprint, notices)
+    made: dict[str, DenoiserModel] = {}
+
+    def make(name: str) -> DenoiserModel:
+        assert opened is not None  # without it nothing is asked
+        if name not in made:
+            named = {NETWORK: opened[0]} if name == NETWORK else None
+            made.update(named or make_machines([name], *opened, window))
+        return made[name]
+
+    reader = _reader(make, stored) if opened is not None else None
+    machines = [name for name in stored if name != NETWORK]
+    return Subject(
+        title=f"{about['training_set']} in {folder.name}",
+        own=NETWORK,
+        titles={name: title_of(name) for name in [NETWORK, *machines]},
+        course=course,
+        stored=stored,
+        make=make,
+        beside=_beside(machines),
+        data=None if opened is None or reader is None else opened[1],
+        reader=reader,
+        notices=tuple(notices),
+        files=files,
+        settings=json.dumps(about, indent=1, ensure_ascii=False),
+    )
+
+
+def _opened(
+    place: str, fingerprint: Any, notices: list[str]
+) -> tuple[DenoiserModel, TrainingSet] | None:
+    """Return the network and its images, if both are what they were."""
+    try:
+        network, data = open_network(place), load_run_data(place)
+    except InputError as error:
+        notices.append(
+            f"The network or its training images cannot be reached, so only finished samples can "
+            f"be shown. {error}"
+        )
+        return None
+    if data.fingerprint() != fingerprint:
+        notices.append("The training images have changed since the comparison was made.")
+        return None
+    return network, data
+
+
+def _reader(make: Any, stored: dict[str, Tensor]) -> ScoreMachine | None:
+    """Return the machine that names sources for the network's noisy images."""
+    names = [name for name in WITHOUT_ATTENTION if name in stored]
+    machine = make(names[0] if names else WITHOUT_ATTENTION[0])
+    return machine if isinstance(machine, ScoreMachine) else None
+
+
+def _beside(machines: list[str]) -> str | None:
+    """Return the machine to show first: one with attention, if there is one."""
+    plain = {*BASELINES, *WITHOUT_ATTENTION}
+    listening = [name for name in machines if name not in plain]
+    return next(iter([*listening, *machines]), None)

@@ -1,0 +1,239 @@
+"""A folder that a command wrote, opened again to be looked at."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import torch
+import yaml
+from torch import Tensor
+
+from scoremachines.cli.compare import open_network
+from scoremachines.cli.compared import open_comparison
+from scoremachines.cli.painting import RECORD, make_machine, read_part
+from scoremachines.cli.settings import GenerateSettings, memory_bytes
+from scoremachines.data.shapes_config import ShapesConfig
+from scoremachines.data.source import open_data
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.denoiser import DenoiserModel
+from scoremachines.errors import InputError
+from scoremachines.explore.live import attentions
+from scoremachines.explore.subject import Subject, watch
+from scoremachines.explore.titles import title_of
+from scoremachines.explore.trace import Course
+from scoremachines.files import reading
+from scoremachines.locality import parse_window
+from scoremachines.machine import ScoreMachine
+from scoremachines.named import MACHINES, named_machine
+from scoremachines.posterior import Posterior
+from scoremachines.record import SETTINGS, recorded
+from scoremachines.sampling import check_counts, sample_labels
+
+__all__ = ["open_run", "read_settings"]
+
+ACCEPTED = "a folder of `scoremachines generate` or `scoremachines compare`"
+
+
+def open_run(folder: str | Path, network: str | None = None) -> Subject:
+    """Open a run to be explored.
+
+    Args:
+        folder: of `scoremachines generate` or `scoremachines compare`.
+        network: folder of a network to set beside it; a comparison brings its own.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: there is no run, it is damaged, or no sample of it is finished.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError("run", folder, ACCEPTED, "there is no such folder")
+    command = shlex.join(["scoremachines", "explore", str(folder)])
+    command += "" if network is None else shlex.join([" --network", network]).replace("'", "")
+    if (folder / "compare.json").is_file():
+        return replace(open_comparison(folder, network), command=command)
+    if not (folder / SETTINGS).is_file():
+        raise InputError("run", folder, ACCEPTED, f"there is no {SETTINGS} in it")
+    return replace(_Painted(folder, network).subject(), command=command)
+
+
+def read_settings(folder: Path) -> GenerateSettings:
+    """Read what a run was asked to do.
+
+    Args:
+        folder: of `scoremachines generate`.
+
+    Returns:
+        The settings.
+
+    Raises:
+        InputError: they are damaged, or those of another command.
+    """
+    with reading("run", folder, ACCEPTED):
+        values = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise InputError("run", folder, ACCEPTED, f"{SETTINGS} is damaged")
+        if "network" in values:
+            reason = "it holds a network; open it beside a run, with --network"
+            raise InputError("run", folder, ACCEPTED, reason)
+        values["label"] = values.pop("class")
+        settings = GenerateSettings(**(values | {"shapes": ShapesConfig(**values["shapes"])}))
+        _check_kinds(folder, settings)
+        return settings
+
+
+def _check_kinds(folder: Path, settings: GenerateSettings) -> None:
+    """Refuse settings that no command line would have let through."""
+    hints = get_type_hints(GenerateSettings)
+    for each in fields(settings):
+        value, hint = getattr(settings, each.name), hints[each.name]
+        if not isinstance(value, hint) or isinstance(value, bool):
+            raise InputError("run", folder, ACCEPTED, f"{SETTINGS} is damaged at {each.name}")
+    check_counts(n=settings.n, steps=settings.steps)
+    if settings.seed < 0 or settings.machine not in MACHINES:
+        raise InputError("run", folder, ACCEPTED, f"{SETTINGS} is damaged at seed or machine")
+
+
+class _Painted:
+    """A run of `scoremachines generate`."""
+
+    def __init__(self, folder: Path, network: str | None) -> None:
+        self.folder = folder
+        self.settings = replace(read_settings(folder), device="auto", engine="auto")
+        self.parts = _parts(folder)
+        self.files = watch([folder / SETTINGS, folder / RECORD, *self.parts])
+        self.notices: list[str] = []
+        self.data = self._open_data()
+        self.made: dict[str, DenoiserModel] = {}
+        self.network = None if network is None else self._open_network(network)
+
+    def subject(self) -> Subject:
+        settings = self.settings
+        images, posterior = self._samples()
+        if len(images) < settings.n:
+            text = f"The run is not finished: {len(images)} of {settings.n} samples are there."
+            self.notices.append(text)
+        labels = None
+        if settings.label is not None and self.data is not None:
+            labels = sample_labels(self.data, settings.label, settings.n)
+        course = Course(
+            settings.steps, settings.seed, settings.scheduler, labels, max(1, settings.best)
+        )
+        reader = self._reader()
+        titles = self._titles(reader is not None)
+        return Subject(
+            title=f"{settings.source} in {self.folder.name}",
+            own="run",
+            titles=titles,
+            course=course,
+            stored={"run": images},
+            make=self._make,
+            beside=self._beside(titles),
+            data=self.data if reader is not None else None,
+            reader=reader,
+            posterior=posterior,
+            notices=tuple(self.notices),
+            files=self.files,
+            settings=(self.folder / SETTINGS).read_text(encoding="utf-8"),
+        )
+
+    def _samples(self) -> tuple[Tensor, Posterior | None]:
+        images, posteriors = zip(*(read_part(path) for path in self.parts), strict=True)
+        known = [each for each in posteriors if each is not None]
+        merged = Posterior.cat(known) if len(known) == len(posteriors) else None
+        return torch.cat(images), merged
+
+    def _open_data(self) -> TrainingSet | None:
+        """Return the training set, if it is there and is the one that the run recorded."""
+        expected = recorded(self.folder, RECORD).get("fingerprint")
+        try:
+            data = open_data(self.settings)
+        except InputError as error:
+            self.notices.append(f"The training images cannot be reached: {error}")
+            return None
+        if data.fingerprint() != expected:
+            self.notices.append("The training images have changed since the run was painted.")
+            return None
+        return data
+
+    def _reader(self) -> ScoreMachine | None:
+        if self.data is None:
+            text = "Only the finished samples and the numbers of their sources can be shown."
+            self.notices.append(text)
+            return None
+        try:
+            machine = make_machine(self.settings, self.data)
+        except InputError as error:
+            self.notices.append(f"The machine cannot be made again: {error}")
+            return None
+        self.made["run"] = machine
+        return machine
+
+    def _open_network(self, folder: str) -> DenoiserModel:
+        network = open_network(folder)
+        if self.data is not None and tuple(network.shape) != tuple(self.data.shape):
+            accepted = f"a network for images of {' × '.join(map(str, self.data.shape))}"
+            raise InputError("network", folder, accepted)
+        return network
+
+    def _titles(self, reachable: bool) -> dict[str, str]:
+        settings = self.settings
+        own = title_of(settings.attention).lower()
+        if settings.machine != "els":
+            own = f"{title_of(settings.machine)}, {own}"
+        titles = {"run": f"This run: {own}"}
+        if not reachable or self.data is None:
+            return titles
+        if self.network is not None:
+            titles["network"] = title_of("network")
+        names = [name for name in attentions(self.data) if name != settings.attention]
+        names += [name for name in MACHINES if name != settings.machine]
+        return titles | {name: title_of(name) for name in names}
+
+    def _beside(self, titles: Mapping[str, str]) -> str | None:
+        wanted = ["network", "tiled" if self.settings.attention == "none" else "none", "els"]
+        return next((name for name in wanted if name in titles), None)
+
+    def _make(self, name: str) -> DenoiserModel:
+        if name not in self.made:
+            self.made[name] = self._new(name)
+        return self.made[name]
+
+    def _new(self, name: str) -> DenoiserModel:
+        settings, own, data = self.settings, self.made["run"], self.data
+        assert isinstance(own, ScoreMachine)
+        assert data is not None
+        if name == "network":
+            assert self.network is not None  # its title is known only then
+            return self.network.to(own.device)
+        options: dict[str, Any] = {"memory": memory_bytes(settings.memory)}
+        if name in MACHINES:
+            window = parse_window(settings.window)
+            return named_machine(name, data, window, **options).to(own.device)
+        return ScoreMachine(data, own.window, own.sources, name, **options).to(own.device)
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Return the files of finished batches, from sample 0 on without a gap."""
+    found: dict[int, tuple[int, Path]] = {}
+    for path in (folder / "parts").glob("*.safetensors"):
+        first, _, last = path.name.removesuffix(".safetensors").partition("-")
+        if first.isdigit() and last.isdigit():
+            found[int(first)] = (int(last), path)
+    parts, start = [], 0
+    while start in found:
+        stop, path = found[start]
+        parts.append(path)
+        if stop <= start:
+            break
+        start = stop
+    if not parts:
+        reason = "no sample of it is finished, or its folder `parts` is gone"
+        raise InputError("run", folder, ACCEPTED, reason)
+    return parts

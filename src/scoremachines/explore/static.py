@@ -1,0 +1,140 @@
+"""The page complete in one file, for sending to somebody who has no run (theory §6.3)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from scoremachines.errors import InputError
+from scoremachines.explore.document import render_static
+from scoremachines.explore.packed import pack, pack_images, unpack
+from scoremachines.explore.service import Service
+from scoremachines.report import write_html
+
+__all__ = ["FILE_BYTES", "write_static"]
+
+FILE_BYTES = 9_500_000
+"""The file stays below this size: what is needed least is left out until it does."""
+IMAGES_SHARE = 0.3
+"""Share of the file that training images may take."""
+CLEARER = (0.0, 0.02, 0.1, 0.3)
+"""Sources and places below these weights are left out, the first one excepted, until all fits."""
+
+
+def write_static(
+    service: Service,
+    path: str | Path,
+    samples: int = 16,
+    machines: Sequence[str] = (),
+    on_trace: Callable[[int, int], None] | None = None,
+    limit: int = FILE_BYTES,
+) -> Path:
+    """Write the page of a run into one HTML file that needs no server.
+
+    Args:
+        service: answers for the run.
+        path: the file.
+        samples: how many samples to include, from the first.
+        machines: names of the denoisers; by default the run's own and the one beside it.
+        on_trace: called after every trace with the number done and the number of all.
+        limit: bytes that the file is to stay below.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: a machine cannot be asked, not even one sample fits, or the file cannot be
+            written.
+    """
+    subject = service.subject
+    names = list(dict.fromkeys(machines or filter(None, (subject.own, subject.beside))))
+    overview = service.overview() | {"live": None}
+    count = min(samples, overview["samples"]["shape"][0])
+    if samples < 1:
+        raise InputError("samples", samples, "a whole number of at least 1")
+    if subject.data is None:
+        names = [subject.own]
+    traces: dict[str, Any] = {}
+    for number in range(count):
+        for name in names:
+            traces[f"{name}/{number}"] = service.finished(name, number)
+            if on_trace is not None:
+                on_trace(len(traces), count * len(names))
+    overview["beside"] = next((name for name in names if name != subject.own), None)
+    for least in CLEARER:
+        kept = {key: _cleared(trace, least) for key, trace in traces.items()}
+        html = _document(service, overview, kept, limit)
+        if len(html.encode()) <= limit:
+            return write_html(html, Path(path))
+    while count > 1:
+        count -= 1
+        kept = {key: each for key, each in kept.items() if int(key.rpartition("/")[2]) < count}
+        html = _document(service, overview, kept, limit)
+        if len(html.encode()) <= limit:
+            return write_html(html, Path(path))
+    raise InputError("samples", samples, f"images of which one fits into {limit} bytes")
+
+
+def _document(
+    service: Service, overview: dict[str, Any], traces: dict[str, Any], limit: int
+) -> str:
+    data = {
+        "overview": overview,
+        "traces": traces,
+        "training": _training(service, traces, overview, int(IMAGES_SHARE * limit)),
+    }
+    return render_static(service.subject.title, data)
+
+
+def _training(
+    service: Service, traces: dict[str, Any], overview: dict[str, Any], room: int
+) -> dict[str, Any]:
+    """Return names and classes of the training images spoken of, and pixels of those that fit.
+
+    Those that weigh most come first.
+    """
+    data = service.subject.data
+    if data is None:
+        return {"index": [], "images": None, "names": [], "labels": None}
+    weigh: Counter[int] = Counter()
+    for trace in traces.values():
+        if trace["sources"] is not None:
+            image, weight = (unpack(trace["sources"][name]) for name in ("image", "weight"))
+            total = np.bincount(
+                image[image >= 0].ravel(), weight[image >= 0].ravel(), minlength=len(data)
+            )
+            weigh.update({int(i): float(total[i]) for i in np.unique(image[image >= 0])})
+    first = [*overview["data"]["some"]]
+    first += [near["index"] for trace in traces.values() for near in trace["nearest"] or ()]
+    order = list(dict.fromkeys([*first, *(index for index, _ in weigh.most_common())]))
+    fitting = max(1, room // int(np.prod(data.shape)))
+    index = torch.tensor(order)
+    return {
+        "index": order,
+        "images": pack_images(data.block(index[:fitting]).cpu()),
+        "names": [f"image {i}" if data.names is None else data.names[i] for i in order],
+        "labels": None if data.labels is None else pack(data.labels[index]),
+    }
+
+
+def _cleared(trace: dict[str, Any], least: float) -> dict[str, Any]:
+    """Return a trace without sources and places whose weight is below `least`, the first kept."""
+    changed = dict(trace)
+    for group, name in (("sources", "image"), ("attended", "place")):
+        if least and trace[group] is not None:
+            part = trace[group]
+            weight = unpack(part["weight"]) * part["weight"]["scale"]
+            kept = weight >= least
+            kept[:, :1] = True
+            new = {name: pack(np.where(kept, unpack(part[name]), -1))}
+            if group == "sources":
+                new["position"] = pack(np.where(kept, unpack(part["position"]), 0))
+            whole = np.where(kept, unpack(part["weight"]), 0)
+            new["weight"] = pack(whole) | {"scale": part["weight"]["scale"]}
+            changed[group] = part | new
+    return changed

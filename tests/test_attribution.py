@@ -1,0 +1,275 @@
+"""What a training set explains of an image, and whether one of its images explains it whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pyarrow import parquet
+
+import scoremachines as sm
+from scoremachines.attribution import attribute, usual_windows
+from scoremachines.cli.main import main
+from scoremachines.errors import InputError
+from scoremachines.memorisation import calibrate_memorisation, whole_match
+from scoremachines.patches import patches
+from scoremachines.pictures import to_bytes
+
+HEIGHT, WIDTH = 9, 11
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return 2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) - 1
+
+
+def random_data(n: int = 7, channels: int = 3) -> sm.TrainingSet:
+    return sm.TrainingSet(noise(n, channels, HEIGHT, WIDTH))
+
+
+def smooth(n: int, seed: int) -> torch.Tensor:
+    """Return images with large features, of which no two are alike."""
+    coarse = noise(n, 3, 4, 5, seed=seed)
+    return torch.nn.functional.interpolate(coarse, (13, 17), mode="bilinear").clamp(-1, 1)
+
+
+def test_a_training_image_is_explained_at_every_window() -> None:
+    data = random_data()
+    for sources in ("same", "inside", "wrapped", "broken"):
+        curve = attribute(data.images[4], data, sources=sources)
+        # An inside window does not wrap, but the image does, so its border is not found.
+        if sources == "inside":
+            continue
+        assert [each.window for each in curve] == [3, 5, 7, 9, None]
+        for each in curve:
+            assert each.share == 1.0
+            assert (each.image == 4).all()
+            assert (each.distance == 0).all()
+            assert each.largest == (4, 1.0)
+        assert torch.equal(curve[0].position, torch.arange(HEIGHT * WIDTH).view(HEIGHT, WIDTH))
+
+
+@pytest.mark.parametrize("sources", ["same", "inside", "wrapped", "broken"])
+def test_nearest_patches_are_those_of_a_search(sources: str) -> None:
+    data, image = random_data(4), noise(3, HEIGHT, WIDTH, seed=9)
+    (found,) = attribute(image, data, [3], sources)
+    periodic = sources in ("inside", "wrapped")
+    own = patches(image[None], 3, periodic)[0].double()
+    theirs = torch.stack([patches(each[None], 3, periodic)[0].double() for each in data.images])
+    rows, columns = np.divmod(np.arange(HEIGHT * WIDTH), WIDTH)
+    for pixel in range(HEIGHT * WIDTH):
+        apart = (theirs - own[pixel]).square().sum(-1)
+        allowed = torch.zeros(HEIGHT * WIDTH, dtype=torch.bool)
+        inner = (rows > 0) & (rows < HEIGHT - 1) & (columns > 0) & (columns < WIDTH - 1)
+        if sources == "same":
+            allowed[pixel] = True
+        elif sources == "inside":
+            allowed = torch.from_numpy(inner)
+        elif sources == "wrapped":
+            allowed[:] = True
+        else:
+
+            def edge(line: np.ndarray, size: int) -> np.ndarray:
+                return np.where(line == 0, -1, np.where(line == size - 1, 1, 0))
+
+            ways = [edge(rows, HEIGHT), edge(columns, WIDTH)]
+            allowed = torch.from_numpy(np.logical_and.reduce([way == way[pixel] for way in ways]))
+        apart[:, ~allowed] = torch.inf
+        best = int(apart.argmin())
+        assert int(found.image.flatten()[pixel]) == best // (HEIGHT * WIDTH)
+        assert int(found.position.flatten()[pixel]) == best % (HEIGHT * WIDTH)
+
+
+def test_the_curve_falls_where_the_pieces_end() -> None:
+    """An image whose halves come from two training images is explained by patches, not whole."""
+    data = sm.TrainingSet(smooth(8, seed=1))
+    halves = torch.cat([data.images[2][..., :9], data.images[5][..., 9:]], -1)
+    curve = attribute(halves, data, [1, 3, 7, None])
+    values = [each.share for each in curve]
+    assert values == sorted(values, reverse=True)
+    assert values[0] == 1.0
+    assert values[1] > 0.9 > values[-1]
+    used = curve[1].image
+    assert (used[:, :8] == 2).all()
+    assert (used[:, 10:] == 5).all()
+
+
+def test_windows_fit() -> None:
+    assert usual_windows(8, 30) == (3, 5, 7, None)
+    assert usual_windows(2, 2) == (None,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "argument"),
+    [
+        ({"image": noise(1, HEIGHT, WIDTH)}, "image"),
+        ({"image": torch.full((3, HEIGHT, WIDTH), torch.nan)}, "image"),
+        ({"windows": [4]}, "window"),
+        ({"windows": [11]}, "window"),
+        ({"sources": "elsewhere"}, "sources"),
+    ],
+)
+def test_attribution_refuses(changes: dict[str, object], argument: str) -> None:
+    known: dict[str, object] = {"image": noise(3, HEIGHT, WIDTH), "data": random_data()}
+    with pytest.raises(InputError, match=f"^{argument}="):
+        attribute(**(known | changes))  # type: ignore[arg-type]
+
+
+# Memorisation ----------------------------------------------------------------------------------
+
+
+def test_a_copy_is_explained_whole_and_its_move_is_found() -> None:
+    data = sm.TrainingSet(smooth(9, seed=2))
+    moved = torch.stack([data.images[3], data.images[6].roll((1, -1), (-2, -1))])
+    match = whole_match(moved, data, shift=2)
+    assert match.image.tolist() == [3, 6]
+    assert match.move.tolist() == [[0, 0], [1, -1]]
+    assert torch.allclose(match.share, torch.ones(2, dtype=torch.float64))
+    assert whole_match(moved, data, shift=0).share[1] < 0.95
+
+
+def test_the_score_is_its_formula() -> None:
+    data, image = random_data(), noise(3, HEIGHT, WIDTH, seed=5)
+    match = whole_match(image[None], data)
+    apart = (data.images - image).square().sum((1, 2, 3)).double()
+    contrast = (image - image.mean((1, 2), keepdim=True)).square().sum().double()
+    assert float(match.share[0]) == pytest.approx(float(1 - apart.min() / contrast), abs=1e-6)
+    assert int(match.image[0]) == int(apart.argmin())
+
+
+def test_an_image_is_not_compared_with_itself_where_it_is_passed_over() -> None:
+    data = random_data()
+    match = whole_match(data.images[:3], data, own=torch.arange(3))
+    assert (match.image != torch.arange(3)).all()
+    assert (match.share < 0.9).all()
+
+
+def test_an_image_without_contrast_is_explained_by_nothing() -> None:
+    flat = torch.zeros(1, 3, HEIGHT, WIDTH)
+    data = sm.TrainingSet(torch.cat([flat, noise(3, 3, HEIGHT, WIDTH)]))
+    assert float(whole_match(flat, data).share[0]) == -torch.inf
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_the_rate_of_false_positives_is_kept(shift: int) -> None:
+    data, held_out = sm.TrainingSet(smooth(300, seed=3)), smooth(800, seed=4)
+    test = calibrate_memorisation(data, held_out, level=0.05, shift=shift, most=400)
+    assert test.calibrated_on == test.false_positives.n == 200
+    # 200 images that had no part in the choice, and 400 that were not even looked at.
+    low, _ = test.false_positives.interval()
+    assert low <= 0.05
+    fresh = test.flags(whole_match(held_out[400:], data, shift)).float().mean()
+    assert fresh <= 0.05 + 3 * (0.05 * 0.95 * (1 / 200 + 1 / 400)) ** 0.5
+    assert test.flags(whole_match(data.images[:40], data, shift)).all()
+    assert test.found.rate > 0.9
+
+
+def test_without_held_out_images_the_training_images_stand_in() -> None:
+    data = sm.TrainingSet(smooth(100, seed=6))
+    test = calibrate_memorisation(data, level=0.01)
+    assert test.calibrated_on == 50
+    assert test.level == pytest.approx(1 / 51)
+    assert test.false_positives.n == 50
+
+
+def test_a_set_that_holds_everything_twice_has_no_threshold() -> None:
+    images = smooth(10, seed=7)
+    test = calibrate_memorisation(sm.TrainingSet(torch.cat([images, images])))
+    assert test.threshold > 0.999
+    assert test.found.rate < 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "argument"),
+    [({"level": 0.0}, "level"), ({"level": 1.0}, "level"), ({"shift": -1}, "shift")],
+)
+def test_calibration_refuses(options: dict[str, float], argument: str) -> None:
+    with pytest.raises(InputError, match=f"^{argument}="):
+        calibrate_memorisation(random_data(), **options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="held_out="):
+        calibrate_memorisation(random_data(3))
+    with pytest.raises(InputError, match="images="):
+        whole_match(noise(2, 1, HEIGHT, WIDTH), random_data())
+
+
+# The command -----------------------------------------------------------------------------------
+
+
+def save(image: torch.Tensor, path: Path) -> None:
+    Image.fromarray(to_bytes(image).movedim(0, -1).numpy()).save(path)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, images in (("train", smooth(40, seed=8)), ("test", smooth(24, seed=9))):
+        (folder / name).mkdir()
+        for number, image in enumerate(images):
+            save(image, folder / name / f"{number:02d}.png")
+    return folder
+
+
+def test_the_command_says_memorised_of_a_copy_only(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", str(pictures / "train"), "--held-out", str(pictures / "test")]
+    for name, expected in (("train/07.png", True), ("test/07.png", False)):
+        out = tmp_path / name.replace("/", "-")
+        line = ["attribute", str(pictures / name), *words, "--windows", "3,image", "-o", str(out)]
+        assert main(line) == 0
+        (about,) = json.loads((out / "attribution.json").read_text())
+        verdict = about["memorisation"]
+        assert verdict["memorised"] is expected
+        printed = capsys.readouterr().out
+        assert ("\nMEMORISED" in printed) is expected
+        assert f"from {verdict['calibrated_on']} held-out images" in printed
+        assert [row["window"] for row in about["windows"]] == [3, None]
+        assert (about["windows"][0]["explained"] > 0.99999) is expected
+        table = parquet.read_table(out / "attribution.parquet")
+        assert table.num_rows == 2 * 13 * 17
+        with Image.open(out / "attribution.png") as drawn:
+            assert drawn.width > 500
+        if expected:
+            assert verdict["name"] == "07.png"
+            assert set(table["name"].to_pylist()) == {"07.png"}
+
+
+def test_the_command_takes_the_data_of_a_run(painted_run: Path, tmp_path: Path) -> None:
+    sample = painted_run / "samples" / "0000.png"
+    words = ["attribute", str(sample), "--data", str(painted_run), "-o", str(tmp_path / "out")]
+    assert main(words) == 0
+    (about,) = json.loads((tmp_path / "out" / "attribution.json").read_text())
+    assert about["training_images"] == 20
+    values = [row["explained"] for row in about["windows"]]
+    assert values[0] > 0.7 > values[-1]
+    assert main(words) == 0  # again, into the same folder
+
+
+@pytest.mark.parametrize(
+    ("words", "argument"),
+    [
+        (["missing.png"], "image"),
+        (["train"], "image"),
+        (["train/00.png", "--windows", "4"], "window"),
+        (["train/00.png", "--windows", "0:3,1:5"], "window"),
+        (["train/00.png", "--sources", "x"], "sources"),
+        (["train/00.png", "--level", "2"], "level"),
+        (["train/00.png", "--held-out", "missing"], "source"),
+    ],
+)
+def test_the_command_refuses_in_one_line(
+    pictures: Path,
+    tmp_path: Path,
+    words: list[str],
+    argument: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(pictures)
+    assert main(["attribute", *words, "--data", "train", "-o", str(tmp_path / "out")]) == 2
+    problem = capsys.readouterr().err
+    assert problem.count("\n") == 1
+    assert problem.startswith(f"scoremachines: error: {argument}")

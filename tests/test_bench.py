@@ -124,6 +124,7 @@ def test_what_takes_too_long_is_left_out_and_said(
     settings = replace(SMALL, windows="3", engines="dense", patience=1e-9)
     found = run(settings, made_up(settings), tmp_path / "bench")
     results = json.loads(found.read_text(encoding="utf-8"))["results"]
+    results = [each for each in results if each["machine"] == "els"]
     assert all((each["seconds"] is None) == (each["count"] == 12) for each in results)
     printed = capsys.readouterr().out
     assert "not measured: about" in printed

@@ -1,4 +1,4 @@
-"""How many noisy and training images the torch engine takes at once, given its memory."""
+"""How many noisy and training images an engine takes at once, given its memory."""
 
 from __future__ import annotations
 
@@ -135,30 +135,40 @@ def _tile_bytes(query: Query, plan: Plan, window: int, best: int) -> int:
 def native_bytes(
     query: Query, plan: Plan, threads: int, evidence: bool, pairwise: bool, best: int
 ) -> int:
-    """Return an upper estimate of the bytes that the native engine uses for a plan."""
+    """Return an upper estimate of the bytes that the native engine uses for a plan.
+
+    Of the images of a block it counts a copy, which is made where they are converted to the dtype
+    of the query, or gathered for a class.
+    """
     channels, height, width = query.noisy.shape[1:]
     pixels, item = height * width, query.noisy.element_size()
+    total = SCRATCH // 2 + plan.block * channels * pixels * item
     if query.window is None:
-        images = 8 * plan.block * channels * pixels * (0 if query.sources == "same" else 4)
-        work = images + _whole_bytes(query, Plan(plan.batch, min(plan.block, best)), best)
-        work += 16 * plan.batch * plan.block
-        if evidence or query.sources == "wrapped":
-            work += _whole_bytes(query, plan, best)
+        total += 16 * plan.batch * plan.block
+        whole = evidence or query.sources == "wrapped"
+        total += _whole_bytes(query, plan if whole else Plan(plan.batch, 1), best)
+        total += 8 * plan.block * channels * pixels * whole
     else:
-        lanes = 64 // item
-        framed = (height + query.window) * (width + query.window) * channels
-        lines = 8 * width * (query.window + 4)
-        state = pixels * (channels + 4)
-        each = (framed + lines + state) * lanes * item + pixels * best * 24
-        work = min(threads, 16) * each + 17 * plan.batch * pixels * (
-            8 * (channels + 2) + 24 * best
-        )
-        work += 4 * plan.batch * channels * framed * item
-        if query.noisy.element_size() == 8 or evidence:
-            work += plan.block * channels * pixels * item
-    total = SCRATCH + work + 3 * plan.batch * pixels * ((channels + 4) * 8 + best * 24)
+        total += _sweep_bytes(query, plan, query.window, threads, best)
+    total += 3 * plan.batch * pixels * ((channels + 4) * 8 + best * 24)
     if evidence:
-        total += plan.block * plan.batch * 9 * pixels * 8
+        total += plan.block * plan.batch * pixels * (40 + item)
     if pairwise:
         total += 5 * plan.batch * pixels * pixels * 8
     return total
+
+
+def _sweep_bytes(query: Query, plan: Plan, window: int, threads: int, best: int) -> int:
+    """Return the bytes that the threads of the native part use, and what they hand over."""
+    channels, height, width = query.noisy.shape[1:]
+    pixels, item = height * width, query.noisy.element_size()
+    framed = (height + window) * (width + window) * channels
+    # Where every pixel has one place to draw from, a thread takes all noisy images at once.
+    samples = plan.batch if query.sources == "same" else 1
+    lines = 4 * width * (window + 4) + 2 * (width + window)
+    values = framed + pixels + lines + samples * pixels * (channels + 3)
+    each = 64 * values + samples * pixels * best * 24
+    units = 16 * plan.batch // samples
+    parts = 16 * plan.batch * pixels * (8 * (channels + 2) + 24 * best)
+    noisy = 4 * channels * (2 * height + window) * (2 * width + window) * item
+    return min(threads, units) * each + parts + 2 * plan.batch * noisy

@@ -105,7 +105,7 @@ class Whole:
 
         Equal weights of one image are ordered by displacement here.
         """
-        height, width = self.images.shape[-2:]
+        height, width = self.query.noisy.shape[-2:]
         pixel = torch.arange(height * width, device=index.device)
         weight, move = log_weight.flatten(1).sort(dim=-1, descending=True, stable=True)
         weight, move = weight[:, :best], move[:, :best]

@@ -56,9 +56,13 @@ def _levels(task: dict[str, Any], pixels: Tensor) -> Iterator[dict[str, Any]]:
     exact = _exact(task, data) if task["exact"] else None
     for level in task["levels"]:
         noisy = _noisy(task, data, level)
-        before = _reset_peak()
+        before = _reset_peak(task["device"])
         (found, bound), seconds = _fastest(partial(work, noisy, level), task["repeat"])
-        line = {"level": level, "seconds": seconds, "bytes": max(0, _peak() - before)}
+        line = {
+            "level": level,
+            "seconds": seconds,
+            "bytes": max(0, _peak(task["device"]) - before),
+        }
         line |= {"pairs": _pairs(task, data), "bound": bound, "error": None}
         if exact is not None:
             known = exact.denoise(noisy.cpu().double(), level)
@@ -71,14 +75,14 @@ def _sample(task: dict[str, Any], pixels: Tensor) -> Iterator[dict[str, Any]]:
     data = TrainingSet(pixels)
     machine = ScoreMachine(data, parse_window(task["schedule"]), engine=_engine(task))
     machine = machine.to(task["device"])
-    before, start = _reset_peak(), time.perf_counter()
+    before, start = _reset_peak(task["device"]), time.perf_counter()
     for step in trajectory(machine, range(1), task["steps"], task["seed"]):
         passed = time.perf_counter() - start
         window = parse_window(task["schedule"])
         if callable(window):
             window = window(machine.schedule.time(torch.tensor([step.alpha_bar])).item())
         line = {"step": step.number, "level": step.alpha_bar, "window": window}
-        yield line | {"seconds": passed, "bytes": max(0, _peak() - before)}
+        yield line | {"seconds": passed, "bytes": max(0, _peak(task["device"]) - before)}
 
 
 def _engine(task: dict[str, Any]) -> Engine:
@@ -149,16 +153,21 @@ def _fastest(work: Callable[[], Answer], repeat: int) -> tuple[Answer, float]:
     return answer, min(times)
 
 
-def _reset_peak() -> int:
-    """Let the peak of this process's memory begin anew, and return what is in use, bytes."""
+def _reset_peak(device: str) -> int:
+    """Let the peak of memory begin anew, the GPU's where one is used; return bytes in use."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
     if LINUX.exists():
         LINUX.write_text("5")
         return _status("VmRSS")
-    return _peak()
+    return _peak(device)
 
 
-def _peak() -> int:
-    """Return the largest memory that this process has used, bytes."""
+def _peak(device: str) -> int:
+    """Return the largest memory since then, bytes; on some systems, since the process began."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
     if LINUX.exists():
         return _status("VmHWM")
     import resource  # not on every system

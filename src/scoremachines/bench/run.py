@@ -84,7 +84,7 @@ class _Bench:
         self, settings: BenchSettings, folder: Path, data: TrainingSet, memory: int
     ) -> None:
         self.settings, self.folder, self.data, self.memory = settings, folder, data, memory
-        self.threads = settings.threads or len(os.sched_getaffinity(0))
+        self.threads = settings.threads or _cores()
         self.results: list[dict[str, Any]] = []
         self.samples: list[dict[str, Any]] = []
 
@@ -145,6 +145,8 @@ class _Bench:
         for level in late:
             seconds = self._expected(task, level)
             reason = f"not measured: about {seconds:.0f} s by the time of fewer images"
+            if seconds == float("inf"):
+                reason = "not measured: nor were fewer images"
             self._add(task.record(level) | {"seconds": None, "reason": reason})
         if not wanted:
             return
@@ -240,6 +242,12 @@ class _FailedError(InputError):
 def _same(task: dict[str, Any], known: dict[str, Any], without: str = "") -> bool:
     names = [name for name in task if name != without]
     return all(task[name] == known[name] for name in names)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    known = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(known(0)) if known else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -16,6 +16,7 @@ __all__ = ["BASELINE", "Task", "checked", "engines", "tasks"]
 BASELINE = "dense"
 NOT_BY_ITSELF = ("auto", "reference")
 """Measured only if they are named: a choice of the others, and the slow oracle."""
+ONLY_ON = {"native": "cpu", "cuda": "cuda"}
 EXACT = 256
 """Errors are those on so many training images, or fewer if no measurement has more."""
 
@@ -67,8 +68,9 @@ def engines(settings: BenchSettings) -> tuple[list[str], list[str]]:
                 make_engine(name)
         return sorted(names, key=lambda name: name != BASELINE), []
     found, lines = [], []
+    kind = settings.device.partition(":")[0]
     for name in ENGINES:
-        if name in NOT_BY_ITSELF:
+        if name in NOT_BY_ITSELF or ONLY_ON.get(name, kind) != kind:
             continue
         try:
             make_engine(name)

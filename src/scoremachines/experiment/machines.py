@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from scoremachines.attention import (
+    TOLD,
     Attention,
     Measured,
-    Shared,
     attention_names,
     make_attention,
 )
@@ -26,10 +26,12 @@ from scoremachines.named import MACHINES, named_machine
 
 __all__ = ["CALIBRATION", "NAMES", "make_machines", "network_window"]
 
-MEASURED = ("measured", "measured-class")
+OWN_MAPS = "measured"
+MEASURED = (OWN_MAPS, *(OWN_MAPS + ending for ending in TOLD))
 NAMES = (*MACHINES, "wiener", *attention_names(), *MEASURED)
 """KG's machines, the Wiener filter, the machine of the network's own sources with each attention,
-and with the attention maps of the network itself; what ends in -class speaks of classes."""
+and with the attention maps of the network itself; what ends in -class speaks of classes, what ends
+in -agreed agrees on one."""
 CALIBRATION = "calibration.json"
 """Where k(t) is kept, beside a checkpoint."""
 
@@ -117,7 +119,8 @@ def _attention(kind: str, network: DenoiserModel) -> Attention:
     if maps is None or not callable(maps):
         accepted = "one of the other machines"
         raise InputError("machine", kind, accepted, "the network shows no attention maps")
-    return Measured(maps) if kind == "measured" else Shared(Measured(maps))
+    told = TOLD.get(kind.removeprefix(OWN_MAPS))
+    return Measured(maps) if told is None else told(Measured(maps))
 
 
 def _number(name: str, text: str) -> float:

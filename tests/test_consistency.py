@@ -35,8 +35,11 @@ def test_everything_that_the_issue_names_is_sampled(plan: list[Entry]) -> None:
 
 def test_all_start_from_the_same_noise(plan: list[Entry]) -> None:
     assert {entry.model.seed for entry in plan} == {0}
-    main_steps = {entry.model.steps for entry in plan if entry.sweep is None}
-    assert len(main_steps) == 1
+    for network in (True, False):
+        plain = [
+            each for each in plan if each.sweep is None and (each.role is not None) is network
+        ]
+        assert len({entry.model.steps for entry in plain}) == 1
 
 
 def test_rivals_are_sampled_and_the_first_is_without_attention(plan: list[Entry]) -> None:

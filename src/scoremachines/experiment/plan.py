@@ -23,8 +23,11 @@ Trained = Mapping[tuple[str, int], Path]
 ATTENTIVE = tuple(role for role in ROLES if role not in ("cnn", "circular"))
 CLOSED = ("none", "identity", "top1", "tiled", "full", "multiscale")
 """Machines that use nothing of a network."""
-SHARED = ("tiled-class", "identity-class", "top1-class", "multiscale-class", "full-class")
-"""The same, told of classes instead of images (theory §4.6)."""
+SHARED = ("tiled-class", "tiled-agreed", "identity-agreed", "multiscale-agreed", "top1-class")
+SHARED += ("full-class",)
+"""The same, told of classes instead of images, or agreeing on one (theory §4.6, §4.7)."""
+MAPS = ("measured-agreed", "measured-class", "measured")
+"""Machines that listen to a network's own maps."""
 SCHEDULERS = ("kg", "DDPM", "HeunDiscrete", "DPMSolverMultistep")
 OWN = {"identity": "identity", "top1": "top1", "soft": "tiled", "multiscale": "multiscale"}
 """The closed-form attention that stands for each head."""
@@ -62,18 +65,19 @@ def entries(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
         Networks by role and seed, then machines at the k(t) of the CNN that was trained longest.
     """
     base = Model(settings.data, settings.scale.n, steps=settings.scale.steps, seed=settings.seed)
+    theirs = replace(base, steps=settings.scale.network_steps)
     found = [
-        Entry(role, replace(base, network=str(folder)), role, seed)
+        Entry(role, replace(theirs, network=str(folder)), role, seed)
         for (role, seed), folder in trained.items()
     ]
     zeros = replace(base, window=_window(trained["cnn-long", 0]))
     every = settings.scale.all_machines
     found += [Entry(name, replace(zeros, machine=name)) for name in CLOSED]
-    shared = SHARED if every else SHARED[:1]
+    shared = SHARED if every else SHARED[:3]
     found += [Entry(name, replace(zeros, machine=name)) for name in shared]
     for role in (*ATTENTIVE, "soft-long") if every else (*ATTENTIVE[:2], "soft-long"):
         told = replace(zeros, network=str(trained[role, 0]))
-        for kind in ("measured-class", "measured") if every else ("measured-class",):
+        for kind in MAPS if every else (("measured-class",) if role == "top1" else MAPS[:1]):
             found.append(Entry(f"{kind} ({role})", replace(told, machine=kind)))
     plain = str(trained["cnn-long", 0])
     found += [
@@ -101,8 +105,8 @@ def rivals(role: str, all_entries: list[Entry]) -> tuple[list[str], str]:
     names = ["ideal", "wiener", "none"]
     own = OWN.get(role.removesuffix(LONG))
     if own is not None:
-        names += [own, "full", f"{own}-class", "tiled-class"]
-        names += [f"measured ({role})", f"measured-class ({role})"]
+        names += [own, "full", f"{own}-class", f"{own}-agreed", "tiled-class", "tiled-agreed"]
+        names += [f"{kind} ({role})" for kind in reversed(MAPS)]
     known = {entry.name for entry in all_entries}
     return [name for name in dict.fromkeys(names) if name in known], "none"
 
@@ -123,7 +127,8 @@ def sweeps(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
     machines["tiled-class"] = replace(machines["none"], machine="tiled-class")
     longest = ("cnn-long", "soft-long")
     # Networks are sampled in no time, so there may be more of their samples.
-    both = {name: replace(base, n=scale.n, network=str(trained[name, 0])) for name in longest}
+    theirs = replace(base, n=scale.n, steps=scale.network_steps)
+    both = {name: replace(theirs, network=str(trained[name, 0])) for name in longest}
     every = scale.all_machines
     beside = both | machines if every else both
     windows = (3, 5, 7, 9) if every else (3, 5, 7)

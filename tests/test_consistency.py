@@ -9,10 +9,11 @@ import pytest
 
 import scoremachines as sm
 from scoremachines.cli.main import main
-from scoremachines.experiment.consistency import networks, run
+from scoremachines.experiment.consistency import run
 from scoremachines.experiment.networks import REPEATED, TRAININGS
-from scoremachines.experiment.plan import CLOSED, Entry, entries, rivals, sweeps
+from scoremachines.experiment.plan import ANEW, CLOSED, Entry, entries, rivals, sweeps
 from scoremachines.experiment.settings import ConsistencySettings
+from scoremachines.experiment.trainings import networks
 
 
 @pytest.fixture(scope="module", params=["quick", "paper"])
@@ -69,6 +70,7 @@ def test_the_whole_experiment_and_again(
 ) -> None:
     words = ["consistency", "--training-steps", "2", "-n", "2", "--steps", "2"]
     words += ["--shapes.n", "12", "--training-seeds", "1", "--sweeps", "true"]
+    words += ["--network-steps", "3"]
     words += ["-o", str(tmp_path / "out")]
     assert main(words) == 0
     printed = capsys.readouterr().out.splitlines()
@@ -78,6 +80,11 @@ def test_the_whole_experiment_and_again(
     assert {row["model"] for row in found["networks"]} == set(TRAININGS)
     assert all(row["consistent"]["n"] == 2 for row in found["networks"])
     assert {row["network"] for row in found["real"]} == {"cnn (digits)", "soft (digits)"}
+    points = {(each["sweep"], each["value"], each["model"]) for each in found["sweeps"]}
+    for role in ANEW:
+        assert {("training images", "10", role), ("features", "4", role)} <= points
+        assert ("steps", "5", role) not in points
+        assert (tmp_path / "out" / "networks" / f"images-100-{role}-0" / "run.json").exists()
     samples = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/samples").iterdir()}
     # One file is lost; resumed, only that one is computed, and the findings stay the same.
     lost = next(iter(samples))

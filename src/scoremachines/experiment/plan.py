@@ -16,15 +16,33 @@ from scoremachines.experiment.networks import LONG, ROLES
 from scoremachines.experiment.settings import ConsistencySettings
 from scoremachines.training.folder import load_network
 
-__all__ = ["ATTENTIVE", "CLOSED", "SHARED", "Entry", "Trained", "entries", "rivals", "sweeps"]
+__all__ = [
+    "ANEW",
+    "ATTENTIVE",
+    "CLOSED",
+    "SHARED",
+    "Anew",
+    "Entry",
+    "Trained",
+    "changed_sets",
+    "entries",
+    "rivals",
+    "sweeps",
+]
 
 Trained = Mapping[tuple[str, int], Path]
 """Folder of each network, by role and training seed."""
+Anew = Mapping[tuple[str, str, str], Path]
+"""Folder of each network of a sweep's point, by sweep, value and role."""
+ANEW = ("cnn", "soft")
+"""Networks that are trained for every point of the sweeps over the training set."""
 ATTENTIVE = tuple(role for role in ROLES if role not in ("cnn", "circular"))
 CLOSED = ("none", "identity", "top1", "tiled", "full", "multiscale")
 """Machines that use nothing of a network."""
-SHARED = ("tiled-class", "tiled-agreed", "identity-agreed", "multiscale-agreed", "top1-class")
-SHARED += ("full-class",)
+SHARED = (
+    *("tiled-class", "tiled-agreed", "identity-agreed"),
+    *("multiscale-agreed", "top1-class", "full-class"),
+)
 """The same, told of classes instead of images, or agreeing on one (theory §4.6, §4.7)."""
 MAPS = ("measured-agreed", "measured-class", "measured")
 """Machines that listen to a network's own maps."""
@@ -111,12 +129,15 @@ def rivals(role: str, all_entries: list[Entry]) -> tuple[list[str], str]:
     return [name for name in dict.fromkeys(names) if name in known], "none"
 
 
-def sweeps(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
+def sweeps(
+    settings: ConsistencySettings, trained: Trained, anew: Anew | None = None
+) -> list[Entry]:
     """Return the points of all sweeps: CNN and soft network, and the machines beside them.
 
     Args:
         settings: of the experiment.
         trained: the networks.
+        anew: those that were trained for a point of the sweeps over the training set.
 
     Returns:
         Entries with their sweep and value.
@@ -132,23 +153,37 @@ def sweeps(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
     every = scale.all_machines
     beside = both | machines if every else both
     windows = (3, 5, 7, 9) if every else (3, 5, 7)
-    images = (10, 30, 100, 300) if every else (10, 100)
-    features = (2, 3, 4) if every else (2, 4)
+    sets = changed_sets(settings)
     return [
         *_varied(machines, "patch size", {str(k): {"window": str(k)} for k in windows}),
         *_varied(beside, "steps", {str(n): {"steps": n} for n in (5, 10, 20, 50, 100)}),
         *_varied(beside, "scheduler", {name: {"scheduler": name} for name in SCHEDULERS}),
-        *_varied(
-            machines,
-            "training images",
-            {str(n): {"data": _shapes(settings.data, n=n)} for n in images},
+        *(
+            entry
+            for sweep, values in sets.items()
+            for entry in _varied(machines, sweep, {v: {"data": d} for v, d in values.items()})
         ),
-        *_varied(
-            machines,
-            "features",
-            {str(m): {"data": _shapes(settings.data, features=m)} for m in features},
+        *(
+            Entry(
+                role,
+                replace(theirs, network=str(path), data=sets[sweep][value]),
+                sweep=sweep,
+                value=value,
+            )
+            for (sweep, value, role), path in (anew or {}).items()
         ),
     ]
+
+
+def changed_sets(settings: ConsistencySettings) -> dict[str, dict[str, DataSettings]]:
+    """Return the training sets of the sweeps over them, by sweep and value."""
+    every = settings.scale.all_machines
+    images = (10, 30, 100, 300) if every else (10, 100)
+    features = (2, 3, 4) if every else (2, 4)
+    return {
+        "training images": {str(n): _shapes(settings.data, n=n) for n in images},
+        "features": {str(m): _shapes(settings.data, features=m) for m in features},
+    }
 
 
 def _varied(

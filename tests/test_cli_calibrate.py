@@ -44,9 +44,15 @@ def test_everything_is_written_beside_the_checkpoint(
         assert predicted.curves.candidates == found.curves.candidates == (1, 3, 5)
         assert rule in printed
     strength = StrengthCalibration.load(run / "strength.json")
-    assert f"maps: {strength.constant:g}," in printed
+    assert f"strength of measured: {strength.constant:g}," in printed
     with Image.open(run / "calibration.png") as picture:
         assert picture.width > 2 * picture.height
+
+
+def test_the_strength_of_another_attention(run: Path) -> None:
+    words = ["--strength", "--attention", "tiled"]
+    assert main(["calibrate", str(run), *QUICK, *words]) == 0
+    assert StrengthCalibration.load(run / "strength.json").curves.about["attention"] == "scaled"
 
 
 def test_choices_reach_the_calibration(run: Path) -> None:

@@ -13,13 +13,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.attention.scaled import Scaled
+from scoremachines.attention import Agreed, Measured, Scaled
 from scoremachines.baselines import Wiener
-from scoremachines.calibration import calibrate
+from scoremachines.calibration import calibrate, calibrate_strength
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
-from scoremachines.experiment import Comparison, compare, make_machines, network_window
-from scoremachines.experiment.machines import NAMES
+from scoremachines.experiment import (
+    Comparison,
+    compare,
+    make_machines,
+    network_strength,
+    network_window,
+)
+from scoremachines.experiment.machines import NAMES, network_attention
 from scoremachines.nets import Network
 from scoremachines.pictures import grid, labelled_rows
 from scoremachines.schedule import noise_schedule
@@ -224,6 +230,29 @@ def test_an_attention_may_have_a_strength() -> None:
     machine = sm.ScoreMachine(data, 3, "broken", known, schedule="linear")
     assert torch.equal(found["measured:1.3"], machine.denoise(noisy, 0.5))
     assert not torch.equal(found["measured:1.3"], found["none"])
+
+
+def test_a_strength_may_be_a_calibrated_one(tmp_path: Path) -> None:
+    net, data = network(), training_set()
+    assert network_strength(tmp_path) is None
+    name = "measured-agreed:calibrated"
+    with pytest.raises(InputError, match=name):
+        make_machines([name], net, data, 3)
+    found = calibrate_strength(
+        net,
+        data,
+        lambda given: network_attention("measured-agreed", net, given),
+        window=3,
+        strengths=(0.5, 2),
+        steps=2,
+        seeds=2,
+    )
+    found.save(tmp_path / "strength.json")
+    (machine,) = make_machines([name], net, data, 3, strength=network_strength(tmp_path)).values()
+    known = Agreed(Scaled(Measured(net.attention), found))
+    expected = sm.ScoreMachine(data, 3, "broken", known, schedule="linear")
+    noisy = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(machine.denoise(noisy, 0.5), expected.denoise(noisy, 0.5))
 
 
 def test_the_window_is_the_calibrated_one_or_what_the_network_sees(tmp_path: Path) -> None:

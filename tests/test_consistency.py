@@ -9,10 +9,11 @@ import pytest
 
 import scoremachines as sm
 from scoremachines.cli.main import main
-from scoremachines.experiment.consistency import networks, run
+from scoremachines.experiment.consistency import run
 from scoremachines.experiment.networks import REPEATED, TRAININGS
-from scoremachines.experiment.plan import CLOSED, Entry, entries, rivals, sweeps
+from scoremachines.experiment.plan import ANEW, CLOSED, Entry, entries, rivals, sweeps
 from scoremachines.experiment.settings import ConsistencySettings
+from scoremachines.experiment.trainings import networks
 
 
 @pytest.fixture(scope="module", params=["quick", "paper"])
@@ -35,8 +36,11 @@ def test_everything_that_the_issue_names_is_sampled(plan: list[Entry]) -> None:
 
 def test_all_start_from_the_same_noise(plan: list[Entry]) -> None:
     assert {entry.model.seed for entry in plan} == {0}
-    main_steps = {entry.model.steps for entry in plan if entry.sweep is None}
-    assert len(main_steps) == 1
+    for network in (True, False):
+        plain = [
+            each for each in plan if each.sweep is None and (each.role is not None) is network
+        ]
+        assert len({entry.model.steps for entry in plain}) == 1
 
 
 def test_rivals_are_sampled_and_the_first_is_without_attention(plan: list[Entry]) -> None:
@@ -66,6 +70,7 @@ def test_the_whole_experiment_and_again(
 ) -> None:
     words = ["consistency", "--training-steps", "2", "-n", "2", "--steps", "2"]
     words += ["--shapes.n", "12", "--training-seeds", "1", "--sweeps", "true"]
+    words += ["--network-steps", "3"]
     words += ["-o", str(tmp_path / "out")]
     assert main(words) == 0
     printed = capsys.readouterr().out.splitlines()
@@ -75,6 +80,11 @@ def test_the_whole_experiment_and_again(
     assert {row["model"] for row in found["networks"]} == set(TRAININGS)
     assert all(row["consistent"]["n"] == 2 for row in found["networks"])
     assert {row["network"] for row in found["real"]} == {"cnn (digits)", "soft (digits)"}
+    points = {(each["sweep"], each["value"], each["model"]) for each in found["sweeps"]}
+    for role in ANEW:
+        assert {("training images", "10", role), ("features", "4", role)} <= points
+        assert ("steps", "5", role) not in points
+        assert (tmp_path / "out" / "networks" / f"images-100-{role}-0" / "run.json").exists()
     samples = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/samples").iterdir()}
     # One file is lost; resumed, only that one is computed, and the findings stay the same.
     lost = next(iter(samples))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file
 
-from scoremachines.attention import MultiScale, Shared, Soft, attention_names
+from scoremachines.attention import TOLD, MultiScale, Soft, attention_names
 from scoremachines.data.source import open_source
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
@@ -93,8 +93,8 @@ def load_parts(folder: Path) -> dict[str, Any]:
             settings["attention"] = Soft(matrix, settings.pop("strength"))
         if "scales" in settings:
             scales = MultiScale(settings.pop("scales"))
-            shared = settings["attention"] != scales.name
-            settings["attention"] = Shared(scales) if shared else scales
+            told = TOLD.get(settings["attention"].removeprefix(scales.name))
+            settings["attention"] = scales if told is None else told(scales)
     known = {key: settings[key] for key in settings if key not in IMPLIED and key[0] != "_"}
     return {"data": _training_set(folder, reference), **known}
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from scoremachines.attention.agreed import AGREED
+from scoremachines.attention.agreed import Agreed as Agreed
 from scoremachines.attention.base import Attention as Attention
 from scoremachines.attention.base import Scene as Scene
 from scoremachines.attention.closed_form import Full as Full
@@ -24,6 +26,8 @@ from scoremachines.errors import InputError
 
 __all__ = [
     "ATTENTIONS",
+    "TOLD",
+    "Agreed",
     "Attention",
     "Full",
     "Identity",
@@ -45,10 +49,14 @@ ATTENTIONS: dict[str, Callable[[], Attention]] = {
     kind.name: kind for kind in (NoAttention, Identity, Top1, Tiled, Full, MultiScale)
 }
 
+TOLD = {BY_CLASS: Shared, AGREED: Agreed}
+"""What the endings of names make of an attention."""
+
 
 def attention_names() -> list[str]:
     """Return the names that `make_attention` takes: ATTENTIONS, and those told of classes."""
-    return [*ATTENTIONS, *(name + BY_CLASS for name in ATTENTIONS if name != NoAttention.name)]
+    told = [name for name in ATTENTIONS if name != NoAttention.name]
+    return [*ATTENTIONS, *(name + ending for ending in TOLD for name in told)]
 
 
 def make_attention(
@@ -70,8 +78,10 @@ def make_attention(
         if attention not in attention_names():
             names = ", ".join(attention_names())
             raise InputError("attention", attention, f"{names}, or a matrix")
-        made = ATTENTIONS[attention.removesuffix(BY_CLASS)]()
-        return Shared(made) if attention.endswith(BY_CLASS) else made
+        for ending, kind in TOLD.items():
+            if attention.endswith(ending):
+                return kind(ATTENTIONS[attention.removesuffix(ending)]())
+        return ATTENTIONS[attention]()
     if isinstance(attention, Tensor):
         return Soft(attention)
     if isinstance(attention, Attention):

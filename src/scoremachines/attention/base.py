@@ -47,6 +47,10 @@ class Weighing(Protocol):
         """Return `Σ_{y≠u} A_uy E_y(i)`, nats, float64, from `E_y(i)`, both `[B, n, H, W]`."""
         ...
 
+    def loudest(self) -> Tensor:
+        """Return `max_{y≠u} A_uy`, float64, `[B or 1, 1, H·W or 1]`."""
+        ...
+
 
 @runtime_checkable
 class Attention(Protocol):
@@ -71,6 +75,9 @@ class Uniform:
         evidence = evidence.double().contiguous()
         return (evidence.sum((-2, -1), keepdim=True) - evidence).mul_(self.weight)
 
+    def loudest(self) -> Tensor:
+        return torch.full((1, 1, 1), self.weight, dtype=torch.float64)
+
 
 @dataclass(frozen=True)
 class Gathered:
@@ -81,6 +88,9 @@ class Gathered:
     def apply(self, evidence: Tensor) -> Tensor:
         index = self.partner[:, None].expand(-1, evidence.shape[1], -1)
         return evidence.double().flatten(2).gather(-1, index).view(evidence.shape)
+
+    def loudest(self) -> Tensor:
+        return torch.ones(1, 1, 1, dtype=torch.float64)
 
 
 class Matrix:
@@ -98,3 +108,6 @@ class Matrix:
         pairs = zip(flat, weights, strict=True)
         rows = [field.clone() @ weight.clone().T for field, weight in pairs]
         return torch.stack(rows).view(evidence.shape)
+
+    def loudest(self) -> Tensor:
+        return self.weights.amax(-1)[:, None]

@@ -85,6 +85,10 @@ class _Times:
         strengths = self.strengths.to(evidence.device)[:, None, None, None]
         return self.weighing.apply(evidence) * strengths
 
+    def loudest(self) -> Tensor:
+        loudest = self.weighing.loudest()
+        return loudest * self.strengths.to(loudest.device)[:, None, None]
+
 
 def _check(strength: float) -> None:
     number = isinstance(strength, int | float) and not isinstance(strength, bool)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scoremachines.attention import Measured
 from scoremachines.calibration import (
     RULES,
     Calibration,
@@ -19,6 +18,7 @@ from scoremachines.calibration.figure import calibration_figure
 from scoremachines.cli.settings import CalibrateSettings
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
+from scoremachines.experiment.machines import CALIBRATION, STRENGTH, network_attention
 from scoremachines.nets import Network
 from scoremachines.plots import save_figure
 from scoremachines.training import load_network, load_run_data
@@ -35,7 +35,7 @@ def calibrate_run(
         run: folder of the training.
         settings: of the calibration.
         predict: predict k(t) from the training set too.
-        strength: calibrate the strength of the network's own attention maps too.
+        strength: calibrate the strength of the attention of the settings too.
 
     Returns:
         k(t).
@@ -56,7 +56,7 @@ def calibrate_run(
             seed=settings.seed,
             on_step=lambda _: bar.update(),
         )
-    found.save(folder / "calibration.json")
+    found.save(folder / CALIBRATION)
     shown = {"calibrated": found}
     for rule in RULES if predict else ():
         shown[rule] = predict_windows(
@@ -73,7 +73,7 @@ def calibrate_run(
     save_figure(calibration_figure(shown), folder / "calibration.png")
     _print_table(shown)
     if strength:
-        _strength(network, data, found, settings).save(folder / "strength.json")
+        _strength(network, data, found, settings).save(folder / STRENGTH)
     print(f"k(t): {found}")
     print(f"written: {folder / 'calibration.json'}, {folder / 'calibration.png'}")
     return found
@@ -85,14 +85,14 @@ def _strength(
     found = calibrate_strength(
         network,
         data,
-        lambda given: Measured(network.attention, given),
+        lambda given: network_attention(settings.attention, network, given),
         window=window,
         steps=settings.steps,
         seeds=settings.seeds,
         seed=settings.seed,
     )
     by_time = zip(found.times, found.strengths, strict=True)
-    print(f"strength of its own maps: {found.constant:g}, or by time", end=" ")
+    print(f"strength of {settings.attention}: {found.constant:g}, or by time", end=" ")
     print(",".join(f"{time:g}:{strength:g}" for time, strength in by_time))
     return found
 

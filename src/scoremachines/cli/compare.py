@@ -15,7 +15,7 @@ from scoremachines.data.source import open_data
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.engine.choice import limit_threads
 from scoremachines.experiment import compare as compare_images
-from scoremachines.experiment import make_machines, network_window
+from scoremachines.experiment import make_machines, network_strength, network_window
 from scoremachines.experiment.comparison import BASELINES, WITHOUT_ATTENTION
 from scoremachines.files import prepare_folder, reading
 from scoremachines.locality import parse_window
@@ -52,6 +52,7 @@ def compare(settings: CompareSettings, network: str, machines: Sequence[str], ou
         data,
         window,
         settings.sources,
+        network_strength(network),
         engine=settings.engine,
         memory=memory_bytes(settings.memory),
     )

@@ -66,6 +66,7 @@ machines:
   none identity top1 tiled full multiscale        with that attention and the network's padding
   measured                                        with the network's own attention maps
   measured:1.3 tiled:0.5 ...                      the same, times a strength
+  measured:calibrated ...                         times the one that calibrate --strength found
 The ideal score and the Wiener filter are always among them, and a machine without attention.
 
 examples:
@@ -246,7 +247,7 @@ def _calibrate_parser() -> Parser:
     parser.add_argument("run", type=str, help="folder of `scoremachines train`")
     text = "also predict k(t) from the images alone"
     parser.add_argument("--predict", action="store_true", help=text)
-    text = "also calibrate the strength of its own attention maps"
+    text = "also calibrate the strength of its own attention maps, or of --attention"
     parser.add_argument("--strength", action="store_true", help=text)
     _add_fields(parser, CalibrateSettings(), "")
     return parser

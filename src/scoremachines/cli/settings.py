@@ -101,6 +101,8 @@ class CalibrateSettings:
     """number of trajectories"""
     seed: int = 0
     """seed of their starting noise"""
+    attention: str = "measured"
+    """whose strength is calibrated: measured (its own maps), measured-agreed, tiled-agreed, ..."""
     share: float = 0.5
     """how much of log N a predicted window may tell about the training image, from 0 to 1"""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scoremachines.experiment.comparison import compare as compare
     from scoremachines.experiment.findings import Findings as Findings
     from scoremachines.experiment.machines import make_machines as make_machines
+    from scoremachines.experiment.machines import network_strength as network_strength
     from scoremachines.experiment.machines import network_window as network_window
 
 _HOMES = {
@@ -24,6 +25,7 @@ _HOMES = {
     "Row": "comparison",
     "compare": "comparison",
     "make_machines": "machines",
+    "network_strength": "machines",
     "network_window": "machines",
 }
 

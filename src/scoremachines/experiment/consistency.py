@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -15,12 +14,9 @@ import yaml
 from torch import Tensor
 
 import scoremachines
-from scoremachines.calibration import calibrate
 from scoremachines.data.judge import Judge
-from scoremachines.data.settings import DataSettings
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError
 from scoremachines.experiment.consistency_page import write_consistency_page
 from scoremachines.experiment.digits import DIGITS, RIVALS, digits_agreement
 from scoremachines.experiment.findings import (
@@ -34,119 +30,18 @@ from scoremachines.experiment.findings import (
     rates,
 )
 from scoremachines.experiment.jobs import sample_all, samples_of
-from scoremachines.experiment.machines import CALIBRATION
-from scoremachines.experiment.networks import (
-    CALIBRATED,
-    LONG,
-    LONGER,
-    REPEATED,
-    TRAININGS,
-    Watch,
-    read_curve,
-    shape_of,
-    train_role,
-)
+from scoremachines.experiment.networks import read_curve
 from scoremachines.experiment.plan import ATTENTIVE, Entry, Trained, entries, rivals, sweeps
 from scoremachines.experiment.settings import ConsistencySettings
-from scoremachines.nets import NetworkSettings
-from scoremachines.nets.settings import PADDINGS
+from scoremachines.experiment.trainings import network_folder, networks, trained_anew
 from scoremachines.record import begin_run
 from scoremachines.training.folder import load_network
-from scoremachines.training.settings import TrainSettings
 
-__all__ = ["SHIPPED", "network_settings", "networks", "run"]
+__all__ = ["run"]
 
-SHIPPED = files("scoremachines.experiment") / "checkpoints"
-"""Small networks that the package brings along; `networks` made them."""
 SHOWN = 12
 """Samples of each model in the page's picture."""
 FREE = ("workers", "device")
-
-
-def network_settings(
-    shape: NetworkSettings, seed: int, steps: int, data: DataSettings, device: str = "auto"
-) -> TrainSettings:
-    """Return how one of the experiment's networks is trained.
-
-    Args:
-        shape: of the network.
-        seed: of the training.
-        steps: of the training.
-        data: the training set.
-        device: auto, cpu or cuda.
-
-    Returns:
-        The settings.
-    """
-    source = {name: getattr(data, name) for name in DataSettings.__dataclass_fields__}
-    return TrainSettings(
-        **source,
-        network=shape,
-        steps=steps,
-        learning_rate=5e-3,
-        precision="bf16",
-        seed=seed,
-        device=device,
-        save_every=1000,
-        log_every=50,
-    )
-
-
-def networks(settings: ConsistencySettings, folder: Path) -> dict[tuple[str, int], Path]:
-    """Return the folders of the crafted set's networks, training those that are missing.
-
-    Args:
-        settings: of the experiment.
-        folder: where they are trained; those that the package brings along lie elsewhere.
-
-    Returns:
-        Folders by role and training seed.
-
-    Raises:
-        InputError: the settings do not fit the networks that the package brings along.
-    """
-    if settings.scale.training_steps is None and settings.data != ConsistencySettings().data:
-        accepted = "the set as it is, or --training_steps to train networks on another"
-        raise InputError("shapes", settings.data.shapes, accepted)
-    return {
-        (name, seed): _network(name, seed, settings.data, settings, folder)
-        for name in TRAININGS
-        for seed in range(settings.training_seeds if name in REPEATED else 1)
-    }
-
-
-def _network(
-    name: str,
-    seed: int,
-    data_settings: DataSettings,
-    settings: ConsistencySettings,
-    folder: Path,
-    prefix: str = "",
-) -> Path:
-    """Return the folder of one network, trained and calibrated or brought along."""
-    steps = settings.scale.training_steps
-    if steps is None:
-        path = Path(str(SHIPPED)) / f"{prefix}{name}-{seed}"
-        if not (path / "config.json").exists():
-            accepted = "at most 3, or --training_steps to train your own"
-            raise InputError("training_seeds", settings.training_seeds, accepted)
-        return path
-    steps = round(steps * LONGER) if name.endswith(LONG) else steps
-    shape, data = shape_of(name), open_data(data_settings)
-    path = folder / f"{prefix}{name}-{seed}"
-    wanted = network_settings(shape, seed, steps, data_settings, settings.device)
-    watched = name.endswith(LONG) and data.judge is not None
-    watch = None
-    if watched:
-        every, n = max(1, steps // 10), min(24, settings.scale.n)
-        watch = Watch(data, PADDINGS[shape.padding], every, n, settings.scale.steps)
-    network = train_role(data, wanted, path, watch)
-    if (prefix or name in CALIBRATED) and not (path / CALIBRATION).exists():
-        calibration = calibrate(
-            network, data, steps=settings.scale.steps, seeds=min(8, settings.scale.n), seed=1
-        )
-        calibration.save(path / CALIBRATION)
-    return path
 
 
 def _real(settings: ConsistencySettings, folder: Path, device: str) -> list[Agreement]:
@@ -155,7 +50,7 @@ def _real(settings: ConsistencySettings, folder: Path, device: str) -> list[Agre
         return []
     where = folder / "networks"
     trained = {
-        role: _network(role, 0, DIGITS, settings, where, prefix="digits-") for role in RIVALS
+        role: network_folder(role, 0, DIGITS, settings, where, prefix="digits-") for role in RIVALS
     }
     scale, kept = settings.scale, folder / "samples"
     n = min(scale.n, 2 * scale.sweep_n)
@@ -185,7 +80,7 @@ def run(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     device = device if settings.device == "auto" else settings.device
     models = entries(settings, trained)
-    points = sweeps(settings, trained) if settings.varies else []
+    points = _sweep_points(settings, trained, folder / "networks")
     kept = folder / "samples"
     sample_all(
         [entry.model for entry in [*models, *points]],
@@ -258,6 +153,12 @@ def _agreements(models: list[Entry], images: Images) -> list[Agreement]:
         machines = {name: images[name, None] for name in names}
         found += agreement(role, images[role, 0], machines, without)
     return found
+
+
+def _sweep_points(settings: ConsistencySettings, trained: Trained, folder: Path) -> list[Entry]:
+    if not settings.varies:
+        return []
+    return sweeps(settings, trained, trained_anew(settings, trained, folder))
 
 
 def _points(points: list[Entry], kept: Path) -> list[Point]:

@@ -18,7 +18,10 @@ DIGITS = DataSettings(source="digits", limit=300)
 """300 of the digits that scikit-learn brings along."""
 RIVALS = {
     "cnn": ("ideal", "wiener", "none"),
-    "soft": ("ideal", "wiener", "none", "tiled", "tiled-class", "measured", "measured-class"),
+    "soft": (
+        *("ideal", "wiener", "none", "tiled", "tiled-class", "tiled-agreed"),
+        *("measured", "measured-class", "measured-agreed"),
+    ),
 }
 """The networks trained on digits, and the machines that they are compared with."""
 

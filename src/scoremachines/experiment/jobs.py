@@ -27,7 +27,7 @@ from scoremachines.data.settings import DataSettings
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
-from scoremachines.experiment.machines import make_machines
+from scoremachines.experiment.machines import CALIBRATED, make_machines, network_strength
 from scoremachines.files import reading, write_tensors
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
@@ -72,7 +72,10 @@ class Model:
         """Return a hash of all that decides a sample of the model: 16 hexadecimal digits."""
         told = asdict(self) | {"n": None, "network": None, "data": None}
         weights = None if self.network is None else _weights_hash(self.network)
-        text = json.dumps([told, _opened(self.data).fingerprint(), weights], sort_keys=True)
+        decides = [told, _opened(self.data).fingerprint(), weights]
+        if self.network is not None and (self.machine or "").endswith(f":{CALIBRATED}"):
+            decides.append(str(network_strength(self.network)))
+        text = json.dumps(decides, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def pieces(self) -> list[range]:
@@ -114,7 +117,8 @@ def build(model: Model, device: str = "cpu") -> DenoiserModel:
     network = load_network(model.network).to(device)
     if model.machine is None:
         return network
-    return make_machines([model.machine], network, data, window)[model.machine]
+    strength = network_strength(model.network)
+    return make_machines([model.machine], network, data, window, strength=strength)[model.machine]
 
 
 def sample_all(

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from scoremachines.attention import (
+    TOLD,
     Attention,
     Measured,
-    Shared,
+    Scaled,
+    StrengthSchedule,
     attention_names,
     make_attention,
 )
-from scoremachines.attention.scaled import Scaled
 from scoremachines.baselines import Wiener
-from scoremachines.calibration import Calibration
+from scoremachines.calibration import Calibration, StrengthCalibration
 from scoremachines.calibration.curves import known_sources
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
@@ -24,14 +25,29 @@ from scoremachines.locality import Window
 from scoremachines.machine import ScoreMachine
 from scoremachines.named import MACHINES, named_machine
 
-__all__ = ["CALIBRATION", "NAMES", "make_machines", "network_window"]
+__all__ = [
+    "CALIBRATED",
+    "CALIBRATION",
+    "NAMES",
+    "STRENGTH",
+    "make_machines",
+    "network_attention",
+    "network_strength",
+    "network_window",
+]
 
-MEASURED = ("measured", "measured-class")
+OWN_MAPS = "measured"
+MEASURED = (OWN_MAPS, *(OWN_MAPS + ending for ending in TOLD))
 NAMES = (*MACHINES, "wiener", *attention_names(), *MEASURED)
 """KG's machines, the Wiener filter, the machine of the network's own sources with each attention,
-and with the attention maps of the network itself; what ends in -class speaks of classes."""
+and with the attention maps of the network itself; what ends in -class speaks of classes, what ends
+in -agreed agrees on one."""
 CALIBRATION = "calibration.json"
 """Where k(t) is kept, beside a checkpoint."""
+STRENGTH = "strength.json"
+"""Where λ(t) is kept, beside a checkpoint."""
+CALIBRATED = "calibrated"
+"""What stands for λ(t) in the name of a machine."""
 
 
 def network_window(network: DenoiserModel, folder: str | Path | None = None) -> Window:
@@ -64,17 +80,20 @@ def make_machines(
     data: TrainingSet,
     window: Window,
     sources: str | None = None,
+    strength: StrengthSchedule | None = None,
     **options: Any,
 ) -> dict[str, DenoiserModel]:
     """Return the machines of these names, on the network's schedule and device.
 
     Args:
-        names: of `NAMES`. An attention may have a strength λ, such as `"measured:1.3"`.
+        names: of `NAMES`. An attention may have a strength λ, such as `"measured:1.3"`, or
+            λ(t), `"measured:calibrated"`.
         network: the network, for its schedule, its sources and its own attention maps.
         data: the training set of both.
         window: k or k(t); None for the whole image.
         sources: of the machines named by their attention; by default what the network's padding
             stands for (theory §5).
+        strength: λ(t) of the machines that want a calibrated one.
         **options: `engine` and `memory`, as in `ScoreMachine`.
 
     Returns:
@@ -83,7 +102,9 @@ def make_machines(
     Raises:
         InputError: there is no such machine, or it does not fit the network.
     """
-    made = {name: _machine(name, network, data, window, sources, options) for name in names}
+    made = {
+        name: _machine(name, network, data, window, sources, strength, options) for name in names
+    }
     return {name: machine.to(network.device) for name, machine in made.items()}
 
 
@@ -93,9 +114,10 @@ def _machine(
     data: TrainingSet,
     window: Window,
     sources: str | None,
+    strength: StrengthSchedule | None,
     options: dict[str, Any],
 ) -> DenoiserModel:
-    kind, colon, strength = name.partition(":")
+    kind, colon, text = name.partition(":")
     if kind not in NAMES or (colon and kind not in (*attention_names(), *MEASURED)):
         accepted = f"{', '.join(NAMES)}; with an attention also its strength: measured:1.3"
         raise InputError("machine", name, accepted)
@@ -103,24 +125,67 @@ def _machine(
         return Wiener(data, network.schedule)
     if kind in MACHINES:
         return named_machine(kind, data, window, schedule=network.schedule, **options)
-    attention = _attention(kind, network)
-    if colon:
-        attention = Scaled(attention, _number(name, strength))
+    attention = network_attention(
+        kind, network, _strength(name, text, strength) if colon else None
+    )
     where = known_sources(network, data, sources)
     return ScoreMachine(data, window, where, attention, schedule=network.schedule, **options)
 
 
-def _attention(kind: str, network: DenoiserModel) -> Attention:
-    if kind not in MEASURED:
-        return make_attention(kind)
+def network_attention(
+    name: str, network: DenoiserModel, strength: float | StrengthSchedule | None = None
+) -> Attention:
+    """Return the attention of this name, with a network's own maps if it is told of them.
+
+    Args:
+        name: such as `"tiled"` or `"measured-agreed"`.
+        network: the network.
+        strength: λ or λ(t), which the weights of the others are multiplied by; None for 1.
+
+    Returns:
+        The attention.
+
+    Raises:
+        InputError: there is none of that name, or the network shows no maps.
+    """
+    told = next((each for ending, each in TOLD.items() if name.endswith(ending)), None)
+    plain = next((name.removesuffix(ending) for ending in TOLD if name.endswith(ending)), name)
+    attention = _maps(network, name) if plain == OWN_MAPS else make_attention(plain)
+    if strength is not None:
+        attention = Scaled(attention, strength)
+    return attention if told is None else told(attention)
+
+
+def _maps(network: DenoiserModel, kind: str) -> Attention:
     maps = getattr(network, "attention", None)
     if maps is None or not callable(maps):
         accepted = "one of the other machines"
         raise InputError("machine", kind, accepted, "the network shows no attention maps")
-    return Measured(maps) if kind == "measured" else Shared(Measured(maps))
+    return Measured(maps)
 
 
-def _number(name: str, text: str) -> float:
+def network_strength(folder: str | Path) -> StrengthSchedule | None:
+    """Return λ(t) as it was calibrated for a network.
+
+    Args:
+        folder: where its checkpoint lies.
+
+    Returns:
+        λ(t); None if it was not calibrated.
+
+    Raises:
+        InputError: the calibration is damaged.
+    """
+    path = Path(folder) / STRENGTH
+    return StrengthCalibration.load(path) if path.exists() else None
+
+
+def _strength(name: str, text: str, known: StrengthSchedule | None) -> float | StrengthSchedule:
+    if text == CALIBRATED:
+        if known is None:
+            accepted = "a network whose strength was calibrated, or a number: measured:1.3"
+            raise InputError("machine", name, accepted)
+        return known
     try:
         return float(text)
     except ValueError:

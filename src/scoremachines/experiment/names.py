@@ -57,7 +57,7 @@ def network_of(machine: str) -> str | None:
         return "circular" if match[2] in CIRCULAR else match[2]
     if machine == "none":
         return "cnn"
-    attention = machine.removesuffix("-class")
+    attention = machine.removesuffix("-class").removesuffix("-agreed")
     return next((role for role, own in OWN.items() if own == attention), None)
 
 

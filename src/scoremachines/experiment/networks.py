@@ -49,7 +49,7 @@ ROLES: dict[str, NetworkSettings] = {
 LONG = "-long"
 LONGER = 2.5
 """Networks whose name ends so are trained so many times longer: until agreement stops rising."""
-REPEATED = ("cnn", "identity", "top1", "soft")
+REPEATED = ("cnn", "identity", "top1", "soft", "multiscale")
 """Those that are trained from several seeds; of the others, one training is looked at."""
 CALIBRATED = ("cnn-long", "circular")
 """Those whose k(t) is found: the machines of all with zero padding see through the first's."""

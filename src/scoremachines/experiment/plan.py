@@ -16,15 +16,36 @@ from scoremachines.experiment.networks import LONG, ROLES
 from scoremachines.experiment.settings import ConsistencySettings
 from scoremachines.training.folder import load_network
 
-__all__ = ["ATTENTIVE", "CLOSED", "SHARED", "Entry", "Trained", "entries", "rivals", "sweeps"]
+__all__ = [
+    "ANEW",
+    "ATTENTIVE",
+    "CLOSED",
+    "SHARED",
+    "Anew",
+    "Entry",
+    "Trained",
+    "changed_sets",
+    "entries",
+    "rivals",
+    "sweeps",
+]
 
 Trained = Mapping[tuple[str, int], Path]
 """Folder of each network, by role and training seed."""
+Anew = Mapping[tuple[str, str, str], Path]
+"""Folder of each network of a sweep's point, by sweep, value and role."""
+ANEW = ("cnn", "soft")
+"""Networks that are trained for every point of the sweeps over the training set."""
 ATTENTIVE = tuple(role for role in ROLES if role not in ("cnn", "circular"))
 CLOSED = ("none", "identity", "top1", "tiled", "full", "multiscale")
 """Machines that use nothing of a network."""
-SHARED = ("tiled-class", "identity-class", "top1-class", "multiscale-class", "full-class")
-"""The same, told of classes instead of images (theory §4.6)."""
+SHARED = (
+    *("tiled-class", "tiled-agreed", "identity-agreed"),
+    *("multiscale-agreed", "top1-class", "full-class"),
+)
+"""The same, told of classes instead of images, or agreeing on one (theory §4.6, §4.7)."""
+MAPS = ("measured-agreed", "measured-class", "measured")
+"""Machines that listen to a network's own maps."""
 SCHEDULERS = ("kg", "DDPM", "HeunDiscrete", "DPMSolverMultistep")
 OWN = {"identity": "identity", "top1": "top1", "soft": "tiled", "multiscale": "multiscale"}
 """The closed-form attention that stands for each head."""
@@ -62,18 +83,19 @@ def entries(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
         Networks by role and seed, then machines at the k(t) of the CNN that was trained longest.
     """
     base = Model(settings.data, settings.scale.n, steps=settings.scale.steps, seed=settings.seed)
+    theirs = replace(base, steps=settings.scale.network_steps)
     found = [
-        Entry(role, replace(base, network=str(folder)), role, seed)
+        Entry(role, replace(theirs, network=str(folder)), role, seed)
         for (role, seed), folder in trained.items()
     ]
     zeros = replace(base, window=_window(trained["cnn-long", 0]))
     every = settings.scale.all_machines
     found += [Entry(name, replace(zeros, machine=name)) for name in CLOSED]
-    shared = SHARED if every else SHARED[:1]
+    shared = SHARED if every else SHARED[:3]
     found += [Entry(name, replace(zeros, machine=name)) for name in shared]
     for role in (*ATTENTIVE, "soft-long") if every else (*ATTENTIVE[:2], "soft-long"):
         told = replace(zeros, network=str(trained[role, 0]))
-        for kind in ("measured-class", "measured") if every else ("measured-class",):
+        for kind in MAPS if every else (("measured-class",) if role == "top1" else MAPS[:1]):
             found.append(Entry(f"{kind} ({role})", replace(told, machine=kind)))
     plain = str(trained["cnn-long", 0])
     found += [
@@ -101,18 +123,21 @@ def rivals(role: str, all_entries: list[Entry]) -> tuple[list[str], str]:
     names = ["ideal", "wiener", "none"]
     own = OWN.get(role.removesuffix(LONG))
     if own is not None:
-        names += [own, "full", f"{own}-class", "tiled-class"]
-        names += [f"measured ({role})", f"measured-class ({role})"]
+        names += [own, "full", f"{own}-class", f"{own}-agreed", "tiled-class", "tiled-agreed"]
+        names += [f"{kind} ({role})" for kind in reversed(MAPS)]
     known = {entry.name for entry in all_entries}
     return [name for name in dict.fromkeys(names) if name in known], "none"
 
 
-def sweeps(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
+def sweeps(
+    settings: ConsistencySettings, trained: Trained, anew: Anew | None = None
+) -> list[Entry]:
     """Return the points of all sweeps: CNN and soft network, and the machines beside them.
 
     Args:
         settings: of the experiment.
         trained: the networks.
+        anew: those that were trained for a point of the sweeps over the training set.
 
     Returns:
         Entries with their sweep and value.
@@ -123,27 +148,42 @@ def sweeps(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
     machines["tiled-class"] = replace(machines["none"], machine="tiled-class")
     longest = ("cnn-long", "soft-long")
     # Networks are sampled in no time, so there may be more of their samples.
-    both = {name: replace(base, n=scale.n, network=str(trained[name, 0])) for name in longest}
+    theirs = replace(base, n=scale.n, steps=scale.network_steps)
+    both = {name: replace(theirs, network=str(trained[name, 0])) for name in longest}
     every = scale.all_machines
     beside = both | machines if every else both
     windows = (3, 5, 7, 9) if every else (3, 5, 7)
-    images = (10, 30, 100, 300) if every else (10, 100)
-    features = (2, 3, 4) if every else (2, 4)
+    sets = changed_sets(settings)
     return [
         *_varied(machines, "patch size", {str(k): {"window": str(k)} for k in windows}),
         *_varied(beside, "steps", {str(n): {"steps": n} for n in (5, 10, 20, 50, 100)}),
         *_varied(beside, "scheduler", {name: {"scheduler": name} for name in SCHEDULERS}),
-        *_varied(
-            machines,
-            "training images",
-            {str(n): {"data": _shapes(settings.data, n=n)} for n in images},
+        *(
+            entry
+            for sweep, values in sets.items()
+            for entry in _varied(machines, sweep, {v: {"data": d} for v, d in values.items()})
         ),
-        *_varied(
-            machines,
-            "features",
-            {str(m): {"data": _shapes(settings.data, features=m)} for m in features},
+        *(
+            Entry(
+                role,
+                replace(theirs, network=str(path), data=sets[sweep][value]),
+                sweep=sweep,
+                value=value,
+            )
+            for (sweep, value, role), path in (anew or {}).items()
         ),
     ]
+
+
+def changed_sets(settings: ConsistencySettings) -> dict[str, dict[str, DataSettings]]:
+    """Return the training sets of the sweeps over them, by sweep and value."""
+    every = settings.scale.all_machines
+    images = (10, 30, 100, 300) if every else (10, 100)
+    features = (2, 3, 4) if every else (2, 4)
+    return {
+        "training images": {str(n): _shapes(settings.data, n=n) for n in images},
+        "features": {str(m): _shapes(settings.data, features=m) for m in features},
+    }
 
 
 def _varied(

@@ -21,7 +21,8 @@ class Preset:
     Attributes:
         n: samples of each network and machine.
         sweep_n: samples of each point of a sweep.
-        steps: of sampling.
+        steps: of sampling machines.
+        network_steps: of sampling networks, which takes no time.
         training_steps: of each network; None for the networks that the package brings along.
         all_machines: also those that the story does not need, and the sweeps.
     """
@@ -29,13 +30,18 @@ class Preset:
     n: int
     sweep_n: int
     steps: int
+    network_steps: int
     training_steps: int | None
     all_machines: bool
 
 
 PRESETS = {
-    "quick": Preset(n=100, sweep_n=16, steps=8, training_steps=None, all_machines=False),
-    "paper": Preset(n=500, sweep_n=100, steps=20, training_steps=20_000, all_machines=True),
+    "quick": Preset(
+        n=100, sweep_n=16, steps=8, network_steps=50, training_steps=None, all_machines=False
+    ),
+    "paper": Preset(
+        n=500, sweep_n=100, steps=20, network_steps=150, training_steps=20_000, all_machines=True
+    ),
 }
 
 
@@ -60,7 +66,9 @@ class ConsistencySettings(DataSettings):
     training_seeds: int = 3
     """trainings of each network"""
     steps: int | None = None
-    """steps from noise to image; by default 8, or 20 with the preset paper"""
+    """steps of machines from noise to image; by default 8, or 20 with the preset paper"""
+    network_steps: int | None = None
+    """steps of networks; by default 50, or 150 with the preset paper, as Kamb & Ganguli took"""
     seed: int = 0
     """seed of the starting noise"""
     sweeps: bool | None = None
@@ -76,9 +84,9 @@ class ConsistencySettings(DataSettings):
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise InputError("preset", self.preset, ", ".join(PRESETS))
-        for name in ("n", "training_steps", "training_seeds", "steps", "workers"):
+        for name in ("n", "training_steps", "training_seeds", "steps", "network_steps", "workers"):
             value = getattr(self, name)
-            if value is None and name in ("n", "training_steps", "steps"):
+            if value is None and name not in ("training_seeds", "workers"):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(name, value, "a whole number of at least 1")
@@ -107,6 +115,7 @@ class ConsistencySettings(DataSettings):
             n=self.n or preset.n,
             sweep_n=min(self.n or preset.sweep_n, preset.sweep_n),
             steps=self.steps or preset.steps,
+            network_steps=self.network_steps or preset.network_steps,
             training_steps=self.training_steps or preset.training_steps,
             all_machines=preset.all_machines,
         )

@@ -9,6 +9,8 @@
 // their places alone.
 #pragma once
 
+#include "block.hpp"
+
 // The sum of the last K values given, from sums of two and of four of them.
 template <class V, int K> class Neighbours {
   public:
@@ -43,42 +45,19 @@ template <class T> class Sweep {
         : question_(question),
           k_(question.window),
           in_order_(question.best > 0),
-          framed_width_(question.width + 2 * question.frame),
-          framed_height_(question.height + 2 * question.frame),
           groups_(grouped(question.columns, question.width)),
-          clean_(std::size_t(framed_width_) * framed_height_ * question.channels * lanes),
-          bias_(std::size_t(question.width) * question.height * lanes),
-          row_(std::size_t(framed_width_) * lanes),
-          prefix_(std::size_t(framed_width_) * lanes),
+          block_(question),
+          row_(std::size_t(question.width + 2 * question.frame) * lanes),
+          prefix_(std::size_t(question.width + 2 * question.frame) * lanes),
           ring_(std::size_t(k_) * group_size * question.width * lanes),
           column_(std::size_t(group_size) * question.width * lanes),
-          tile_(std::size_t(group_size) * 2 * question.width * lanes) {
-        for (int byte = 0; byte < 256; ++byte) values_of_bytes_[byte] = T(byte) / T(127.5) - T(1);
-    }
+          tile_(std::size_t(group_size) * 2 * question.width * lanes) {}
 
-    // Lays out images first .. first+lanes; missing ones are given zeros and a bias of `never`.
-    void take(int first) {
-        first_ = first;
-        present_ = std::min(lanes, question_.count - first);
-        clean_.fill(0);
-        for (int lane = 0; lane < present_; ++lane) take_image(first + lane, lane);
-    }
-
-    // Lays out Π_u(i) of one noisy image for the images taken; returns whether there is any.
-    bool take_bias(int sample) {
-        if (question_.bias == nullptr && present_ == lanes) return false;
-        const int pixels = question_.height * question_.width;
-        for (int lane = 0; lane < lanes; ++lane) {
-            const std::size_t image = std::size_t(sample) * question_.count + first_ + lane;
-            const T* from = question_.bias ? question_.bias + image * pixels : nullptr;
-            for (int u = 0; u < pixels; ++u) {
-                const T absent = static_cast<T>(never);
-                bias_.get()[std::size_t(u) * lanes + lane] =
-                    lane >= present_ ? absent : (from ? from[u] : T(0));
-            }
-        }
-        return true;
-    }
+    void take(int first) { block_.take(first); }
+    bool take_bias(int sample) { return block_.take_bias(sample); }
+    const T* values(int row, int column) const { return block_.values(row, column); }
+    int first() const { return block_.first(); }
+    int present() const { return block_.present(); }
 
     // Visits all pairs of one noisy image, telling `sink` of the ℓ + Π of each row of pixels.
     template <int C, class Sink> void visit(int sample, bool biased, Sink& sink) {
@@ -94,45 +73,7 @@ template <class T> class Sweep {
             visit_windows<C, 0>(sample, biased, sink);
     }
 
-    // x_i(v) of the images taken, [C, lanes].
-    const T* values(int row, int column) const {
-        const std::size_t place =
-            std::size_t(row + question_.frame) * framed_width_ + column + question_.frame;
-        return clean_.get() + place * question_.channels * lanes;
-    }
-    int first() const { return first_; }
-    int present() const { return present_; }
-
   private:
-    void take_image(int image, int lane) {
-        const Question<T>& q = question_;
-        const int height = q.height, width = q.width, frame = q.frame;
-        const std::size_t start = std::size_t(image) * q.channels * height * width;
-        for (int c = 0; c < q.channels; ++c) {
-            for (int r = -frame; r < height + frame; ++r) {
-                const bool outside = r < 0 || r >= height;
-                if (outside && !q.wrapped) continue;
-                const int from = ((r % height) + height) % height;
-                const std::size_t line = start + (std::size_t(c) * height + from) * width;
-                T* to = clean_.get() +
-                        ((std::size_t(r + frame) * framed_width_ + frame) * q.channels + c) * lanes +
-                        lane;
-                const std::ptrdiff_t step = std::ptrdiff_t(q.channels) * lanes;
-                if (q.bytes) {
-                    for (int w = 0; w < width; ++w)
-                        to[w * step] = values_of_bytes_[q.bytes[line + w]];
-                } else {
-                    for (int w = 0; w < width; ++w) to[w * step] = q.values[line + w];
-                }
-                if (!q.wrapped) continue;
-                for (int w = 1; w <= frame; ++w) {
-                    to[-w * step] = to[((width - w % width) % width) * step];
-                    to[(width + w - 1) * step] = to[((w - 1) % width) * step];
-                }
-            }
-        }
-    }
-
     // Small windows K have loops of their own; K = 0 is any window.
     template <int C, int K, class Sink> void visit_windows(int sample, bool biased, Sink& sink) {
         for (const Group& group : groups_) {
@@ -184,8 +125,7 @@ template <class T> class Sweep {
         const std::size_t plane = std::size_t(question_.noisy_height) * question_.noisy_width;
         const T* noisy = question_.noisy + sample * channels * plane +
                          std::size_t(row.query + i) * question_.noisy_width + column.query;
-        const T* clean = clean_.get() + (std::size_t(row.source + i) * framed_width_ +
-                                         column.source) * channels * lanes;
+        const T* clean = block_.framed(row.source + i, column.source);
         return [=](int j) {
             const T* here = clean + std::size_t(j) * channels * lanes;
             V sum = V::all(noisy[j]) - V::load(here);
@@ -297,9 +237,7 @@ template <class T> class Sweep {
             : scale_(V::all(static_cast<T>(sweep.question_.scale[line.sample]))),
               width_(sweep.question_.width),
               first_(run.query % sweep.question_.width),
-              bias_(line.pixel_row < 0 ? nullptr
-                                       : sweep.bias_.get() +
-                                             std::size_t(line.pixel_row) * width_ * lanes),
+              bias_(line.pixel_row < 0 ? nullptr : sweep.block_.bias(line.pixel_row)),
               tile_(tile) {}
 
         void operator()(int j, V distance) const {
@@ -338,8 +276,7 @@ template <class T> class Sweep {
     const Question<T>& question_;
     int k_;
     bool in_order_;
-    int framed_width_, framed_height_, first_ = 0, present_ = 0;
     std::vector<Group> groups_;
-    T values_of_bytes_[256];
-    Buffer<T> clean_, bias_, row_, prefix_, ring_, column_, tile_;
+    Block<T> block_;
+    Buffer<T> row_, prefix_, ring_, column_, tile_;
 };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import RawDescriptionHelpFormatter as Layout
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, NoReturn, TypeVar, get_type_hints
@@ -152,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    parser = Parser(prog="scoremachines", description=DESCRIPTION, formatter_class=_layout())
+    parser = Parser(prog="scoremachines", description=DESCRIPTION, formatter_class=Layout)
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subcommands(required=False)
     generating = _run_parser(GENERATE, GenerateSettings)
@@ -169,7 +170,7 @@ def _run(arguments: list[str]) -> int:
         benching.add_argument(f"--{flag}", action="store_true", help=text)
     commands.add_subcommand("bench", benching, help="engines side by side")
     commands.add_subcommand("demo", _demo_parser(), help="paint the examples, as one page")
-    add_looking(commands, lambda text: Parser(description=text, formatter_class=_layout()))
+    add_looking(commands, lambda text: Parser(description=text, formatter_class=Layout))
     settings = parser.parse_args(arguments)
     if settings.subcommand is None:
         parser.print_help()
@@ -214,12 +215,6 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def _layout() -> Any:
-    from argparse import RawDescriptionHelpFormatter
-
-    return RawDescriptionHelpFormatter
-
-
 def _version() -> str:
     from scoremachines import __version__
 
@@ -227,14 +222,14 @@ def _version() -> str:
 
 
 def _demo_parser() -> Parser:
-    parser = Parser(description=DEMO, formatter_class=_layout())
+    parser = Parser(description=DEMO, formatter_class=Layout)
     parser.add_argument("-o", "--output", type=str, default="demo", help="folder to write to")
     parser.add_argument("--resume", action="store_true", help="go on where a run stopped")
     return parser
 
 
 def _compare_parser() -> Parser:
-    parser = Parser(description=COMPARE, formatter_class=_layout())
+    parser = Parser(description=COMPARE, formatter_class=Layout)
     parser.add_argument("network", type=str, help="folder of a training, or of a diffusers model")
     parser.add_argument("-o", "--output", type=str, default="out", help="folder to write to")
     parser.add_argument("--machine", type=str, action="append", help="its name; may be repeated")
@@ -243,7 +238,7 @@ def _compare_parser() -> Parser:
 
 
 def _calibrate_parser() -> Parser:
-    parser = Parser(description=CALIBRATE, formatter_class=_layout())
+    parser = Parser(description=CALIBRATE, formatter_class=Layout)
     parser.add_argument("run", type=str, help="folder of `scoremachines train`")
     text = "also predict k(t) from the images alone"
     parser.add_argument("--predict", action="store_true", help=text)
@@ -260,7 +255,7 @@ def _run_parser(description: str, settings: type) -> Parser:
 
 
 def _settings_parser(description: str, settings: type) -> Parser:
-    parser = Parser(description=description, formatter_class=_layout())
+    parser = Parser(description=description, formatter_class=Layout)
     parser.add_argument("--config", action="config", help="settings.yaml of a run")
     parser.add_argument("-o", "--output", type=str, default="out", help="folder to write to")
     parser.add_argument("--resume", action="store_true", help="go on where a run stopped")

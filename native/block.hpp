@@ -1,0 +1,91 @@
+// Some training images laid out in the lanes of vectors, with their margins, and their Π.
+#pragma once
+
+template <class T> class Block {
+    static constexpr int lanes = Lanes<T>::count;
+
+  public:
+    explicit Block(const Question<T>& question)
+        : question_(question),
+          framed_width_(question.width + 2 * question.frame),
+          clean_(std::size_t(framed_width_) * (question.height + 2 * question.frame) *
+                 question.channels * lanes),
+          bias_(std::size_t(question.width) * question.height * lanes) {
+        for (int byte = 0; byte < 256; ++byte) values_of_bytes_[byte] = T(byte) / T(127.5) - T(1);
+    }
+
+    // Lays out images first .. first+lanes; missing ones are given zeros and a bias of `never`.
+    void take(int first) {
+        first_ = first;
+        present_ = std::min(lanes, question_.count - first);
+        clean_.fill(0);
+        for (int lane = 0; lane < present_; ++lane) take_image(first + lane, lane);
+    }
+
+    // Lays out Π_u(i) of one noisy image for the images taken; returns whether there is any.
+    bool take_bias(int sample) {
+        if (question_.bias == nullptr && present_ == lanes) return false;
+        const int pixels = question_.height * question_.width;
+        for (int lane = 0; lane < lanes; ++lane) {
+            const std::size_t image = std::size_t(sample) * question_.count + first_ + lane;
+            const T* from = question_.bias ? question_.bias + image * pixels : nullptr;
+            for (int u = 0; u < pixels; ++u) {
+                const T absent = static_cast<T>(never);
+                bias_.get()[std::size_t(u) * lanes + lane] =
+                    lane >= present_ ? absent : (from ? from[u] : T(0));
+            }
+        }
+        return true;
+    }
+
+    // x_i of the images taken, [framed rows, framed columns, C, lanes], from one place on.
+    const T* framed(int row, int column) const {
+        const std::size_t place = std::size_t(row) * framed_width_ + column;
+        return clean_.get() + place * question_.channels * lanes;
+    }
+    // x_i(v), [C, lanes].
+    const T* values(int row, int column) const {
+        return framed(row + question_.frame, column + question_.frame);
+    }
+    // Π_u(i) of one row of pixels, [W, lanes].
+    const T* bias(int row) const {
+        return bias_.get() + std::size_t(row) * question_.width * lanes;
+    }
+    int first() const { return first_; }
+    int present() const { return present_; }
+
+  private:
+    void take_image(int image, int lane) {
+        const Question<T>& q = question_;
+        const int height = q.height, width = q.width, frame = q.frame;
+        const std::size_t start = std::size_t(image) * q.channels * height * width;
+        for (int c = 0; c < q.channels; ++c) {
+            for (int r = -frame; r < height + frame; ++r) {
+                const bool outside = r < 0 || r >= height;
+                if (outside && !q.wrapped) continue;
+                const int from = ((r % height) + height) % height;
+                const std::size_t line = start + (std::size_t(c) * height + from) * width;
+                T* to = clean_.get() +
+                        ((std::size_t(r + frame) * framed_width_ + frame) * q.channels + c) * lanes +
+                        lane;
+                const std::ptrdiff_t step = std::ptrdiff_t(q.channels) * lanes;
+                if (q.bytes) {
+                    for (int w = 0; w < width; ++w)
+                        to[w * step] = values_of_bytes_[q.bytes[line + w]];
+                } else {
+                    for (int w = 0; w < width; ++w) to[w * step] = q.values[line + w];
+                }
+                if (!q.wrapped) continue;
+                for (int w = 1; w <= frame; ++w) {
+                    to[-w * step] = to[((width - w % width) % width) * step];
+                    to[(width + w - 1) * step] = to[((w - 1) % width) * step];
+                }
+            }
+        }
+    }
+
+    const Question<T>& question_;
+    int framed_width_, first_ = 0, present_ = 0;
+    T values_of_bytes_[256];
+    Buffer<T> clean_, bias_;
+};

@@ -16,6 +16,7 @@ from scoremachines.attention import (
     Scaled,
     Shared,
     Soft,
+    Spread,
     Tiled,
     Top1,
 )
@@ -124,3 +125,22 @@ def test_a_folder_keeps_it(tmp_path: Path) -> None:
 def test_no_attention_has_nothing_to_agree_on() -> None:
     with pytest.raises(sm.InputError, match="tiled-agreed"):
         sm.ScoreMachine(training_set(), WINDOW, attention="none-agreed")
+
+
+def test_an_even_row_is_tiled_and_a_single_place_is_heard_in_full() -> None:
+    data = training_set()
+    noisy = noisy_images(data)
+    matrix = torch.full((35, 35), 1 / 34, dtype=torch.float64).fill_diagonal_(0)
+    spread = sm.ScoreMachine(data, WINDOW, attention=Spread(Soft(matrix)))
+    even = Soft(torch.full((35, 35), 1 / WINDOW**2, dtype=torch.float64))
+    known = sm.ScoreMachine(data, WINDOW, attention=even)
+    torch.testing.assert_close(spread.denoise(noisy, LEVEL), known.denoise(noisy, LEVEL))
+    single = torch.eye(35, dtype=torch.float64).roll(1, 0)
+    spread = sm.ScoreMachine(data, WINDOW, attention=Spread(Soft(single)))
+    known = sm.ScoreMachine(data, WINDOW, attention=Soft(single))
+    assert torch.equal(spread.denoise(noisy, LEVEL), known.denoise(noisy, LEVEL))
+    tiled = sm.ScoreMachine(data, WINDOW, attention=Spread(Tiled()))
+    assert torch.equal(
+        tiled.denoise(noisy, LEVEL),
+        sm.ScoreMachine(data, attention="tiled", window=WINDOW).denoise(noisy, LEVEL),
+    )

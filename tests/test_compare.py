@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.attention import Agreed, Measured, Scaled
+from scoremachines.attention import Agreed, Measured, Scaled, Spread
 from scoremachines.baselines import Wiener
 from scoremachines.calibration import calibrate, calibrate_strength
 from scoremachines.denoiser import DenoiserModel
@@ -247,6 +247,9 @@ def test_a_strength_may_be_a_calibrated_one(tmp_path: Path) -> None:
         steps=2,
         seeds=2,
     )
+    (spread,) = make_machines(["measured-agreed:spread"], net, data, 3).values()
+    assert isinstance(spread, sm.ScoreMachine)
+    assert isinstance(getattr(spread.attention, "attention", None), Spread)
     found.save(tmp_path / "strength.json")
     (machine,) = make_machines([name], net, data, 3, strength=network_strength(tmp_path)).values()
     known = Agreed(Scaled(Measured(net.attention), found))

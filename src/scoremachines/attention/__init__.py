@@ -21,11 +21,14 @@ from scoremachines.attention.scaled import Scaled as Scaled
 from scoremachines.attention.scaled import StrengthSchedule as StrengthSchedule
 from scoremachines.attention.shared import BY_CLASS
 from scoremachines.attention.shared import Shared as Shared
+from scoremachines.attention.spread import SPREAD as SPREAD
+from scoremachines.attention.spread import Spread as Spread
 from scoremachines.attention.top1 import Top1 as Top1
 from scoremachines.errors import InputError
 
 __all__ = [
     "ATTENTIONS",
+    "SPREAD",
     "TOLD",
     "Agreed",
     "Attention",
@@ -38,6 +41,7 @@ __all__ = [
     "Scene",
     "Shared",
     "Soft",
+    "Spread",
     "StrengthSchedule",
     "Tiled",
     "Top1",

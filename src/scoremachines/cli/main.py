@@ -68,6 +68,7 @@ machines:
   measured                                        with the network's own attention maps
   measured:1.3 tiled:0.5 ...                      the same, times a strength
   measured:calibrated ...                         times the one that calibrate --strength found
+  measured:spread ...                             times what each row says of itself
 The ideal score and the Wiener filter are always among them, and a machine without attention.
 
 examples:

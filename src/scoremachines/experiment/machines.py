@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from scoremachines.attention import (
+    SPREAD,
     TOLD,
     Attention,
     Measured,
     Scaled,
+    Spread,
     StrengthSchedule,
     attention_names,
     make_attention,
@@ -87,7 +89,7 @@ def make_machines(
 
     Args:
         names: of `NAMES`. An attention may have a strength λ, such as `"measured:1.3"`, or
-            λ(t), `"measured:calibrated"`.
+            λ(t), `"measured:calibrated"`, or one for each row (theory §4.8), `"measured:spread"`.
         network: the network, for its schedule, its sources and its own attention maps.
         data: the training set of both.
         window: k or k(t); None for the whole image.
@@ -133,14 +135,15 @@ def _machine(
 
 
 def network_attention(
-    name: str, network: DenoiserModel, strength: float | StrengthSchedule | None = None
+    name: str, network: DenoiserModel, strength: float | str | StrengthSchedule | None = None
 ) -> Attention:
     """Return the attention of this name, with a network's own maps if it is told of them.
 
     Args:
         name: such as `"tiled"` or `"measured-agreed"`.
         network: the network.
-        strength: λ or λ(t), which the weights of the others are multiplied by; None for 1.
+        strength: λ or λ(t), which the weights of the others are multiplied by; `"spread"` for one
+            that each row has of its own (theory §4.8); None for 1.
 
     Returns:
         The attention.
@@ -151,7 +154,9 @@ def network_attention(
     told = next((each for ending, each in TOLD.items() if name.endswith(ending)), None)
     plain = next((name.removesuffix(ending) for ending in TOLD if name.endswith(ending)), name)
     attention = _maps(network, name) if plain == OWN_MAPS else make_attention(plain)
-    if strength is not None:
+    if isinstance(strength, str):
+        attention = Spread(attention)
+    elif strength is not None:
         attention = Scaled(attention, strength)
     return attention if told is None else told(attention)
 
@@ -180,7 +185,11 @@ def network_strength(folder: str | Path) -> StrengthSchedule | None:
     return StrengthCalibration.load(path) if path.exists() else None
 
 
-def _strength(name: str, text: str, known: StrengthSchedule | None) -> float | StrengthSchedule:
+def _strength(
+    name: str, text: str, known: StrengthSchedule | None
+) -> float | str | StrengthSchedule:
+    if text == SPREAD:
+        return SPREAD
     if text == CALIBRATED:
         if known is None:
             accepted = "a network whose strength was calibrated, or a number: measured:1.3"

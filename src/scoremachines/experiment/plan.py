@@ -44,7 +44,7 @@ SHARED = (
     *("multiscale-agreed", "top1-class", "full-class"),
 )
 """The same, told of classes instead of images, or agreeing on one (theory §4.6, §4.7)."""
-MAPS = ("measured-agreed", "measured-class", "measured")
+MAPS = ("measured-agreed:spread", "measured-class", "measured")
 """Machines that listen to a network's own maps."""
 SCHEDULERS = ("kg", "DDPM", "HeunDiscrete", "DPMSolverMultistep")
 OWN = {"identity": "identity", "top1": "top1", "soft": "tiled", "multiscale": "multiscale"}

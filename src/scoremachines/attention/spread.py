@@ -1,0 +1,39 @@
+"""The strength of a map's rows, from how widely they are spread (theory §4.8).
+
+A_uy = λ_u a_uy,    λ_u = max( 1, e^{H_u} / κ² ),    H_u = −Σ_y a_uy log a_uy
+"""
+
+from __future__ import annotations
+
+import torch
+
+from scoremachines.attention.base import Attention, Matrix, Scene, Weighing
+
+__all__ = ["SPREAD", "Spread"]
+
+SPREAD = "spread"
+"""What stands for this strength in the name of a machine."""
+
+
+class Spread:
+    """Another attention whose rows add up to 1, each times the number of windows that it hears.
+
+    Args:
+        attention: such as `Measured`; weights that are not a matrix stay as they are.
+    """
+
+    name = "spread"
+
+    def __init__(self, attention: Attention) -> None:
+        self.attention = attention
+        self.pairwise = attention.pairwise
+
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
+        found: list[tuple[int | None, Weighing]] = []
+        for window, weighing in self.attention.weighings(scene):
+            if isinstance(weighing, Matrix):
+                area = scene.noisy[0, 0].numel() if window is None else window**2
+                places = torch.special.entr(weighing.weights).sum(-1, keepdim=True).exp()
+                weighing = Matrix(weighing.weights * (places / area).clamp(min=1))
+            found.append((window, weighing))
+        return found

@@ -124,7 +124,8 @@ def test_what_takes_too_long_is_left_out_and_said(
     settings = replace(SMALL, windows="3", engines="dense", patience=1e-9)
     found = run(settings, made_up(settings), tmp_path / "bench")
     results = json.loads(found.read_text(encoding="utf-8"))["results"]
-    results = [each for each in results if each["machine"] == "els"]
+    # At 0.999, as for LS and IS, there are no fewer images to judge by.
+    results = [each for each in results if each["machine"] == "els" and each["level"] < 0.99]
     assert all((each["seconds"] is None) == (each["count"] == 12) for each in results)
     printed = capsys.readouterr().out
     assert "not measured: about" in printed

@@ -25,7 +25,7 @@ from scoremachines.trajectory import Step
 
 __all__ = ["StrengthCalibration", "calibrate_strength"]
 
-STRENGTHS = (0.0, 0.1, 0.3, 0.5, 1.0, 1.5, 2.0, 3.0, 6.0, 12.0)
+STRENGTHS = (0.0, 0.03, 0.1, 0.3, 1.0, 2.0, 3.0, 6.0, 12.0)
 
 
 @dataclass(frozen=True)

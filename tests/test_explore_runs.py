@@ -112,6 +112,10 @@ def test_a_comparison_sets_the_network_beside_its_machines(comparison: Path) -> 
     assert all(trace["differs"] is None for trace in traces.values())
     noise = {bytes(unpack(trace["noisy"])[0]) for trace in traces.values()}
     assert len(noise) == 1
+    assert {name: trace["read"] for name, trace in traces.items() if trace["read"]} == {
+        "network": True,
+        "wiener": True,
+    }
     assert traces["network"]["attended"] is not None
     assert traces["network"]["sources"] is not None  # read by the machine without attention
     assert traces["measured"]["attended"] is not None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
-import time
+import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +112,10 @@ def test_a_comparison_sets_the_network_beside_its_machines(comparison: Path) -> 
     assert all(trace["differs"] is None for trace in traces.values())
     noise = {bytes(unpack(trace["noisy"])[0]) for trace in traces.values()}
     assert len(noise) == 1
+    assert {name: trace["read"] for name, trace in traces.items() if trace["read"]} == {
+        "network": True,
+        "wiener": True,
+    }
     assert traces["network"]["attended"] is not None
     assert traces["network"]["sources"] is not None  # read by the machine without attention
     assert traces["measured"]["attended"] is not None
@@ -287,20 +294,33 @@ def test_a_comparison_whose_network_is_gone_shows_its_images(
 # The command -----------------------------------------------------------------------------------
 
 
-def test_the_command_serves_until_it_is_interrupted(painted_run: Path) -> None:
-    line = [sys.executable, "-m", "scoremachines", "explore", str(painted_run), "--port", "0"]
+@contextmanager
+def served(run: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Start the command, and give the address that it prints."""
+    line = [sys.executable, "-m", "scoremachines", "explore", str(run), "--port", "0"]
+
+    def heed() -> None:
+        """Heed Ctrl-C, which whoever started these tests may have been told to ignore."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     with subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as served:
-        assert served.stdout is not None
-        address = served.stdout.readline().removeprefix("page: ").strip()
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed
+    ) as started:
+        try:
+            assert started.stdout is not None
+            yield started.stdout.readline().removeprefix("page: ").strip(), started
+        finally:
+            started.kill()
+
+
+def test_the_command_serves_until_it_is_interrupted(painted_run: Path) -> None:
+    with served(painted_run) as (address, process):
         assert address.startswith("http://127.0.0.1:")
-        with urllib.request.urlopen(address, timeout=30) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             assert answer.status == 200
-        time.sleep(0.2)
-        served.send_signal(2)
-        _, said = served.communicate(timeout=30)
-        assert served.returncode == 0
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0
         assert "stopped" in said
         assert "Traceback" not in said
 
@@ -308,17 +328,12 @@ def test_the_command_serves_until_it_is_interrupted(painted_run: Path) -> None:
 def test_the_command_serves_a_damaged_run_too(painted_run: Path, tmp_path: Path) -> None:
     run = copied(painted_run, tmp_path)
     (run / "settings.yaml").write_text("source: [")
-    line = [sys.executable, "-m", "scoremachines", "explore", str(run), "--port", "0"]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
-        assert it.stdout is not None
-        address = it.stdout.readline().removeprefix("page: ").strip()
+    with served(run) as (address, _):
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(address, timeout=30)
+            urllib.request.urlopen(address, timeout=60)
         assert refused.value.code == 410
         assert "This cannot be shown" in refused.value.read().decode()
         refused.value.close()
-        it.send_signal(2)
-        it.communicate(timeout=30)
 
 
 def test_titles() -> None:

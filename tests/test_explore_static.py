@@ -70,6 +70,16 @@ def test_what_is_needed_least_is_left_out_first(service: Service, tmp_path: Path
         one, other = (unpack(each["sources"]["image"]) for each in (before, trace))
         assert (one[:, 0] == other[:, 0]).all()
         assert ((other == one) | (other == -1)).all()
+        for part in ("weight", "entropy"):
+            exact, found = (
+                unpack(packed) * packed["scale"]
+                for packed in (
+                    each["sources"]["weight"] if part == "weight" else each["entropy"]
+                    for each in (before, trace)
+                )
+            )
+            kept = np.ones(exact.shape, dtype=bool) if part == "entropy" else other >= 0
+            assert np.abs(exact - found)[kept].max() <= max(exact.max(), 1) / 255
     fewer = write_static(service, tmp_path / "fewer.html", limit=whole - whole // 5)
     assert fewer.stat().st_size <= whole - whole // 5
     with pytest.raises(InputError, match="samples="):

@@ -18,6 +18,7 @@ from scoremachines.explore.live import answer, few, read_question
 from scoremachines.explore.packed import pack, pack_images, pack_trace
 from scoremachines.explore.subject import Subject
 from scoremachines.explore.trace import Trace, follow, windows_at
+from scoremachines.machine import ScoreMachine
 from scoremachines.patches import PERIODIC
 
 __all__ = ["SHOWN", "BusyError", "Service"]
@@ -232,11 +233,16 @@ class Service:
         subject = self.subject
         stored = subject.stored.get(name)
         known = stored[sample] if stored is not None and sample < len(stored) else None
+        read = False
         if subject.data is None:
             trace = self._stored_trace(name, sample)
         else:
-            trace = follow(subject.make(name), sample, subject.course, subject.reader, on_step)
-        return pack_trace(trace) | about_image(trace.image, known, subject.data)
+            denoiser = subject.make(name)
+            read = not isinstance(denoiser, ScoreMachine)
+            trace = follow(denoiser, sample, subject.course, subject.reader, on_step)
+        # Whether the sources are not the denoiser's own, but those that a machine reads.
+        packed = pack_trace(trace) | {"read": read}
+        return packed | about_image(trace.image, known, subject.data)
 
     def _stored_trace(self, name: str, sample: int) -> Trace:
         """Return what the run itself holds of a sample: its end."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from scoremachines.errors import InputError
 from scoremachines.explore.document import render_static
@@ -20,10 +21,11 @@ __all__ = ["FILE_BYTES", "write_static"]
 
 FILE_BYTES = 9_500_000
 """The file stays below this size: what is needed least is left out until it does."""
-IMAGES_SHARE = 0.3
+IMAGES_SHARE = 0.2
 """Share of the file that training images may take."""
-CLEARER = (0.0, 0.02, 0.1, 0.3)
-"""Sources and places below these weights are left out, the first one excepted, until all fits."""
+LEVELS = ((0.0, False), (0.0, True), (0.02, True), (0.1, True), (0.3, True), (1.1, True))
+"""Tried until all fits: the weight below which sources and places are left out, the first one of
+each pixel excepted, and whether weights and entropies are kept in one byte instead of two."""
 
 
 def write_static(
@@ -66,8 +68,8 @@ def write_static(
             if on_trace is not None:
                 on_trace(len(traces), count * len(names))
     overview["beside"] = next((name for name in names if name != subject.own), None)
-    for least in CLEARER:
-        kept = {key: _cleared(trace, least) for key, trace in traces.items()}
+    for least, coarse in LEVELS:
+        kept = {key: _cleared(trace, least, coarse) for key, trace in traces.items()}
         html = _document(service, overview, kept, limit)
         if len(html.encode()) <= limit:
             return write_html(html, Path(path))
@@ -122,19 +124,37 @@ def _training(
     }
 
 
-def _cleared(trace: dict[str, Any], least: float) -> dict[str, Any]:
-    """Return a trace without sources and places whose weight is below `least`, the first kept."""
+def _cleared(trace: dict[str, Any], least: float, coarse: bool) -> dict[str, Any]:
+    """Return a trace without sources and places whose weight is below `least`, the first kept.
+
+    Args:
+        trace: as the service answers it.
+        least: the weight.
+        coarse: keep weights and entropies in one byte.
+
+    Returns:
+        The trace, with fewer numbers.
+    """
+    if not coarse:
+        return trace
     changed = dict(trace)
     for group, name in (("sources", "image"), ("attended", "place")):
-        if least and trace[group] is not None:
-            part = trace[group]
-            weight = unpack(part["weight"]) * part["weight"]["scale"]
-            kept = weight >= least
-            kept[:, :1] = True
-            new = {name: pack(np.where(kept, unpack(part[name]), -1))}
-            if group == "sources":
-                new["position"] = pack(np.where(kept, unpack(part["position"]), 0))
-            whole = np.where(kept, unpack(part["weight"]), 0)
-            new["weight"] = pack(whole) | {"scale": part["weight"]["scale"]}
-            changed[group] = part | new
+        part = trace[group]
+        if part is None or 0 in part[name]["shape"]:
+            continue
+        weight = unpack(part["weight"])
+        kept = weight * part["weight"]["scale"] >= least
+        kept[:, :1] = True
+        new = {name: pack(np.where(kept, unpack(part[name]), -1))}
+        if group == "sources":
+            new["position"] = pack(np.where(kept, unpack(part["position"]), 0))
+        new["weight"] = _coarse(np.where(kept, weight, 0), part["weight"]["scale"])
+        changed[group] = part | new
+    if trace["entropy"] is not None:
+        changed["entropy"] = _coarse(unpack(trace["entropy"]), trace["entropy"]["scale"])
     return changed
+
+
+def _coarse(values: NDArray[Any], scale: float) -> dict[str, Any]:
+    """Return numbers of two bytes in one, with their new scale."""
+    return pack(np.round(values / 257).astype(np.uint8)) | {"scale": 257 * scale}

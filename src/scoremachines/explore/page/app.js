@@ -218,7 +218,7 @@ class App {
       const kinds = classes.length ? ` of ${plural(classes.length, 'class', 'classes')}` : '';
       const side = told.length > 1 ? ` on the ${panel === this.panels[0] ? 'left' : 'right'}` : '';
       line.append(number ? ', from ' : '', make('strong', {}, `${plural(images.length, 'training image')}${kinds}`),
-        `${side} (${panel.title})`);
+        `${side} (${panel.title}${panel.trace.read ? ', as the machine reads it' : ''})`);
     });
     line.append(told.length ? '.' : '');
   }

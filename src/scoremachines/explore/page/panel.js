@@ -82,6 +82,7 @@ class Panel {
       const shown = (level) => (level - 127.5) * span / 1.6 + 127.5;
       frames(paint(this.find('.noisy'), width, height, (place) => colour(place).slice(0, 3).map(shown)));
     }
+    this.find('.read').hidden = !trace.read;
     const known = Boolean(trace.sources);
     for (const name of ['map', 'entropy']) this.find(`.${name}`).parentElement.hidden = !known;
     this.find('.course').hidden = !known || trace.steps === 1;

@@ -7,6 +7,10 @@ namespace plain {
 #include "sweep.hpp"
 #include "sinks.hpp"
 #include "whole.hpp"
+#include "forest.hpp"
+#include "tally.hpp"
+#include "search.hpp"
+#include "search_work.hpp"
 #include "kernels.hpp"
 }  // namespace plain
 

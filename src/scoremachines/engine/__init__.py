@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from scoremachines.engine.adaptive import AdaptiveEngine as AdaptiveEngine
 from scoremachines.engine.native import NativeEngine as NativeEngine
 from scoremachines.engine.native import native_instructions
 from scoremachines.engine.protocol import Engine as Engine
@@ -15,6 +16,7 @@ from scoremachines.errors import InputError
 
 __all__ = [
     "ENGINES",
+    "AdaptiveEngine",
     "Engine",
     "NativeEngine",
     "Plan",
@@ -27,6 +29,7 @@ __all__ = [
 ENGINES: dict[str, Callable[[int], Engine]] = {
     "reference": ReferenceEngine,
     "native": NativeEngine,
+    "adaptive": AdaptiveEngine,
     "torch": TorchEngine,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from scoremachines.engine import (
     native_instructions,
 )
 from scoremachines.engine.adaptive import LARGEST
+from scoremachines.engine.native import _native
 from scoremachines.errors import InputError
 from scoremachines.posterior import Posterior
 from scoremachines.testing import check_engine
@@ -207,3 +209,63 @@ def test_it_answers_exactly_where_it_cannot_bound() -> None:
 def test_a_tolerance_that_is_none(tolerance: float) -> None:
     with pytest.raises(InputError, match="tolerance"):
         AdaptiveEngine(tolerance=tolerance)
+
+
+def arguments() -> tuple[dict[str, object], dict[str, object]]:
+    """Return what the native part is told to grow a tree, and to search it."""
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (5, 1, 7, 9), generator=draw, dtype=torch.uint8).numpy()
+    shared = {"images": images, "basis": np.eye(9, 8), "window": 3, "wrapped": False, "threads": 1}
+    order, boxes = _native.tree(**shared, doubles=False)
+    search = {
+        "order": order,
+        "boxes": boxes,
+        "noisy": np.zeros((2, 1, 9, 11), np.float32),
+        "scale": np.full(2, -3.0),
+        "threshold": np.zeros((2, 7, 9)),
+        "index": np.arange(5),
+        "best": 2,
+        "depth": 30.0,
+    }
+    return shared, search
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("images", np.zeros((5, 7, 9), np.uint8)),
+        ("images", np.full((5, 1, 7, 9), np.nan, np.float32)),
+        ("basis", np.eye(9, 7)),
+        ("window", 4),
+        ("window", 9),
+        ("threads", 0),
+        ("order", np.full(175, 175, np.uint32)),
+        ("order", np.zeros(3, np.uint32)),
+        ("boxes", np.zeros((1, 2, 9, 16), np.float32)[:, :1]),
+        ("noisy", np.zeros((2, 1, 7, 9), np.float32)),
+        ("noisy", np.zeros((0, 1, 9, 11), np.float32)),
+        ("scale", np.array([1.0, -1.0])),
+        ("scale", np.array([np.nan, -1.0])),
+        ("threshold", np.zeros((1, 7, 9))),
+        ("index", np.arange(4)),
+        ("best", -1),
+        ("depth", 0.0),
+    ],
+)
+def test_wrong_arguments_of_the_native_part_are_refused(name: str, wrong: object) -> None:
+    shared, search = arguments()
+    given = shared | search
+    assert len(_native.search(**given)) == 8
+    with pytest.raises(ValueError, match=name):
+        _native.search(**(given | {name: wrong}))
+    if name in shared:
+        with pytest.raises(ValueError, match=name):
+            _native.tree(**(shared | {name: wrong}), doubles=False)
+
+
+def test_numbers_that_are_none_do_no_harm() -> None:
+    """NaN where numbers are asked for gives no answer worth having, but does not crash."""
+    shared, search = arguments()
+    for name in ("boxes", "noisy", "threshold"):
+        spoilt = np.full_like(search[name], np.nan)
+        assert len(_native.search(**(shared | search | {name: spoilt}))) == 8

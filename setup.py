@@ -13,7 +13,14 @@ from setuptools.command.build_ext import build_ext
 FOLDER = Path("native")
 # Objects are linked in this order, that of the alphabet. Of an inline function that several files
 # compile the linker keeps the first one, which must be one that every processor can run.
-SOURCES = ["any_processor.cpp", "choice.cpp", "module.cpp", "x86_avx2.cpp", "x86_avx512.cpp"]
+SOURCES = [
+    "any_processor.cpp",
+    "choice.cpp",
+    "module.cpp",
+    "trees.cpp",
+    "x86_avx2.cpp",
+    "x86_avx512.cpp",
+]
 FLAGS = {
     "x86_avx2.cpp": ["-mavx2", "-mfma"],
     "x86_avx512.cpp": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],

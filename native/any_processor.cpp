@@ -8,6 +8,10 @@ namespace plain {
 #include "sweep.hpp"
 #include "sinks.hpp"
 #include "whole.hpp"
+#include "forest.hpp"
+#include "tally.hpp"
+#include "search.hpp"
+#include "search_work.hpp"
 #include "kernels.hpp"
 }  // namespace plain
 

@@ -202,4 +202,5 @@ template <class T> void evidence(const Question<T>& question, T* evidence) {
 }
 
 template <class T>
-constexpr Kernels<T> kernels{&posterior<T>, &evidence<T>, &distances<T>, &average<T>};
+constexpr Kernels<T> kernels{&posterior<T>, &evidence<T>, &distances<T>, &average<T>,
+                                &tree<T>, &search<T>};

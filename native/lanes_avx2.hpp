@@ -42,6 +42,7 @@ template <> struct Lanes<float> {
         const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
         return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))};
     }
+    static Lanes from_floats(const float* from) { return load_any(from); }
     static Lanes load_any(const float* from) { return {_mm256_loadu_ps(from)}; }
 };
 
@@ -83,5 +84,6 @@ template <> struct Lanes<double> {
         for (int lane = 0; lane < 4; ++lane) values[lane] = from[lane];
         return load_any(values);
     }
+    static Lanes from_floats(const float* from) { return {_mm256_cvtps_pd(_mm_loadu_ps(from))}; }
     static Lanes load_any(const double* from) { return {_mm256_loadu_pd(from)}; }
 };

@@ -1,42 +1,12 @@
 // The border to Python: every argument is checked here, so that the kernels may trust them.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
 #include <algorithm>
 #include <cmath>
-#include <string>
 
-#include "choice.hpp"
+#include "border.hpp"
 
-namespace py = pybind11;
 using namespace scoremachines;
 
 namespace {
-
-[[noreturn]] void refuse(const std::string& argument, const std::string& accepted) {
-    throw py::value_error(argument + ": " + accepted);
-}
-
-std::string text(const std::vector<py::ssize_t>& shape) {
-    std::string result;
-    for (const py::ssize_t size : shape) result += (result.empty() ? "" : ", ") + std::to_string(size);
-    return "[" + result + "]";
-}
-
-// The data of a contiguous array of one type, of one shape where −1 stands for any size.
-template <class T>
-const T* data(const py::array& array, const char* name, const std::vector<py::ssize_t>& shape) {
-    if (!py::isinstance<py::array_t<T>>(array)) refuse(name, "another type of number is wanted");
-    if (!(array.flags() & py::array::c_style)) refuse(name, "must be contiguous");
-    bool fits = array.ndim() == py::ssize_t(shape.size());
-    for (std::size_t axis = 0; fits && axis < shape.size(); ++axis)
-        fits = shape[axis] < 0 || array.shape(axis) == shape[axis];
-    if (!fits) refuse(name, "shape " + text(shape) + " is wanted");
-    const auto address = reinterpret_cast<std::uintptr_t>(array.data());
-    if (address % alignof(T)) refuse(name, "must be aligned");
-    return static_cast<const T*>(array.data());
-}
 
 struct Axis {
     int size, framed_query;  // pixels, and those of the noisy image with its margins
@@ -113,16 +83,6 @@ template <class T> Question<T> question_of(const Arguments<T>& given) {
     q.columns = checked_runs(given.columns, "columns", {q.width, q.noisy_width}, q.window);
     return q;
 }
-
-const InstructionSet& chosen(const std::string& name) {
-    for (const InstructionSet& set : instruction_sets())
-        if (name.empty() || set.name == name) return set;
-    refuse("instructions", "this processor has no " + name);
-}
-
-template <class T> const Kernels<T>& kernels_of(const InstructionSet& set);
-template <> const Kernels<float>& kernels_of(const InstructionSet& set) { return *set.floats; }
-template <> const Kernels<double>& kernels_of(const InstructionSet& set) { return *set.doubles; }
 
 template <class T>
 py::tuple posterior(const Arguments<T>& given, const py::array& index, int best,
@@ -213,14 +173,12 @@ py::array average(const py::array& weights, const py::array& images, int threads
     return std::move(result);
 }
 
-template <class Function> auto by_type(const py::array& noisy, const Function& function) {
-    if (py::isinstance<py::array_t<double>>(noisy)) return function(double{});
-    return function(float{});
-}
-
 }  // namespace
 
+void define_trees(py::module_& module);  // trees.cpp
+
 PYBIND11_MODULE(_native, module) {
+    define_trees(module);
     module.doc() = "Evidence and posterior of a block of training images (theory 2).";
     module.def("instruction_sets", [] {
         std::vector<std::string> names;

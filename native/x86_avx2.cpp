@@ -12,6 +12,10 @@ namespace avx2 {
 #include "sweep.hpp"
 #include "sinks.hpp"
 #include "whole.hpp"
+#include "forest.hpp"
+#include "tally.hpp"
+#include "search.hpp"
+#include "search_work.hpp"
 #include "kernels.hpp"
 }  // namespace avx2
 

@@ -57,7 +57,8 @@ class ScoreMachine(DenoiserModel):
         attention: `"none"`, `"identity"`, `"top1"`, `"tiled"`, `"full"`, `"multiscale"`, a matrix
             `[H·W, H·W]`, a function (φ, t) → matrix, or an `Attention` (theory §4).
         schedule: ᾱ(t), which gives k(t) its t: `"cosine"` (KG), `"linear"` (DDPM) or a table.
-        engine: `"auto"`, a key of `scoremachines.engine.ENGINES`, or an `Engine`.
+        engine: `"auto"`, a key of `scoremachines.engine.ENGINES`, or an `Engine`, such as
+            `AdaptiveEngine(tolerance=1e-3)`.
         memory: bytes that the engine may use above the training set.
         prediction_type: what `forward` returns: `"epsilon"`, `"sample"` (x̂0) or `"v_prediction"`.
         alphas_cumprod: ᾱ at the timesteps that `forward` is given; DDPM's 1,000 by default (see

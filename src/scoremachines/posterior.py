@@ -10,13 +10,14 @@ The prior is uniform over the images used, so its constant log p(i) cancels and 
 
 Two disjoint subsets merge with the shares `π_a, π_b = softmax(log_weight_a, log_weight_b)`:
 means average, entropies obey the chain rule `π_a H_a + π_b H_b + h(π)`, and the best sources are
-the best of both lists. Merging is associative and commutative, and `Posterior.empty` is its unit.
+the best of both lists. Weights left out (theory §2.6) add up. Merging is associative and
+commutative, and `Posterior.empty` is its unit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import torch
@@ -90,12 +91,15 @@ class Posterior:
         mean: posterior mean x̂0 within the subset, in [-1, 1], `[B, C, H, W]`.
         entropy: entropy of the posterior over sources, nats, float64 `[B, H, W]`, if asked for.
         sources: the best K sources, if asked for.
+        log_rest: log of a bound R on the weight of sources that were left out, nats, float64
+            `[B, H, W]`, −∞ for none; None from engines that leave nothing out.
     """
 
     log_weight: Tensor
     mean: Tensor
     entropy: Tensor | None = None
     sources: Sources | None = None
+    log_rest: Tensor | None = None
 
     @classmethod
     def empty(cls, like: Tensor, best: int = 0) -> Posterior:
@@ -121,17 +125,22 @@ class Posterior:
             lists = [part.sources._fields() for part in parts if part.sources is not None]
             sources = Sources(*(torch.cat(fields) for fields in zip(*lists, strict=True)))
         log_weight = torch.cat([part.log_weight for part in parts])
-        return cls(log_weight, torch.cat([part.mean for part in parts]), entropy, sources)
+        log_rest = None
+        if any(part.log_rest is not None for part in parts):
+            log_rest = torch.cat([part._rest() for part in parts])
+        mean = torch.cat([part.mean for part in parts])
+        return cls(log_weight, mean, entropy, sources, log_rest)
 
     def at(self, index: Tensor | slice) -> Posterior:
         """Return the posterior of some of the noisy images."""
         entropy = None if self.entropy is None else self.entropy[index]
         sources = None if self.sources is None else self.sources.map(lambda field: field[index])
-        return Posterior(self.log_weight[index], self.mean[index], entropy, sources)
+        log_rest = None if self.log_rest is None else self.log_rest[index]
+        return Posterior(self.log_weight[index], self.mean[index], entropy, sources, log_rest)
 
     def to(self, dtype: torch.dtype) -> Posterior:
         """Return the posterior with its mean in another dtype."""
-        return Posterior(self.log_weight, self.mean.to(dtype), self.entropy, self.sources)
+        return replace(self, mean=self.mean.to(dtype))
 
     def merge(self, other: Posterior) -> Posterior:
         """Return the posterior of the union of two disjoint subsets."""
@@ -153,7 +162,10 @@ class Posterior:
         sources = None
         if self.sources is not None and other.sources is not None:
             sources = self.sources.merge(other.sources)
-        return Posterior(total, mean, entropy, sources)
+        log_rest = None
+        if self.log_rest is not None or other.log_rest is not None:
+            log_rest = torch.logaddexp(self._rest(), other._rest())
+        return Posterior(total, mean, entropy, sources, log_rest)
 
     def shifted(self, offset: Tensor) -> Posterior:
         """Return the posterior whose log-weights are all larger by `offset`, nats `[B, H, W]`."""
@@ -161,7 +173,28 @@ class Posterior:
         if sources is not None:
             raised = sources.log_weight + offset[:, None]
             sources = Sources(raised, sources.image, sources.position)
-        return Posterior(self.log_weight + offset, self.mean, self.entropy, sources)
+        log_rest = None if self.log_rest is None else self.log_rest + offset
+        return Posterior(self.log_weight + offset, self.mean, self.entropy, sources, log_rest)
+
+    @property
+    def share_left_out(self) -> Tensor:
+        """The share of the weight that may have been left out, `R / (Z + R)`, `[B, H, W]`."""
+        apart = torch.nan_to_num(self._rest() - self.log_weight, nan=-torch.inf, neginf=-torch.inf)
+        return torch.sigmoid(apart)
+
+    @property
+    def error_bound(self) -> Tensor:
+        """Largest error of the mean at each pixel, in any channel, float64 `[B, H, W]`.
+
+        With Z the subset's weight and R the bound on what was left out of it,
+        `(1 + max_c |μ_c|) R / (Z + R)`, rounding apart (theory §2.6). 0 where nothing was.
+        """
+        return (1 + self.mean.abs().amax(1).double()) * self.share_left_out
+
+    def _rest(self) -> Tensor:
+        if self.log_rest is None:
+            return torch.full_like(self.log_weight, -torch.inf)
+        return self.log_rest
 
     @property
     def weights(self) -> Tensor:

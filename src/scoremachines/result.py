@@ -35,12 +35,15 @@ class Result:
         posterior: best sources and entropy of every pixel at the last step; its `weights` are the
             sources' shares.
         labels: class of every sample, int64 `[n]`, if they were chosen.
+        bound: largest error that the engine may have made in x̂0, over all steps, samples and
+            pixels; 0 for exact engines.
     """
 
     images: Tensor
     data: TrainingSet
     posterior: Posterior | None = None
     labels: Tensor | None = None
+    bound: float = 0.0
 
     @property
     def source_images(self) -> Tensor | None:
@@ -76,6 +79,9 @@ class Result:
         save_picture(grid(self.images), folder / "grid.png")
         if self.posterior is not None and self.posterior.sources is not None:
             self._save_provenance(folder)
+        if self.bound > 0:
+            with atomic_path(folder / "bound.json") as path:
+                path.write_text(json.dumps({"worst_error_of_x0": self.bound}) + "\n")
 
     def _save_provenance(self, folder: Path) -> None:
         posterior = self.posterior
@@ -92,6 +98,8 @@ class Result:
             "weight": posterior.weights.float(),
             "entropy": posterior.entropy.float(),
         }
+        if posterior.log_rest is not None:
+            tensors["error_bound"] = posterior.error_bound.float()
         write_tensors(folder / "provenance.safetensors", tensors)
         with atomic_path(folder / "provenance.json") as path:
             path.write_text(json.dumps(self.owed(), indent=1) + "\n")

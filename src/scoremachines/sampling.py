@@ -69,10 +69,12 @@ def sample(
     known = _training_set(machine, data)
     classes = sample_labels(known, labels, n)
     last: list[Step] = []
+    bound = 0.0
     for start in range(0, n, batch):
         indices = range(start, min(start + batch, n))
         step = None
         for step in trajectory(machine, indices, steps, seed, scheduler, classes, best):
+            bound = max(bound, step.bound)
             if on_step is not None:
                 on_step(step)
         assert step is not None  # steps >= 1
@@ -83,6 +85,7 @@ def sample(
         data=known,
         posterior=Posterior.cat(posteriors) if posteriors else None,
         labels=classes,
+        bound=bound,
     )
 
 

@@ -63,6 +63,7 @@ class Step:
         clean: x̂0 that it answered.
         after: φ after the step; after the last step, the sample.
         posterior: the whole answer, on the last step, if sources were asked for.
+        bound: largest error that the engine may have made in `clean`; 0 for exact engines.
     """
 
     number: int
@@ -72,6 +73,7 @@ class Step:
     clean: Tensor
     after: Tensor
     posterior: Posterior | None = None
+    bound: float = 0.0
 
 
 def noise_generator(seed: int, index: int) -> torch.Generator:
@@ -124,21 +126,22 @@ def kg_trajectory(
     noisy = noise
     for j in range(steps - done, 0, -1):
         now, later = (float(schedule.alpha_bar(i / steps)) for i in (j, j - 1))
-        clean, posterior = _answer(machine, noisy, now, labels, best if j == 1 else 0)
+        clean, posterior, bound = _answer(machine, noisy, now, labels, best if j == 1 else 0)
         epsilon = predicted("epsilon", clean, noisy, now)
         after = clean if j == 1 else later**0.5 * clean + (1 - later) ** 0.5 * epsilon
-        yield Step(steps - j + 1, steps, now, noisy, clean, after, posterior)
+        yield Step(steps - j + 1, steps, now, noisy, clean, after, posterior, bound)
         noisy = after
 
 
 def _answer(
     machine: Any, noisy: Tensor, alpha_bar: float, labels: Tensor | None, best: int
-) -> tuple[Tensor, Posterior | None]:
-    """Ask for x̂0, and for its sources where they are wanted and can be had."""
-    if best and hasattr(machine, "posterior"):
-        posterior = machine.posterior(noisy, alpha_bar, labels, best=best)
-        return posterior.mean, posterior
-    return machine.denoise(noisy, alpha_bar, labels), None
+) -> tuple[Tensor, Posterior | None, float]:
+    """Ask for x̂0, for its sources where they are wanted, and for its largest error."""
+    if not hasattr(machine, "posterior"):
+        return machine.denoise(noisy, alpha_bar, labels), None, 0.0
+    posterior = machine.posterior(noisy, alpha_bar, labels, best=best)
+    bound = float(posterior.error_bound.max())
+    return posterior.mean, posterior if best else None, bound
 
 
 def scheduler_names() -> list[str]:
@@ -218,7 +221,7 @@ def scheduler_trajectory(
         alpha_bar, scale = _level(scheduler, timestep)
         variance_preserving = noisy * scale
         last = number == total
-        clean, posterior = _answer(
+        clean, posterior, bound = _answer(
             machine, variance_preserving, alpha_bar, labels, best if last else 0
         )
         scheduler.scale_model_input(noisy, timestep)  # schedulers insist on being asked
@@ -228,7 +231,7 @@ def scheduler_trajectory(
         if not torch.isfinite(after).all():  # such as where two timesteps round to the same
             reason = "the scheduler's numbers are not finite"
             raise InputError("steps", steps, "another number of steps", reason)
-        yield Step(number, total, alpha_bar, variance_preserving, clean, after, posterior)
+        yield Step(number, total, alpha_bar, variance_preserving, clean, after, posterior, bound)
         noisy = after
 
 

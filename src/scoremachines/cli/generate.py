@@ -39,6 +39,9 @@ def generate(settings: GenerateSettings, output: str, *, resume: bool = False) -
     )
     path = write_page(page, Path(output) / "report.html")
     print(f"{settings.n} samples in {output}: samples/, grid.png, provenance.*, owed.*")
+    if settings.engine == "adaptive":
+        bound = f"at most {shown.result.bound:.2g} off" if shown.result.bound else "exact"
+        print(f"x̂0 was {bound} in every step, sample and pixel")
     if shown.verdicts is not None:
         rates = shown.verdicts.rates()
         chance = shown.verdicts.chance()

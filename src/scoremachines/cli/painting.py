@@ -20,6 +20,7 @@ from scoremachines.attention import Attention, Soft, attention_names, make_atten
 from scoremachines.cli.settings import GenerateSettings, memory_bytes
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.engine import AdaptiveEngine, Engine
 from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError
 from scoremachines.files import reading, write_tensors
@@ -37,8 +38,9 @@ __all__ = ["RECORD", "make_machine", "open_device", "paint", "read_part"]
 RECORD = "parts/run.json"
 SAVE_EVERY = 2.0
 """Seconds between two saves of an unfinished batch."""
-FREE = ("engine", "device", "memory", "batch")
-"""Settings that do not change what a run paints, so may differ when it is continued."""
+FREE = ("engine", "tolerance", "device", "memory", "batch")
+"""Settings that do not change what a run paints, so may differ when it is continued. With the
+adaptive engine, engine and tolerance do: see `_free`."""
 
 
 def make_machine(settings: GenerateSettings, data: TrainingSet) -> ScoreMachine:
@@ -51,9 +53,21 @@ def make_machine(settings: GenerateSettings, data: TrainingSet) -> ScoreMachine:
         None if whole else parse_window(settings.window),
         settings.sources or MACHINES[settings.machine],
         _attention(settings.attention),
-        engine=settings.engine,
+        engine=_engine(settings),
         memory=memory_bytes(settings.memory),
     ).to(open_device(settings.device))
+
+
+def _engine(settings: GenerateSettings) -> str | Engine:
+    if settings.engine != "adaptive":
+        return settings.engine
+    return AdaptiveEngine(memory_bytes(settings.memory), settings.tolerance)
+
+
+def _free(settings: GenerateSettings) -> tuple[str, ...]:
+    if settings.engine != "adaptive":
+        return FREE
+    return tuple(name for name in FREE if name not in ("engine", "tolerance"))
 
 
 def _attention(name: str) -> Attention:
@@ -133,33 +147,34 @@ class Run:
     ) -> None:
         self.settings, self.machine, self.labels = settings, machine, labels
         self.folder = begin_run(
-            folder, settings, machine.data, record=RECORD, free=FREE, resume=resume
+            folder, settings, machine.data, record=RECORD, free=_free(settings), resume=resume
         )
         self.parts = self.folder / "parts"
 
     def result(self, title: str) -> Result:
         """Return all samples, computing those that are missing."""
         settings = self.settings
-        images, posteriors = [], []
+        images, posteriors, bound = [], [], 0.0
         total = settings.n * settings.steps
         with tqdm(total=total, desc=title, unit="step", delay=2, smoothing=0.1) as progress:
             for start in range(0, settings.n, settings.batch):
                 batch = range(start, min(start + settings.batch, settings.n))
-                after, posterior = self._batch(batch, progress)
+                after, posterior, largest = self._batch(batch, progress)
+                bound = max(bound, largest)
                 images.append(after)
                 posteriors.append(posterior)
         known = [posterior for posterior in posteriors if posterior is not None]
         merged = Posterior.cat(known) if known else None
-        return Result(torch.cat(images), self.machine.data, merged, self.labels)
+        return Result(torch.cat(images), self.machine.data, merged, self.labels, bound)
 
-    def _batch(self, batch: range, progress: Any) -> tuple[Tensor, Posterior | None]:
-        """Return samples and posterior of a batch, read or computed."""
+    def _batch(self, batch: range, progress: Any) -> tuple[Tensor, Posterior | None, float]:
+        """Return samples, posterior and worst bound of a batch, read or computed."""
         path = self.parts / f"{batch.start:06d}-{batch.stop:06d}.safetensors"
         if path.exists():
             progress.update(len(batch) * self.settings.steps)
             return read_part(path)
         unfinished = path.with_suffix(".step.safetensors")
-        resume = _read_step(unfinished, self.settings.scheduler)
+        resume, bound = _read_step(unfinished, self.settings.scheduler)
         step, saved = None, monotonic()
         progress.update(len(batch) * resume[0] if resume else 0)
         settings = self.settings
@@ -173,13 +188,15 @@ class Run:
             settings.best,
             resume,
         ):
+            bound = max(bound, step.bound)
             progress.update(len(batch) * settings.steps / step.total)
             if monotonic() - saved > SAVE_EVERY and step.number < step.total:
                 done = torch.tensor(step.number)
-                write_tensors(unfinished, {"after": step.after.cpu(), "done": done})
+                kept = {"after": step.after.cpu(), "done": done, "bound": torch.tensor(bound)}
+                write_tensors(unfinished, kept)
                 saved = monotonic()
         assert step is not None
-        write_tensors(path, _part(step))
+        write_tensors(path, _part(step) | {"bound": torch.tensor(bound)})
         unfinished.unlink(missing_ok=True)
         return read_part(path)
 
@@ -197,34 +214,39 @@ def _part(step: Step) -> dict[str, Tensor]:
             "source_image": posterior.sources.image,
             "source_position": posterior.sources.position,
         }
+        if posterior.log_rest is not None:
+            tensors["log_rest"] = posterior.log_rest
     return tensors
 
 
-def read_part(path: Path) -> tuple[Tensor, Posterior | None]:
+def read_part(path: Path) -> tuple[Tensor, Posterior | None, float]:
     """Read a finished batch.
 
     Args:
         path: its file.
 
     Returns:
-        Samples, float32 `[n, C, H, W]`, and their posterior, if the run named sources.
+        Samples, float32 `[n, C, H, W]`, their posterior, if the run named sources, and the largest
+        error that an adaptive engine may have made in any of its steps.
 
     Raises:
         InputError: the file is damaged.
     """
     with reading("output", path, "a run's folder as it was left"):
         part = load_file(path)
+        bound = float(part.get("bound", 0.0))
         if "mean" not in part:
-            return part["images"], None
+            return part["images"], None, bound
         names = ("source_log_weight", "source_image", "source_position")
         sources = Sources(*(part[name] for name in names))
-        known = Posterior(part["log_weight"], part["mean"], part["entropy"], sources)
-        return part["images"], known
+        mean, entropy, rest = part["mean"], part["entropy"], part.get("log_rest")
+        known = Posterior(part["log_weight"], mean, entropy, sources, rest)
+        return part["images"], known, bound
 
 
-def _read_step(path: Path, scheduler: str) -> tuple[int, Tensor] | None:
+def _read_step(path: Path, scheduler: str) -> tuple[tuple[int, Tensor] | None, float]:
     if scheduler != "kg" or not path.exists():
-        return None
+        return None, 0.0
     with reading("output", path, "a run's folder as it was left"):
         step = load_file(path)
-    return int(step["done"]), step["after"]
+    return (int(step["done"]), step["after"]), float(step.get("bound", 0.0))

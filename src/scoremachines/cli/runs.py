@@ -144,7 +144,7 @@ class _Painted:
         )
 
     def _samples(self) -> tuple[Tensor, Posterior | None]:
-        images, posteriors = zip(*(read_part(path) for path in self.parts), strict=True)
+        images, posteriors, _ = zip(*(read_part(path) for path in self.parts), strict=True)
         known = [each for each in posteriors if each is not None]
         merged = Posterior.cat(known) if len(known) == len(posteriors) else None
         return torch.cat(images), merged

@@ -50,7 +50,9 @@ class GenerateSettings(DataSettings):
     best: int = 4
     """how many sources to name for every pixel"""
     engine: str = "auto"
-    """auto, torch or reference"""
+    """auto, native, torch, reference, or adaptive, which is within `tolerance`"""
+    tolerance: float = 0.01
+    """largest error of x̂0 that the adaptive engine may make, of values in [-1, 1]"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, ..."""
     memory: str = "1GiB"

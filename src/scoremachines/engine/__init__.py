@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from scoremachines.engine.adaptive import AdaptiveEngine as AdaptiveEngine
 from scoremachines.engine.choice import AutoEngine as AutoEngine
 from scoremachines.engine.fused import FusedEngine as FusedEngine
 from scoremachines.engine.native import NativeEngine as NativeEngine
+from scoremachines.engine.native import native_instructions as native_instructions
 from scoremachines.engine.protocol import Engine as Engine
 from scoremachines.engine.protocol import Plan as Plan
 from scoremachines.engine.protocol import Query as Query
@@ -16,6 +18,7 @@ from scoremachines.errors import InputError
 
 __all__ = [
     "ENGINES",
+    "AdaptiveEngine",
     "AutoEngine",
     "Engine",
     "FusedEngine",
@@ -25,11 +28,13 @@ __all__ = [
     "ReferenceEngine",
     "TorchEngine",
     "make_engine",
+    "native_instructions",
 ]
 
 ENGINES: dict[str, Callable[[int], Engine]] = {
     "reference": ReferenceEngine,
     "native": NativeEngine,
+    "adaptive": AdaptiveEngine,
     "torch": TorchEngine,
     "cuda": FusedEngine,
     "auto": AutoEngine,

@@ -34,7 +34,14 @@ try:
 except ImportError:  # built without a compiler
     _native = None
 
-__all__ = ["NativeEngine", "native_instructions", "say_once_if_missing"]
+__all__ = [
+    "NativeEngine",
+    "depth",
+    "framed_query",
+    "native_instructions",
+    "say_once_if_missing",
+    "stored_images",
+]
 
 
 def native_instructions() -> list[str]:
@@ -92,7 +99,7 @@ class NativeEngine:
             return self._whole(query, images).evidence()
         log_counts = _log_counts(query)
         found = _native.evidence(
-            **self._arguments(query, images), depth=_depth(query, log_counts, 1)
+            **self._arguments(query, images), depth=depth(query, log_counts, 1)
         )
         evidence = torch.from_numpy(found)
         return evidence.sub_(log_counts.to(evidence.dtype))
@@ -108,7 +115,7 @@ class NativeEngine:
             bias=None if bias is None else bias.contiguous().numpy(),
             index=index.contiguous().numpy(),
             best=best,
-            depth=_depth(query, log_counts, len(images)),
+            depth=depth(query, log_counts, len(images)),
         )
         log_weight, mean, entropy, *lists = map(torch.from_numpy, found)
         if not best:
@@ -118,10 +125,11 @@ class NativeEngine:
 
     def _whole(self, query: Query, images: Tensor) -> Whole:
         if query.sources == "same":
-            return _Ideal(query, images, self._running())
+            return _Ideal(query, images, self.running())
         return Whole(query, _values(images, torch.float64))
 
-    def _running(self) -> dict[str, object]:
+    def running(self) -> dict[str, object]:
+        """Return threads and instruction set, as the native part is told them."""
         return {"threads": self._threads(), "instructions": self.instructions or ""}
 
     def _threads(self) -> int:
@@ -132,14 +140,14 @@ class NativeEngine:
         assert query.window is not None
         height, width = images.shape[-2:]
         return {
-            "noisy": _noisy(query).numpy(),
+            "noisy": framed_query(query),
             "scale": (-(query.signal**2) / (2 * query.variance)).numpy(),
-            "images": _stored(images, query).numpy(),
+            "images": stored_images(images, query).numpy(),
             "rows": _table(runs(height, query.window, query.sources)),
             "columns": _table(runs(width, query.window, query.sources)),
             "window": query.window,
             "wrapped": query.sources == "wrapped",
-            **self._running(),
+            **self.running(),
         }
 
 
@@ -148,7 +156,7 @@ class _Ideal(Whole):
 
     def __init__(self, query: Query, images: Tensor, running: dict[str, object]) -> None:
         self.query, self.wrapped, self.running = query, False, running
-        self.flat = _stored(images, query).flatten(1)
+        self.flat = stored_images(images, query).flatten(1)
         signal = query.signal[:, None, None, None]
         noisy = (query.noisy.double() / signal).to(query.noisy.dtype).flatten(1)
         found = _native.distances(noisy.numpy(), self.flat.numpy(), **running)
@@ -170,7 +178,7 @@ class _Ideal(Whole):
         return torch.from_numpy(found).view(self.query.noisy.shape[1:])
 
 
-def _stored(images: Tensor, query: Query) -> Tensor:
+def stored_images(images: Tensor, query: Query) -> Tensor:
     """Return bytes as they are, and values in the dtype of the query."""
     kept = images if images.dtype == torch.uint8 else images.to(query.noisy.dtype)
     return kept.contiguous()
@@ -182,13 +190,13 @@ def _values(images: Tensor, dtype: torch.dtype) -> Tensor:
     return values.div_(127.5).sub_(1) if images.dtype == torch.uint8 else values
 
 
-def _noisy(query: Query) -> Tensor:
+def framed_query(query: Query) -> np.ndarray:
     """Return φ/√ᾱ with the margins that the runs reach into, `[B, C, rows, columns]`."""
     signal = query.signal[:, None, None, None]
     noisy = (query.noisy.double() / signal).to(query.noisy.dtype)
     height, width = (query_extent(size, query.sources) for size in query.noisy.shape[-2:])
     laid = framed(noisy, (query.window or 1) // 2, PERIODIC[query.sources], (height, width))
-    return laid.permute(3, 0, 1, 2).contiguous()
+    return laid.permute(3, 0, 1, 2).contiguous().numpy()
 
 
 def _table(axis: list[Run]) -> np.ndarray:
@@ -202,7 +210,7 @@ def _log_counts(query: Query) -> Tensor:
     return (rows[:, None] * columns).log()
 
 
-def _depth(query: Query, log_counts: Tensor, images: int) -> float:
+def depth(query: Query, log_counts: Tensor, images: int) -> float:
     """Return how far below the largest all log-weights together are less than one rounding."""
     rounding = -math.log(torch.finfo(query.noisy.dtype).eps)
     return rounding + float(log_counts.max()) + math.log(images)

@@ -48,10 +48,10 @@ def table(findings: Mapping[str, Any]) -> str:
     Returns:
         A head, and a line for each network, all its trainings together, and each machine.
     """
-    lines = [f"{'':36}{'consistent, of all samples':34}of valid ones"]
+    lines = [f"{'':46}{'consistent, of all samples':34}of valid ones"]
     for kind in ("network", "machine"):
         for row in findings[f"{kind}s"]:
             if row["seed"] is None:
                 cells = [Proportion(**row[name]) for name in ("consistent", "consistent_of_valid")]
-                lines.append(f"{kind + ' ' + row['model']:36}{cells[0]!s:34}{cells[1]}")
+                lines.append(f"{kind + ' ' + row['model']:46}{cells[0]!s:34}{cells[1]}")
     return "\n".join(lines)

@@ -114,8 +114,7 @@ def _way(task: dict[str, Any], data: TrainingSet) -> Callable[[Tensor, float], A
 
 def _bound(posterior: Posterior) -> float | None:
     """Return the error that an approximate engine vouches for; an exact one has none."""
-    bound = getattr(posterior, "bound", None)
-    return None if bound is None else float(torch.as_tensor(bound).max())
+    return None if posterior.log_rest is None else float(posterior.error_bound.max())
 
 
 def _exact(task: dict[str, Any], data: TrainingSet) -> ScoreMachine:

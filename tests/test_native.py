@@ -99,7 +99,7 @@ def assert_close(query: Query, found: Posterior, known: Posterior, rounding: flo
 
 
 @every_set
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(questions())
 def test_it_is_the_reference_in_double_precision(
     instructions: str, question: tuple[Query, Tensor, Tensor | None, int]
@@ -122,7 +122,7 @@ def test_it_is_the_reference_in_double_precision(
 
 
 @every_set
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(questions())
 def test_single_precision_keeps_its_digits(
     instructions: str, question: tuple[Query, Tensor, Tensor | None, int]

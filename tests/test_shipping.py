@@ -10,14 +10,15 @@ import torch
 
 import scoremachines as sm
 from scoremachines.calibration import Calibration
-from scoremachines.experiment.networks import LONG, REPEATED, TRAININGS, shape_of
+from scoremachines.experiment.networks import LONG, REPEATED, ROUND, TRAININGS, shape_of
 from scoremachines.experiment.settings import CRAFTED
 from scoremachines.experiment.shipping import CHECKPOINTS, ship
 from scoremachines.nets import Network, NetworkSettings
 from scoremachines.training import load_network
 
 CRAFTED_NAMES = [
-    f"{name}-{seed}" for name in TRAININGS for seed in range(3 if name in REPEATED else 1)
+    *(f"{name}-{seed}" for name in TRAININGS for seed in range(3 if name in REPEATED else 1)),
+    *(f"{name}-0" for name in ROUND),
 ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -31,6 +31,7 @@ __all__ = [
     "LONGER",
     "REPEATED",
     "ROLES",
+    "ROUND",
     "TRAININGS",
     "Watch",
     "shape_of",
@@ -46,6 +47,11 @@ ROLES: dict[str, NetworkSettings] = {
     "circular": NetworkSettings(padding="circular"),
 }
 """The networks by name: zero padding and each final layer, and the CNN with circular padding."""
+ROUND: dict[str, NetworkSettings] = {
+    f"{role}-circular": replace(ROLES[role], padding="circular")
+    for role in ("identity", "soft", "multiscale")
+}
+"""Attention with circular padding: brought along for `compare`, not sampled by the experiment."""
 LONG = "-long"
 LONGER = 2.5
 """Networks whose name ends so are trained so many times longer: until agreement stops rising."""
@@ -109,8 +115,8 @@ class Watch:
 
 
 def shape_of(name: str) -> NetworkSettings:
-    """Return the shape of a network by its name, one of `TRAININGS`."""
-    return ROLES[name.removesuffix(LONG)]
+    """Return the shape of a network by its name, one of `TRAININGS` or `ROUND`."""
+    return ROUND.get(name) or ROLES[name.removesuffix(LONG)]
 
 
 def read_curve(folder: str | Path) -> list[dict[str, float]]:

@@ -78,3 +78,15 @@ def test_ship_keeps_the_network_up_to_rounding(tmp_path: Path) -> None:
 def test_no_networks_to_ship(tmp_path: Path) -> None:
     with pytest.raises(sm.InputError, match="networks"):
         ship(tmp_path, tmp_path / "kept")
+
+
+def test_agreement_on_a_class_foresees_the_soft_network_without_a_border() -> None:
+    """At 24 seeds; `docs/experiment.md` has 64."""
+    data = sm.TrainingSet.shapes(size=12, n=500, feature_size=3)
+    machines = {
+        name: sm.ScoreMachine(data, 7, "wrapped", name) for name in ("none", "tiled-agreed")
+    }
+    network = load_network(CHECKPOINTS / "soft-circular-0")
+    found = sm.compare(network, machines, data, 24, 10, seed=500, network_steps=30)
+    r = {row.machine: float(torch.tensor(row.r).nanmedian()) for row in found.rows}
+    assert r["tiled-agreed"] > max(0.75, r["none"] + 0.15)

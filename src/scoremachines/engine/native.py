@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -63,6 +64,10 @@ def say_once_if_missing() -> None:
         )
 
 
+DOUBTFUL = 0.01
+"""Rounding of a log-weight, nats, above which float64 is used inside."""
+
+
 class NativeEngine:
     """Exact, on the CPU, in the native part of the package.
 
@@ -109,6 +114,9 @@ class NativeEngine:
     ) -> Posterior:
         if query.window is None:
             return self._whole(query, images).posteriors(bias, index, best)
+        doubtful = _doubtful(query)
+        if doubtful.any():
+            return self._posterior_of_each(query, images, index, bias, best, doubtful)
         log_counts = _log_counts(query)
         found = _native.posterior(
             **self._arguments(query, images),
@@ -122,6 +130,25 @@ class NativeEngine:
             return Posterior(log_weight - log_counts, mean)
         sources = Sources(*lists)
         return Posterior(log_weight, mean, entropy, sources).shifted(-log_counts[None])
+
+    def _posterior_of_each(
+        self,
+        query: Query,
+        images: Tensor,
+        index: Tensor,
+        bias: Tensor | None,
+        best: int,
+        doubtful: Tensor,
+    ) -> Posterior:
+        """Return the posterior of each noisy image by itself, of the doubtful ones in float64."""
+        parts = []
+        for b, precise in enumerate(doubtful.tolist()):
+            part = query.part(slice(b, b + 1))
+            kind = torch.float64 if precise else query.noisy.dtype
+            part = replace(part, noisy=part.noisy.to(kind))
+            its_bias = None if bias is None else bias[b : b + 1].to(kind)
+            parts.append(self.posterior(part, images, index, its_bias, best))
+        return Posterior.cat([part.to(query.noisy.dtype) for part in parts])
 
     def _whole(self, query: Query, images: Tensor) -> Whole:
         if query.sources == "same":
@@ -214,3 +241,16 @@ def depth(query: Query, log_counts: Tensor, images: int) -> float:
     """Return how far below the largest all log-weights together are less than one rounding."""
     rounding = -math.log(torch.finfo(query.noisy.dtype).eps)
     return rounding + float(log_counts.max()) + math.log(images)
+
+
+def _doubtful(query: Query) -> Tensor:
+    """Return for which noisy images single precision may lose digits of x̂0 that matter, `[B]`.
+
+    A log-weight is `−ᾱ/(2(1−ᾱ))` times a sum of C k² squares, each of order 1 where nothing fits,
+    as at the seams of wrapped images. Its rounding is an error of every weight, relatively.
+    """
+    if query.noisy.dtype == torch.float64:
+        return torch.zeros(len(query.noisy), dtype=torch.bool)
+    squares = query.noisy.shape[1] * (query.window or 1) ** 2
+    scale = query.signal**2 / (2 * query.variance)
+    return scale * squares * torch.finfo(query.noisy.dtype).eps > DOUBTFUL

@@ -21,7 +21,7 @@ from scoremachines.data.readers import Readers
 from scoremachines.data.stack import Stack
 from scoremachines.errors import InputError
 
-__all__ = ["TrainingSet"]
+__all__ = ["TrainingSet", "pixel_values"]
 
 
 class TrainingSet(Readers):
@@ -104,11 +104,7 @@ class TrainingSet(Readers):
         """
         where = index if isinstance(index, slice) else index.to(self.pixels.device)
         chosen = self.pixels[where].to(device or self.pixels.device)
-        if dtype is None:
-            return chosen.contiguous()
-        if chosen.dtype == torch.uint8:
-            return chosen.contiguous().to(dtype).div_(127.5).sub_(1)
-        return chosen.to(dtype).contiguous()
+        return chosen.contiguous() if dtype is None else pixel_values(chosen, dtype)
 
     def subset(self, index: slice | Tensor | Sequence[int]) -> TrainingSet:
         """Return the set of some of the images, with their labels and names.
@@ -256,3 +252,17 @@ class TrainingSet(Readers):
         from scoremachines.data.stored import load
 
         return load(Path(path))
+
+
+def pixel_values(stored: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return images in [-1, 1] from images as they are stored.
+
+    Args:
+        stored: uint8, where a byte b stands for b/127.5 − 1, or values in [-1, 1]; any shape.
+        dtype: floating-point type of the result.
+
+    Returns:
+        The values, contiguous; may share memory with what is stored, so not to be changed.
+    """
+    values = stored.contiguous().to(dtype)
+    return values.div_(127.5).sub_(1) if stored.dtype == torch.uint8 else values

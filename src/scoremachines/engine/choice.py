@@ -7,6 +7,7 @@ import warnings
 import torch
 from torch import Tensor
 
+from scoremachines.data.training_set import pixel_values
 from scoremachines.engine.fused import FusedEngine, obstacle
 from scoremachines.engine.native import NativeEngine, native_instructions, say_once_if_missing
 from scoremachines.engine.protocol import Engine, Plan, Query
@@ -82,7 +83,7 @@ def _readable(engine: Engine, query: Query, images: Tensor) -> Tensor:
     """Return images as that engine reads them."""
     if images.dtype != torch.uint8 or getattr(engine, "reads_bytes", False):
         return images
-    return images.to(query.noisy.dtype).div_(127.5).sub_(1)
+    return pixel_values(images, query.noisy.dtype)
 
 
 def limit_threads(name: str) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scoremachines.data.training_set import pixel_values
 from scoremachines.engine.geometry import Run, query_extent, runs, source_counts
 from scoremachines.engine.meeting import framed
 from scoremachines.engine.memory import plan_native
@@ -153,7 +154,7 @@ class NativeEngine:
     def _whole(self, query: Query, images: Tensor) -> Whole:
         if query.sources == "same":
             return _Ideal(query, images, self.running())
-        return Whole(query, _values(images, torch.float64))
+        return Whole(query, pixel_values(images, torch.float64))
 
     def running(self) -> dict[str, object]:
         """Return threads and instruction set, as the native part is told them."""
@@ -192,7 +193,7 @@ class _Ideal(Whole):
 
     @property
     def images(self) -> Tensor:  # type: ignore[override]
-        return _values(self.flat, torch.float64).view(-1, *self.query.noisy.shape[1:])
+        return pixel_values(self.flat, torch.float64).view(-1, *self.query.noisy.shape[1:])
 
     def log_weight(self, sample: int) -> Tensor:
         return self.log_weights[sample][:, None, None]
@@ -209,12 +210,6 @@ def stored_images(images: Tensor, query: Query) -> Tensor:
     """Return bytes as they are, and values in the dtype of the query."""
     kept = images if images.dtype == torch.uint8 else images.to(query.noisy.dtype)
     return kept.contiguous()
-
-
-def _values(images: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return images in [-1, 1]."""
-    values = images.to(dtype)
-    return values.div_(127.5).sub_(1) if images.dtype == torch.uint8 else values
 
 
 def framed_query(query: Query) -> np.ndarray:

@@ -4,6 +4,7 @@
 namespace scoremachines {
 namespace plain {
 #include "lanes_plain.hpp"
+#include "pair.hpp"
 #include "groups.hpp"
 #include "sweep.hpp"
 #include "sinks.hpp"

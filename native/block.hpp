@@ -1,18 +1,18 @@
-// Some training images laid out in the lanes of vectors, with their margins, and their Π.
+// Some training images laid out in the lanes of two vectors, with their margins, and their Π.
 #pragma once
 
-template <class T> class Block {
-    static constexpr int lanes = Lanes<T>::count;
+template <class T, class Stored> class Block {
+    static constexpr int lanes = Pair<T>::count;
+    using Unit = typename Stored::Unit;
 
   public:
     explicit Block(const Question<T>& question)
         : question_(question),
           framed_width_(question.width + 2 * question.frame),
           clean_(std::size_t(framed_width_) * (question.height + 2 * question.frame) *
-                 question.channels * lanes),
-          bias_(std::size_t(question.width) * question.height * lanes) {
-        for (int byte = 0; byte < 256; ++byte) values_of_bytes_[byte] = T(byte) / T(127.5) - T(1);
-    }
+                     question.channels * Stored::size +
+                 2 * margin()),
+          bias_(std::size_t(question.width) * question.height * lanes) {}
 
     // Lays out images first .. first+lanes; missing ones are given zeros and a bias of `never`.
     void take(int first) {
@@ -38,13 +38,13 @@ template <class T> class Block {
         return true;
     }
 
-    // x_i of the images taken, [framed rows, framed columns, C, lanes], from one place on.
-    const T* framed(int row, int column) const {
-        const std::size_t place = std::size_t(row) * framed_width_ + column;
-        return clean_.get() + place * question_.channels * lanes;
+    // x_i of the images taken, [framed rows, framed columns, C, Stored::size], from one place on.
+    const Unit* framed(int row, int column) const {
+        const std::ptrdiff_t place = std::ptrdiff_t(row) * framed_width_ + column;
+        return clean_.get() + margin() + place * question_.channels * Stored::size;
     }
-    // x_i(v), [C, lanes].
-    const T* values(int row, int column) const {
+    // x_i(v), [C, Stored::size]. Past a border there are numbers too, for `group_size` pixels.
+    const Unit* values(int row, int column) const {
         return framed(row + question_.frame, column + question_.frame);
     }
     // Π_u(i) of one row of pixels, [W, lanes].
@@ -55,37 +55,43 @@ template <class T> class Block {
     int present() const { return present_; }
 
   private:
+    std::size_t margin() const { return std::size_t(group_size) * question_.channels * Stored::size; }
+
     void take_image(int image, int lane) {
         const Question<T>& q = question_;
         const int height = q.height, width = q.width, frame = q.frame;
         const std::size_t start = std::size_t(image) * q.channels * height * width;
+        const std::ptrdiff_t step = std::ptrdiff_t(q.channels) * Stored::size;
         for (int c = 0; c < q.channels; ++c) {
             for (int r = -frame; r < height + frame; ++r) {
                 const bool outside = r < 0 || r >= height;
                 if (outside && !q.wrapped) continue;
                 const int from = ((r % height) + height) % height;
                 const std::size_t line = start + (std::size_t(c) * height + from) * width;
-                T* to = clean_.get() +
-                        ((std::size_t(r + frame) * framed_width_ + frame) * q.channels + c) * lanes +
-                        lane;
-                const std::ptrdiff_t step = std::ptrdiff_t(q.channels) * lanes;
-                if (q.bytes) {
-                    for (int w = 0; w < width; ++w)
-                        to[w * step] = values_of_bytes_[q.bytes[line + w]];
-                } else {
-                    for (int w = 0; w < width; ++w) to[w * step] = q.values[line + w];
-                }
+                Unit* to = clean_.get() + margin() +
+                           (std::ptrdiff_t(r + frame) * framed_width_ + frame) * step + c * Stored::size;
+                for (int w = 0; w < width; ++w) put(to + w * step, lane, line + w);
                 if (!q.wrapped) continue;
                 for (int w = 1; w <= frame; ++w) {
-                    to[-w * step] = to[((width - w % width) % width) * step];
-                    to[(width + w - 1) * step] = to[((w - 1) % width) * step];
+                    put(to - w * step, lane, line + (width - w % width) % width);
+                    put(to + (width + w - 1) * step, lane, line + (w - 1) % width);
                 }
             }
         }
     }
 
+    // Lays out the value at one place of the training images.
+    void put(Unit* to, int lane, std::size_t place) {
+        if constexpr (std::is_same_v<Stored, Packed>)
+            Packed::put(to, lane, question_.bytes[place]);
+        else if (question_.bytes)
+            Stored::put(to, lane, T(question_.bytes[place]) / T(127.5) - T(1));
+        else
+            Stored::put(to, lane, question_.values[place]);
+    }
+
     const Question<T>& question_;
     int framed_width_, first_ = 0, present_ = 0;
-    T values_of_bytes_[256];
-    Buffer<T> clean_, bias_;
+    Buffer<Unit> clean_;
+    Buffer<T> bias_;
 };

@@ -1,29 +1,37 @@
 // Displacements that are visited together, and the memory that their tiles lie in.
 #pragma once
 
-constexpr int group_size = 4;
+constexpr int group_size = 2;
 
 // Successive displacements along a row, whose pixels are visited together.
 struct Group {
     int size = 0, first = 0, extent = 0;  // all their pixels lie in first .. first+extent
     Run runs[group_size];
+
+    // How far the first pixel of a run is from that of the group: less than `group_size`.
+    int offset(int member) const { return runs[member].query - first; }
+    // Whether all draw from the same positions.
+    bool alike() const {
+        for (int g = 1; g < size; ++g)
+            if (runs[g].source != runs[0].source || runs[g].length != runs[0].length) return false;
+        return true;
+    }
 };
 
-// Whether a run is a neighbour of those of a group: one line of the tile, twice the width of an
-// image, must hold the pixels of all.
-inline bool joins(const Group& group, const Run& run, int width) {
+// Whether a run is a neighbour of those of a group: one line of the tile, `group_size` longer than
+// a run, must hold the pixels of all.
+inline bool joins(const Group& group, const Run& run) {
     const Run& leader = group.runs[0];
     // The run without displacement may be longer than its neighbours; it stays alone.
-    const bool near = run.query >= leader.query && run.query < leader.query + group_size &&
-                      run.length <= leader.length && run.length + group_size > leader.length;
-    return near && group.size < group_size &&
-           run.query - leader.query + run.length <= 2 * width;
+    return group.size < group_size && run.query >= leader.query &&
+           run.query < leader.query + group_size && run.length <= leader.length &&
+           run.length + group_size > leader.length;
 }
 
-inline std::vector<Group> grouped(const std::vector<Run>& runs, int width) {
+inline std::vector<Group> grouped(const std::vector<Run>& runs) {
     std::vector<Group> groups;
     for (const Run& run : runs) {
-        if (groups.empty() || !joins(groups.back(), run, width)) groups.emplace_back();
+        if (groups.empty() || !joins(groups.back(), run)) groups.emplace_back();
         Group& group = groups.back();
         if (group.size == 0) group.first = run.query;
         group.extent = std::max(group.extent, run.query - group.first + run.length);

@@ -8,6 +8,12 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 #include "question.hpp"
+
+// For small functions in innermost loops, which compilers would not always put in place there.
+#define IN_PLACE [[gnu::always_inline]] inline
+// For loops that would find no free registers inside another function.
+#define APART [[gnu::noinline]]

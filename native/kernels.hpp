@@ -15,16 +15,22 @@ struct Part {
     std::vector<Source> sources;
 };
 
-template <class T> class Work {
+template <class T, class Stored> class Work {
   public:
     explicit Work(const Question<T>& question)
         : question_(question),
           pixels_(question.height * question.width),
-          images_(unit_images(question.count, Lanes<T>::count)),
-          chunks_((question.count + images_ - 1) / images_) {
+          images_(unit_images(question.count, Pair<T>::count)),
+          chunks_((question.count + images_ - 1) / images_),
+          noisy_(question.noisy) {
         // Where a pair of positions is rare, laying out the images is what costs: share it.
         const bool shared = question.rows.size() * question.columns.size() < 4;
         samples_ = shared ? question.batch : 1;
+        if (Stored::scale == 1) return;
+        const std::size_t plane = std::size_t(question.noisy_height) * question.noisy_width;
+        scaled_.resize(plane * question.batch * question.channels);
+        for (std::size_t j = 0; j < scaled_.size(); ++j) scaled_[j] = question.noisy[j] * Stored::scale;
+        noisy_ = scaled_.data();
     }
 
     std::int64_t units() const { return std::int64_t(chunks_) * (question_.batch / samples_); }
@@ -39,12 +45,18 @@ template <class T> class Work {
 
     const Question<T>& question_;
     int pixels_, images_, chunks_, samples_;
+    const T* noisy_;  // in the scale of what is stored
+
+  private:
+    std::vector<T> scaled_;
 };
 
-template <class T, int C, bool Best> class PosteriorWork : public Work<T> {
+template <class T, class Stored, int C, bool Best> class PosteriorWork : public Work<T, Stored> {
+    using Sink = PosteriorSink<T, Stored, C, Best>;
+
   public:
     PosteriorWork(const Question<T>& question, const Answer<T>& answer)
-        : Work<T>(question), answer_(answer), parts_(std::size_t(question.batch) * this->chunks_) {}
+        : Work<T, Stored>(question), answer_(answer), parts_(std::size_t(question.batch) * this->chunks_) {}
 
     static void run(void* self, std::int64_t unit) { static_cast<PosteriorWork*>(self)->run_unit(unit); }
 
@@ -58,11 +70,10 @@ template <class T, int C, bool Best> class PosteriorWork : public Work<T> {
     void run_unit(std::int64_t unit) {
         this->blocks(unit, [this](int chunk, int sample, int first, int last) {
             const Question<T>& q = this->question_;
-            Sweep<T> sweep(q);
-            std::vector<std::unique_ptr<PosteriorSink<T, C, Best>>> sinks;
-            for (int b = 0; b < this->samples_; ++b)
-                sinks.push_back(std::make_unique<PosteriorSink<T, C, Best>>(q));
-            for (int image = first; image < last; image += Lanes<T>::count) {
+            Sweep<T, Stored> sweep(q, this->noisy_);
+            std::vector<std::unique_ptr<Sink>> sinks;
+            for (int b = 0; b < this->samples_; ++b) sinks.push_back(std::make_unique<Sink>(q));
+            for (int image = first; image < last; image += Pair<T>::count) {
                 sweep.take(image);
                 for (int b = 0; b < this->samples_; ++b)
                     sweep.template visit<C>(sample + b, sweep.take_bias(sample + b), *sinks[b]);
@@ -71,7 +82,7 @@ template <class T, int C, bool Best> class PosteriorWork : public Work<T> {
         });
     }
 
-    void write(int chunk, int sample, const PosteriorSink<T, C, Best>& sink) {
+    void write(int chunk, int sample, const Sink& sink) {
         const Question<T>& q = this->question_;
         Part& part = parts_[std::size_t(sample) * this->chunks_ + chunk];
         part.log_weight.resize(this->pixels_);
@@ -106,7 +117,8 @@ template <class T, int C, bool Best> class PosteriorWork : public Work<T> {
             if (Best) entropy += share * (parts[part].entropy[pixel] - apart);
         }
         const std::size_t place = std::size_t(sample) * this->pixels_ + pixel;
-        answer_.log_weight[place] = base + std::log(total);
+        const double lifted = lift<T, Stored>(q, sample);
+        answer_.log_weight[place] = lifted + base + std::log(total);
         for (int c = 0; c < q.channels; ++c)
             answer_.mean[(std::size_t(sample) * q.channels + c) * this->pixels_ + pixel] =
                 static_cast<T>(total > 0 ? mean[c] / total : 0);
@@ -117,6 +129,7 @@ template <class T, int C, bool Best> class PosteriorWork : public Work<T> {
 
     void finish_sources(const Part* parts, int sample, int pixel) {
         const int best = this->question_.best;
+        const double lifted = lift<T, Stored>(this->question_, sample);
         std::vector<Source> all;
         for (int part = 0; part < this->chunks_; ++part) {
             const Source* list = &parts[part].sources[std::size_t(pixel) * best];
@@ -127,7 +140,7 @@ template <class T, int C, bool Best> class PosteriorWork : public Work<T> {
         all.resize(std::max<std::size_t>(all.size(), best), Source{-HUGE_VAL, -1, -1});
         for (int k = 0; k < best; ++k) {
             const std::size_t place = (std::size_t(sample) * best + k) * this->pixels_ + pixel;
-            answer_.source_weight[place] = all[k].weight;
+            answer_.source_weight[place] = ln2 * all[k].weight + lifted;
             answer_.source_image[place] = all[k].image;
             answer_.source_position[place] = all[k].position;
         }
@@ -137,19 +150,19 @@ template <class T, int C, bool Best> class PosteriorWork : public Work<T> {
     std::vector<Part> parts_;
 };
 
-template <class T, int C> class EvidenceWork : public Work<T> {
+template <class T, class Stored, int C> class EvidenceWork : public Work<T, Stored> {
   public:
     EvidenceWork(const Question<T>& question, T* evidence)
-        : Work<T>(question), evidence_(evidence) {}
+        : Work<T, Stored>(question), evidence_(evidence) {}
 
     static void run(void* self, std::int64_t unit) { static_cast<EvidenceWork*>(self)->run_unit(unit); }
 
   private:
     void run_unit(std::int64_t unit) {
         this->blocks(unit, [this](int, int sample, int first, int last) {
-            Sweep<T> sweep(this->question_);
+            Sweep<T, Stored> sweep(this->question_, this->noisy_);
             EvidenceSink<T> sink(this->question_);
-            for (int image = first; image < last; image += Lanes<T>::count) {
+            for (int image = first; image < last; image += Pair<T>::count) {
                 sweep.take(image);
                 for (int b = sample; b < sample + this->samples_; ++b) {
                     sink.clear();
@@ -162,43 +175,56 @@ template <class T, int C> class EvidenceWork : public Work<T> {
 
     void write(int sample, int image, int present, const EvidenceSink<T>& sink) {
         const std::size_t first = std::size_t(sample) * this->question_.count + image;
+        const double lifted = lift<T, Stored>(this->question_, sample);
         for (int lane = 0; lane < present; ++lane)
             for (int pixel = 0; pixel < this->pixels_; ++pixel)
-                evidence_[(first + lane) * this->pixels_ + pixel] = sink.read(pixel, lane);
+                evidence_[(first + lane) * this->pixels_ + pixel] =
+                    static_cast<T>(lifted + sink.read(pixel, lane));
     }
 
     T* evidence_;
 };
 
-template <class T, int C, bool Best>
+template <class T, class Stored, int C, bool Best>
 void posterior_of(const Question<T>& question, const Answer<T>& answer) {
-    PosteriorWork<T, C, Best> work(question, answer);
-    in_parallel(work.units(), question.threads, &PosteriorWork<T, C, Best>::run, &work);
+    PosteriorWork<T, Stored, C, Best> work(question, answer);
+    in_parallel(work.units(), question.threads, &PosteriorWork<T, Stored, C, Best>::run, &work);
     work.finish();
 }
 
-template <class T> void posterior(const Question<T>& question, const Answer<T>& answer) {
-    const bool best = question.best > 0;
-    if (question.channels == 1)
-        best ? posterior_of<T, 1, true>(question, answer) : posterior_of<T, 1, false>(question, answer);
-    else if (question.channels == 3)
-        best ? posterior_of<T, 3, true>(question, answer) : posterior_of<T, 3, false>(question, answer);
-    else
-        best ? posterior_of<T, 0, true>(question, answer) : posterior_of<T, 0, false>(question, answer);
+template <class T, class Stored, int C> void evidence_of(const Question<T>& question, T* evidence) {
+    EvidenceWork<T, Stored, C> work(question, evidence);
+    in_parallel(work.units(), question.threads, &EvidenceWork<T, Stored, C>::run, &work);
 }
 
-template <class T, int C> void evidence_of(const Question<T>& question, T* evidence) {
-    EvidenceWork<T, C> work(question, evidence);
-    in_parallel(work.units(), question.threads, &EvidenceWork<T, C>::run, &work);
+// Calls ask(channels, stored) with types that say how many channels there are, 0 for any number, and
+// how values are stored.
+template <class T, class Ask> void by_kind(const Question<T>& question, const Ask& ask) {
+    const auto with_channels = [&](auto stored) {
+        if (question.channels == 1) return ask(std::integral_constant<int, 1>(), stored);
+        if (question.channels == 3) return ask(std::integral_constant<int, 3>(), stored);
+        ask(std::integral_constant<int, 0>(), stored);
+    };
+    if constexpr (std::is_same_v<T, float>) {
+        if (question.bytes) return with_channels(Packed());
+    }
+    with_channels(Plain<T>());
+}
+
+template <class T> void posterior(const Question<T>& question, const Answer<T>& answer) {
+    by_kind(question, [&](auto channels, auto stored) {
+        using Stored = decltype(stored);
+        if (question.best > 0)
+            posterior_of<T, Stored, channels, true>(question, answer);
+        else
+            posterior_of<T, Stored, channels, false>(question, answer);
+    });
 }
 
 template <class T> void evidence(const Question<T>& question, T* evidence) {
-    if (question.channels == 1)
-        evidence_of<T, 1>(question, evidence);
-    else if (question.channels == 3)
-        evidence_of<T, 3>(question, evidence);
-    else
-        evidence_of<T, 0>(question, evidence);
+    by_kind(question, [&](auto channels, auto stored) {
+        evidence_of<T, decltype(stored), channels>(question, evidence);
+    });
 }
 
 template <class T>

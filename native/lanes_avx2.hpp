@@ -5,6 +5,7 @@ template <class T> struct Lanes;
 
 template <> struct Lanes<float> {
     static constexpr int count = 8;
+    static constexpr bool any_power = false;
     __m256 value;
 
     static Lanes load(const float* from) { return {_mm256_load_ps(from)}; }
@@ -42,12 +43,24 @@ template <> struct Lanes<float> {
         const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
         return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))};
     }
+    // What the lower, and the upper, halves of some words are as the upper halves of floats.
+    static Lanes lower_halves(const std::uint32_t* from) {
+        return {_mm256_castsi256_ps(_mm256_slli_epi32(words(from), 16))};
+    }
+    static Lanes upper_halves(const std::uint32_t* from) {
+        const __m256i mask = _mm256_set1_epi32(static_cast<int>(0xffff0000));
+        return {_mm256_castsi256_ps(_mm256_and_si256(words(from), mask))};
+    }
+    static __m256i words(const std::uint32_t* from) {
+        return _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
+    }
     static Lanes from_floats(const float* from) { return load_any(from); }
     static Lanes load_any(const float* from) { return {_mm256_loadu_ps(from)}; }
 };
 
 template <> struct Lanes<double> {
     static constexpr int count = 4;
+    static constexpr bool any_power = false;
     __m256d value;
 
     static Lanes load(const double* from) { return {_mm256_load_pd(from)}; }

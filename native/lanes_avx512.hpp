@@ -5,6 +5,7 @@ template <class T> struct Lanes;
 
 template <> struct Lanes<float> {
     static constexpr int count = 16;
+    static constexpr bool any_power = true;
     __m512 value;
 
     static Lanes load(const float* from) { return {_mm512_load_ps(from)}; }
@@ -28,12 +29,20 @@ template <> struct Lanes<float> {
     static Lanes rounded(Lanes a) {
         return {_mm512_roundscale_ps(a.value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
     }
-    // a · 2^n for whole n within the range of exponents.
+    // a · 2^n for whole n: 0 where that is too small.
     static Lanes times_power(Lanes a, Lanes n) { return {_mm512_scalef_ps(a.value, n.value)}; }
     float largest() const { return _mm512_reduce_max_ps(value); }
     static Lanes from_bytes(const unsigned char* from) {
         const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
         return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))};
+    }
+    // What the lower, and the upper, halves of some words are as the upper halves of floats.
+    static Lanes lower_halves(const std::uint32_t* from) {
+        return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_load_si512(from), 16))};
+    }
+    static Lanes upper_halves(const std::uint32_t* from) {
+        const __m512i mask = _mm512_set1_epi32(static_cast<int>(0xffff0000));
+        return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_load_si512(from), mask))};
     }
     static Lanes from_floats(const float* from) { return load_any(from); }
     static Lanes load_any(const float* from) { return {_mm512_loadu_ps(from)}; }
@@ -41,6 +50,7 @@ template <> struct Lanes<float> {
 
 template <> struct Lanes<double> {
     static constexpr int count = 8;
+    static constexpr bool any_power = true;
     __m512d value;
 
     static Lanes load(const double* from) { return {_mm512_load_pd(from)}; }

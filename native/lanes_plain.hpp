@@ -3,6 +3,7 @@
 
 template <class T> struct Lanes {
     static constexpr int count = 16 / sizeof(T);
+    static constexpr bool any_power = false;
     typedef T Vector __attribute__((vector_size(16)));
     Vector value;
 
@@ -56,6 +57,20 @@ template <class T> struct Lanes {
     static Lanes from_bytes(const unsigned char* from) {
         Lanes result;
         for (int lane = 0; lane < count; ++lane) result.value[lane] = from[lane];
+        return result;
+    }
+    // What the lower, and the upper, halves of some words are as the upper halves of floats.
+    static Lanes lower_halves(const std::uint32_t* from) {
+        return from_words([=](int lane) { return from[lane] << 16; });
+    }
+    static Lanes upper_halves(const std::uint32_t* from) {
+        return from_words([=](int lane) { return from[lane] & 0xffff0000u; });
+    }
+    template <class Words> static Lanes from_words(const Words& words) {
+        std::uint32_t bits[count];
+        Lanes result;
+        for (int lane = 0; lane < count; ++lane) bits[lane] = words(lane);
+        __builtin_memcpy(&result.value, bits, sizeof bits);
         return result;
     }
     static Lanes from_floats(const float* from) {

@@ -1,46 +1,14 @@
 // What becomes of the log-weights of all pairs: the posterior of every pixel, or per-image evidence.
 #pragma once
 
-// exp r for |r| up to ln 2 / 2. In float32 the polynomial of 5th degree with the least relative
-// error, 9e-8, of those that are exact at 0; in float64 the series.
-template <class T> struct Precision;
-template <> struct Precision<float> {
-    static constexpr float least = -87;  // exp of it is still a normal number
-    static constexpr float ln2 = 0.693147182f, rest = 0;
-    static constexpr int degree = 5;
-    static constexpr float term(int n) {
-        constexpr float terms[] = {1.0f,          0.9999997072f, 0.4999914953f,
-                                   0.166676362f, 0.0418979296f, 0.008290314756f};
-        return terms[n];
-    }
-};
-template <> struct Precision<double> {
-    static constexpr double least = -708;
-    static constexpr double ln2 = 6.93145751953125e-1, rest = 1.42860682030941723212e-6;
-    static constexpr int degree = 13;
-    static constexpr double term(int n) { return n < 2 ? 1 : term(n - 1) / n; }
-};
-
-// exp x for x of at most 80; what lies below `least` is raised to it.
-template <class T> inline Lanes<T> exponential(Lanes<T> x) {
+// Posterior of some images for one noisy image. Weights are 2^(L − reference), where L is the
+// log₂-weight of a pair, and the reference of a pixel follows the largest L seen so far from a few bits
+// below; what lies `depth` nats below it is passed over.
+template <class T, class Stored, int C, bool Best> class PosteriorSink {
     using V = Lanes<T>;
-    using P = Precision<T>;
-    x = V::larger(x, V::all(P::least));
-    const V n = V::rounded(x * V::all(T(1.4426950408889634)));
-    V r = V::fused(n, V::all(-P::ln2), x);
-    if (P::rest != 0) r = V::fused(n, V::all(-P::rest), r);
-    V sum = V::all(P::term(P::degree));
-    for (int term = P::degree - 1; term >= 0; --term) sum = V::fused(sum, r, V::all(P::term(term)));
-    return V::times_power(sum, n);
-}
-
-// Posterior of some images for one noisy image. Weights are exp(L − reference), where the
-// reference of a pixel follows the largest L seen so far from a few nats below; what lies `depth`
-// below it is passed over.
-template <class T, int C, bool Best> class PosteriorSink {
-    using V = Lanes<T>;
+    using Unit = typename Stored::Unit;
     static constexpr int lanes = V::count;
-    static constexpr int slack = 5;
+    static constexpr int slack = 7;
 
   public:
     explicit PosteriorSink(const Question<T>& question)
@@ -50,6 +18,7 @@ template <class T, int C, bool Best> class PosteriorSink {
           reference_(std::size_t(question.height) * question.width),
           floor_(std::size_t(question.height) * question.width),
           sums_(std::size_t(question.height) * question.width * fields_ * lanes),
+          some_(question.width + group_size),
           lists_(Best ? std::size_t(question.height) * question.width * question.best : 0,
                  Source{-HUGE_VAL, -1, -1}) {
         reference_.fill(static_cast<T>(never));
@@ -57,88 +26,166 @@ template <class T, int C, bool Best> class PosteriorSink {
         sums_.fill(0);
     }
 
+    // Adds the pairs of a row of pixels, `lines` one of each displacement of the group.
     template <class Sweep>
-    void row(const Sweep& sweep, const Group& group, int pixel_row, int source_row, const T* tile) {
-        const int width = question_.width;
-        int column = group.first % width;
-        for (int x = 0; x < group.extent; ++x) {
-            const int pixel = pixel_row * width + column;
-            if (++column == width) column = 0;
-            const T* here = tile + std::size_t(x) * lanes;
-            V most = V::load(here);
-            for (int g = 1; g < group.size; ++g)
-                most = V::larger(most, V::load(here + std::size_t(g) * 2 * width * lanes));
-            if (!V::any_above(most, V::all(floor_.get()[pixel]))) continue;
-            add(sweep, group, pixel, source_row, x, here, most);
-        }
+    void row(const Sweep& sweep, const Group& group, int pixel_row, int source_row,
+             const T* const* lines) {
+        if (group.size == 2)
+            add_row<2>(Row<Sweep>{sweep, group, lines, pixel_row * question_.width, source_row});
+        else
+            add_row<1>(Row<Sweep>{sweep, group, lines, pixel_row * question_.width, source_row});
     }
 
-    // The posterior of one pixel: log Σ exp L, the mean of x, the entropy, and its sources.
+    // The posterior of one pixel: log Σ 2^L, the mean of x, the entropy, and its sources, which are
+    // weighed by L.
     double read(int pixel, double* mean, double* entropy, const Source** sources) const {
-        const T* sums = sums_.get() + std::size_t(pixel) * fields_ * lanes;
+        const T* sums = sums_of(pixel);
         const double total = across_lanes(sums);
         for (int c = 0; c < channels_; ++c)
-            mean[c] = total > 0 ? across_lanes(sums + (c + 1) * lanes) / total : 0;
+            mean[c] = total > 0 ? across_lanes(sums + (c + 1) * lanes) / (total * Stored::scale) : 0;
         if (Best) {
             const double log_sum = across_lanes(sums + (channels_ + 1) * lanes);
-            *entropy = total > 0 ? std::max(0.0, std::log(total) - log_sum / total) : 0;
+            *entropy = total > 0 ? std::max(0.0, std::log(total) - ln2 * log_sum / total) : 0;
             *sources = lists_.data() + std::size_t(pixel) * question_.best;
         }
-        return total > 0 ? reference_.get()[pixel] + std::log(total)
-                         : -HUGE_VAL;
+        return total > 0 ? ln2 * reference_.get()[pixel] + std::log(total) : -HUGE_VAL;
     }
 
   private:
+    // Columns of the pixels at the places of a line.
+    struct Columns {
+        int first, extent, width;
+        Columns(const Group& group, int width)
+            : first(group.first % width), extent(group.extent), width(width) {}
+        int operator[](int x) const { return first + x < width ? first + x : first + x - width; }
+    };
+
+    template <class Sweep> struct Row {
+        const Sweep& sweep;
+        const Group& group;
+        const T* const* lines;
+        int first_pixel, source_row;
+
+        // Column of the source that one displacement gives to a place of the lines.
+        int source(int g, int x) const { return group.runs[g].source + x - group.offset(g); }
+    };
+
     static double across_lanes(const T* values) {
         double sum = 0;
         for (int lane = 0; lane < lanes; ++lane) sum += values[lane];
         return sum;
     }
+    T* sums_of(int pixel) { return sums_.get() + std::size_t(pixel) * fields_ * lanes; }
+    const T* sums_of(int pixel) const { return sums_.get() + std::size_t(pixel) * fields_ * lanes; }
 
-    template <class Sweep>
-    void add(const Sweep& sweep, const Group& group, int pixel, int source_row, int x,
-             const T* here, V most) {
-        T* sums = sums_.get() + std::size_t(pixel) * fields_ * lanes;
-        T& reference = reference_.get()[pixel];
-        if (V::any_above(most, V::all(reference + T(slack)))) raise(pixel, most.largest(), sums);
-        const V base = V::all(reference), least = V::all(floor_.get()[pixel]);
-        V totals[C ? C + 1 : 1];
-        if (C)
-            for (int field = 0; field <= C; ++field) totals[field] = V::load(sums + field * lanes);
-        for (int g = 0; g < group.size; ++g) {
-            const V weight = V::load(here + std::size_t(g) * 2 * question_.width * lanes);
-            if (!V::any_above(weight, least)) continue;
-            const Run& run = group.runs[g];
-            const int source = run.source + x + group.first - run.query;
-            const T* values = sweep.values(source_row, source);
-            const V share = exponential<T>(weight - base);
-            if (C) {
-                totals[0] = totals[0] + share;
-                for (int c = 0; c < C; ++c)
-                    totals[c + 1] = V::fused(share, V::load(values + c * lanes), totals[c + 1]);
-            } else {
-                (V::load(sums) + share).store(sums);
-                for (int c = 0; c < channels_; ++c) {
-                    T* sum = sums + (c + 1) * lanes;
-                    V::fused(share, V::load(values + c * lanes), V::load(sum)).store(sum);
-                }
+    // Adds the pairs of G displacements.
+    template <int G, class Sweep> void add_row(const Row<Sweep>& row) {
+        const int count = choose<G>(row.group, row.first_pixel, row.lines);
+        if (count == 0) return;
+        if constexpr (C != 0 && !Best) {
+            add_all<G>(row, count);
+        } else {
+            for (int one = 0; one < count; ++one) add(row, some_[one]);
+        }
+    }
+
+    // Lists the places with a weight that counts, moving references where one is far above.
+    template <int G>
+    APART int choose(const Group& group, int first_pixel, const T* const* lines) {
+        const Columns columns(group, question_.width);
+        const T *floors = floor_.get() + first_pixel, *references = reference_.get() + first_pixel;
+        const T *line = lines[0], *next = lines[G - 1];
+        int count = 0, *some = some_.data();
+        for (int x = 0; x < columns.extent; ++x) {
+            const std::size_t place = std::size_t(x) * 2 * lanes;
+            V most = Pair<T>::load(line + place).largest_of_both();
+            if (G == 2) most = V::larger(most, Pair<T>::load(next + place).largest_of_both());
+            some[count] = x;
+            count += V::any_above(most, V::all(floors[columns[x]]));
+            if (V::any_above(most, V::all(references[columns[x]] + T(slack))))
+                raise(first_pixel + columns[x], most.largest());
+        }
+        return count;
+    }
+
+    // Adds the pairs of the pixels that were chosen.
+    template <int G, class Sweep> APART void add_all(const Row<Sweep>& row, int count) {
+        const Columns columns(row.group, question_.width);
+        const T* references = reference_.get() + row.first_pixel;
+        T* sums = sums_of(row.first_pixel);
+        const Unit* values[G];
+        const T* lines[G];
+        for (int g = 0; g < G; ++g) {
+            values[g] = row.sweep.values(row.source_row, row.source(g, 0));
+            lines[g] = row.lines[g];
+        }
+        const auto add_one = [=](int x) {
+            const int column = columns[x];
+            add_pairs<G>(sums + std::size_t(column) * (C + 1) * lanes, V::all(references[column]), x, values, lines);
+        };
+        const int* some = some_.data();
+        if (count < columns.extent) {
+            for (int one = 0; one < count; ++one) add_one(some[one]);
+        } else {
+            for (int x = 0; x < columns.extent; ++x) add_one(x);
+        }
+    }
+
+    // Adds the pairs of one pixel, C channels.
+    template <int G>
+    IN_PLACE static void add_pairs(T* sums, V base, int x, const Unit* const (&values)[G],
+                                   const T* const (&lines)[G]) {
+        V totals[C + 1];
+        for (int field = 0; field <= C; ++field) totals[field] = V::load(sums + field * lanes);
+        for (int g = 0; g < G; ++g) {
+            const Pair<T> weight = Pair<T>::load(lines[g] + std::size_t(x) * 2 * lanes);
+            const V first = power_of_two<T>(weight.first - base);
+            const V second = power_of_two<T>(weight.second - base);
+            totals[0] = totals[0] + (first + second);
+            for (int c = 0; c < C; ++c) {
+                const Pair<T> value = Stored::get(values[g] + (std::ptrdiff_t(x) * C + c) * Stored::size);
+                totals[c + 1] = V::fused(first, value.first, totals[c + 1]);
+                totals[c + 1] = V::fused(second, value.second, totals[c + 1]);
+            }
+        }
+        for (int field = 0; field <= C; ++field) totals[field].store(sums + field * lanes);
+    }
+
+    // The same for one pixel, any number of channels, and its best sources.
+    template <class Sweep> void add(const Row<Sweep>& row, int x) {
+        const int pixel = row.first_pixel + Columns(row.group, question_.width)[x];
+        T* sums = sums_of(pixel);
+        for (int g = 0; g < row.group.size; ++g) {
+            const Pair<T> weight = Pair<T>::load(row.lines[g] + std::size_t(x) * 2 * lanes);
+            if (!V::any_above(weight.largest_of_both(), V::all(floor_.get()[pixel]))) continue;
+            const int source = row.source(g, x);
+            const Unit* values = row.sweep.values(row.source_row, source);
+            const V base = V::all(reference_.get()[pixel]);
+            const V first = power_of_two<T>(weight.first - base);
+            const V second = power_of_two<T>(weight.second - base);
+            (V::load(sums) + (first + second)).store(sums);
+            for (int c = 0; c < channels_; ++c) {
+                const Pair<T> value = Stored::get(values + c * Stored::size);
+                T* sum = sums + (c + 1) * lanes;
+                const V added = V::fused(first, value.first, V::load(sum));
+                V::fused(second, value.second, added).store(sum);
             }
             if (!Best) continue;
             T* sum = sums + (channels_ + 1) * lanes;
-            const V log_share = V::larger(weight - base, V::all(Precision<T>::least));
-            V::fused(share, log_share, V::load(sum)).store(sum);
-            keep(sweep, pixel, source_row * question_.width + source, weight);
+            const V least = V::all(Precision<T>::least_power);
+            const V added = V::fused(first, V::larger(weight.first - base, least), V::load(sum));
+            V::fused(second, V::larger(weight.second - base, least), added).store(sum);
+            keep(row.sweep, pixel, row.source_row * question_.width + source, weight);
         }
-        if (C)
-            for (int field = 0; field <= C; ++field) totals[field].store(sums + field * lanes);
     }
 
     // Moves the reference of a pixel up to the largest log-weight seen.
-    void raise(int pixel, T largest, T* sums) {
+    APART void raise(int pixel, T largest) {
+        T* sums = sums_of(pixel);
         T& reference = reference_.get()[pixel];
         const T rise = largest - reference;
         const bool fresh = reference <= static_cast<T>(never / 2);
-        const V factor = V::all(fresh ? T(0) : static_cast<T>(std::exp(-double(rise))));
+        const V factor = V::all(fresh ? T(0) : static_cast<T>(std::exp2(-double(rise))));
         if (Best) {
             // Σ w (L − reference) moves with the reference, too.
             T* log_sum = sums + (channels_ + 1) * lanes;
@@ -153,7 +200,7 @@ template <class T, int C, bool Best> class PosteriorSink {
 
     // Sets what a pixel passes over: nothing that may count, or be among its best sources.
     void lower(int pixel) {
-        T floor = reference_.get()[pixel] - static_cast<T>(question_.depth);
+        T floor = reference_.get()[pixel] - static_cast<T>(question_.depth / ln2);
         if (Best) {
             const double last = lists_[std::size_t(pixel + 1) * question_.best - 1].weight;
             const T below = std::nextafter(static_cast<T>(std::max(last, never / 2)), T(never));
@@ -162,8 +209,9 @@ template <class T, int C, bool Best> class PosteriorSink {
         floor_.get()[pixel] = std::max(floor, static_cast<T>(never / 2));
     }
 
-    template <class Sweep> void keep(const Sweep& sweep, int pixel, int position, V weight) {
-        alignas(64) T weights[lanes];
+    template <class Sweep>
+    void keep(const Sweep& sweep, int pixel, int position, Pair<T> weight) {
+        alignas(64) T weights[2 * lanes];
         weight.store(weights);
         Source* list = lists_.data() + std::size_t(pixel) * question_.best;
         Source* end = list + question_.best;
@@ -184,13 +232,14 @@ template <class T, int C, bool Best> class PosteriorSink {
     const Question<T>& question_;
     const int channels_, fields_;
     Buffer<T> reference_, floor_, sums_;
+    std::vector<int> some_;
     std::vector<Source> lists_;
 };
 
 // log Σ_v exp ℓ of every image of a block, each image its own running maximum.
 template <class T> class EvidenceSink {
     using V = Lanes<T>;
-    static constexpr int lanes = V::count;
+    static constexpr int lanes = Pair<T>::count;
 
   public:
     explicit EvidenceSink(const Question<T>& question)
@@ -204,35 +253,39 @@ template <class T> class EvidenceSink {
     }
 
     template <class Sweep>
-    void row(const Sweep&, const Group& group, int pixel_row, int, const T* tile) {
+    void row(const Sweep&, const Group& group, int pixel_row, int, const T* const* lines) {
         const int width = question_.width;
-        const V depth = V::all(static_cast<T>(question_.depth));
         int column = group.first % width;
         for (int x = 0; x < group.extent; ++x) {
             const std::size_t place = (std::size_t(pixel_row) * width + column) * lanes;
             if (++column == width) column = 0;
-            V most = V::load(most_.get() + place);
-            for (int g = 0; g < group.size; ++g) {
-                const V one = V::load(tile + (std::size_t(g) * 2 * width + x) * lanes);
-                if (!V::any_above(one, most - depth)) continue;
-                const V apart = one - most, zero = V::all(T(0));
-                const V share = exponential<T>(zero - V::larger(apart, zero - apart));
-                V sum = V::load(sums_.get() + place);
-                sum = V::choose_above(one, most, V::fused(sum, share, V::all(T(1))), sum + share);
-                sum.store(sums_.get() + place);
-                most = V::larger(one, most);
-            }
-            most.store(most_.get() + place);
+            for (int half = 0; half < lanes; half += V::count)
+                add(group, place + half, lines, std::size_t(x) * lanes + half);
         }
     }
 
-    T read(int pixel, int lane) const {
+    double read(int pixel, int lane) const {
         const std::size_t place = std::size_t(pixel) * lanes + lane;
-        return most_.get()[place] +
-               std::log(sums_.get()[place]);
+        return ln2 * most_.get()[place] + std::log(double(sums_.get()[place]));
     }
 
   private:
+    void add(const Group& group, std::size_t place, const T* const* lines, std::size_t at) {
+        const V depth = V::all(static_cast<T>(question_.depth / ln2)), zero = V::all(T(0));
+        V most = V::load(most_.get() + place);
+        for (int g = 0; g < group.size; ++g) {
+            const V one = V::load(lines[g] + at);
+            if (!V::any_above(one, most - depth)) continue;
+            const V apart = one - most;
+            const V share = power_of_two<T>(zero - V::larger(apart, zero - apart));
+            V sum = V::load(sums_.get() + place);
+            sum = V::choose_above(one, most, V::fused(sum, share, V::all(T(1))), sum + share);
+            sum.store(sums_.get() + place);
+            most = V::larger(one, most);
+        }
+        most.store(most_.get() + place);
+    }
+
     const Question<T>& question_;
     Buffer<T> most_, sums_;
 };

@@ -1,282 +1,353 @@
 // Patch distances of all pairs (u, v), displacement by displacement.
 //
 // For one displacement the distances are a box filter of one image of squared differences. The
-// images of a block lie in the lanes of a vector, so all arithmetic is vector arithmetic. Sums
-// over a window are a suffix sum of one block of k values plus a prefix sum of the next (van Herk
-// 1992, Gil & Werman 1993): three additions whatever k, and no subtraction, so a small distance
-// keeps its digits beside large ones. Where the best sources are kept, the sums are instead taken in
-// the order of the window, so that equal patches weigh the same to the last bit and are told apart by
-// their places alone.
+// images of a block lie in the lanes of vectors, so all arithmetic is vector arithmetic. Nothing is
+// subtracted from a sum, so a small distance keeps its digits beside large ones. Sums along a row come
+// from registers (neighbours.hpp). Those of the rows above are added up directly, or, for larger
+// windows, from a suffix of one block of k/2 rows, the sum of the next, and a prefix of the third (van
+// Herk 1992, Gil & Werman 1993, with half a window as block): four additions whatever k. Where the
+// best sources are kept they are always added up directly: in the order of the window, so that equal
+// patches weigh the same to the last bit and are told apart by their places alone.
+//
+// From every squared difference its mean for the patch that the noise was added to, C (1−ᾱ)/ᾱ, is
+// taken: sums over windows that fit are then near zero, and rounded the less.
 #pragma once
 
 #include "block.hpp"
+#include "exponential.hpp"
+#include "neighbours.hpp"
 
-// The sum of the last K values given, from sums of two and of four of them.
-template <class V, int K> class Neighbours {
-  public:
-    V next(V value) {
-        const V two = last_ + value;
-        const V four = twos_[1] + two;
-        V sum = two;
-        if (K == 3) sum = twos_[0] + value;
-        if (K == 5) sum = fours_[0] + value;
-        if (K == 7) sum = (fours_[2] + twos_[0]) + value;
-        if (K == 9) sum = (fours_[4] + fours_[0]) + value;
-        for (int back = 4; back > 0; --back) fours_[back] = fours_[back - 1];
-        fours_[0] = four;
-        twos_[1] = twos_[0];
-        twos_[0] = two;
-        last_ = value;
-        return sum;
-    }
+// What is taken from the squared differences of all channels of a pixel, in the scale of what is stored.
+template <class T, class Stored> T centre(const Question<T>& question, int sample) {
+    const double scale = -question.scale[sample];
+    if (scale < 1e-20) return 0;
+    return static_cast<T>(question.channels * double(Stored::scale) * Stored::scale / (2 * scale));
+}
 
-  private:
-    V last_ = V::all(0), twos_[2] = {V::all(0), V::all(0)};
-    V fours_[5] = {V::all(0), V::all(0), V::all(0), V::all(0), V::all(0)};
-};
+// What is therefore to be added to the log-weights of all pairs.
+template <class T, class Stored> double lift(const Question<T>& question, int sample) {
+    const double square = double(Stored::scale) * Stored::scale;
+    return question.scale[sample] * question.window * question.window *
+           double(centre<T, Stored>(question, sample)) / square;
+}
 
 // The working memory of one thread, and how a noisy image slides over a block of images.
-template <class T> class Sweep {
-    using V = Lanes<T>;
+template <class T, class Stored> class Sweep {
+    using V = Pair<T>;
+    using Unit = typename Stored::Unit;
     static constexpr int lanes = V::count;
 
   public:
-    explicit Sweep(const Question<T>& question)
+    // `noisy` is what the question names, in the scale of what is stored.
+    Sweep(const Question<T>& question, const T* noisy)
         : question_(question),
+          noisy_(noisy),
           k_(question.window),
-          in_order_(question.best > 0),
-          groups_(grouped(question.columns, question.width)),
+          stacked_(question.best == 0 && (question.channels == 1 || question.channels == 3) &&
+                   k_ >= 5 && k_ <= largest_stacked),
+          steps_(stacked_ ? k_ / 2 : 1),
+          line_(std::size_t(question.width + group_size) * lanes),
+          groups_(grouped(question.columns)),
           block_(question),
-          row_(std::size_t(question.width + 2 * question.frame) * lanes),
-          prefix_(std::size_t(question.width + 2 * question.frame) * lanes),
-          ring_(std::size_t(k_) * group_size * question.width * lanes),
-          column_(std::size_t(group_size) * question.width * lanes),
-          tile_(std::size_t(group_size) * 2 * question.width * lanes) {}
+          tile_(group_size * steps_ * line_),
+          rows_(group_size * k_ * line_),
+          spare_(2 * std::size_t(question.width + 2 * question.frame) * lanes) {
+        rows_.fill(0);
+    }
 
     void take(int first) { block_.take(first); }
     bool take_bias(int sample) { return block_.take_bias(sample); }
-    const T* values(int row, int column) const { return block_.values(row, column); }
+    const Unit* values(int row, int column) const { return block_.values(row, column); }
     int first() const { return block_.first(); }
     int present() const { return block_.present(); }
 
-    // Visits all pairs of one noisy image, telling `sink` of the ℓ + Π of each row of pixels.
+    // Visits all pairs of one noisy image, telling `sink` of the log₂-weights of each row of pixels:
+    // (ℓ + Π) / ln 2.
     template <int C, class Sink> void visit(int sample, bool biased, Sink& sink) {
-        if (C != 0 && k_ == 3)
-            visit_windows<C, 3>(sample, biased, sink);
-        else if (C != 0 && k_ == 5)
-            visit_windows<C, 5>(sample, biased, sink);
-        else if (C != 0 && k_ == 7)
-            visit_windows<C, 7>(sample, biased, sink);
-        else if (C != 0 && k_ == 9)
-            visit_windows<C, 9>(sample, biased, sink);
-        else
-            visit_windows<C, 0>(sample, biased, sink);
+        for (const Group& group : groups_) {
+            // Pixels that only some of the displacements reach are left at `never` by the others.
+            tile_.fill(static_cast<T>(never));
+            for (const Run& row : question_.rows) slide<C>(sample, biased, row, group, sink);
+        }
     }
 
   private:
-    // Small windows K have loops of their own; K = 0 is any window.
-    template <int C, int K, class Sink> void visit_windows(int sample, bool biased, Sink& sink) {
-        for (const Group& group : groups_) {
-            // Pixels that only some of the displacements reach are left at `never` by the others.
-            if (group.size > 1) tile_.fill(static_cast<T>(never));
-            for (const Run& row : question_.rows) slide<C, K>(sample, biased, row, group, sink);
-        }
-    }
-
-    template <int C, int K, class Sink>
-    void slide(int sample, bool biased, const Run& row, const Group& group, Sink& sink) {
-        const int height = row.length + k_ - 1;
-        for (int i = 0; i < height; ++i) {
-            const int output = i - k_ + 1;
-            const int pixel_row = (row.query + std::max(output, 0)) % question_.height;
-            for (int g = 0; g < group.size; ++g) {
-                const Run& run = group.runs[g];
-                const Line line{sample, i, g, output >= 0, biased ? pixel_row : -1};
-                T* tile = tile_.get() + tile_place(group, g);
-                if (K == 0 && in_order_) {
-                    down_in_order(line, run, tile, difference<C>(sample, row, run, i));
-                } else if constexpr (K == 0) {
-                    windows(difference<C>(sample, row, run, i), run.length);
-                    const T* sums = row_.get();
-                    down(line, run, tile, [=](int j) { return V::load(sums + j * lanes); });
-                } else {
-                    down_few<K>(line, run, tile, difference<C>(sample, row, run, i));
-                }
-            }
-            if (K == 0 && !in_order_ && i % k_ == k_ - 1) turn(group);
-            if (output >= 0) sink.row(*this, group, pixel_row, row.source + output, tile_.get());
-        }
-    }
-
-    // One row of squared differences before one noisy image at one displacement.
-    struct Line {
-        int sample, row, member;
-        bool ends;      // whether windows end in it
-        int pixel_row;  // of these windows, where there is a bias; else −1
+    // Some successive rows of squared differences before one noisy image, at some displacements.
+    struct Place {
+        int sample;
+        const Run& run;
+        const Group& group;
+        int first, count;
     };
 
-    std::size_t tile_place(const Group& group, int g) const {
-        return (std::size_t(g) * 2 * question_.width + group.runs[g].query - group.first) * lanes;
-    }
-
-    // Returns a function j → Σ_c (φ_c/√ᾱ − x_c)² at one place of a row.
-    template <int C> auto difference(int sample, const Run& row, const Run& column, int i) const {
-        const int channels = C ? C : question_.channels;
-        const std::size_t plane = std::size_t(question_.noisy_height) * question_.noisy_width;
-        const T* noisy = question_.noisy + sample * channels * plane +
-                         std::size_t(row.query + i) * question_.noisy_width + column.query;
-        const T* clean = block_.framed(row.source + i, column.source);
-        return [=](int j) {
-            const T* here = clean + std::size_t(j) * channels * lanes;
-            V sum = V::all(noisy[j]) - V::load(here);
-            sum = sum * sum;
-            for (int c = 1; c < channels; ++c) {
-                const V one = V::all(noisy[c * plane + j]) - V::load(here + c * lanes);
-                sum = V::fused(one, one, sum);
+    template <int C, class Sink>
+    void slide(int sample, bool biased, const Run& run, const Group& group, Sink& sink) {
+        const int height = run.length + k_ - 1;
+        for (int first = 0; first < height; first += steps_) {
+            const Place at{sample, run, group, first, std::min(steps_, height - first)};
+            advance<C>(at);
+            for (int step = std::max(0, k_ - 1 - first); step < at.count; ++step) {
+                const int output = first + step - k_ + 1;
+                const int pixel_row = (run.query + output) % question_.height;
+                if (biased) lean(group, step, pixel_row);
+                const T* lines[group_size];
+                for (int g = 0; g < group.size; ++g) lines[g] = tile(g, step);
+                sink.row(*this, group, pixel_row, run.source + output, lines);
             }
-            return sum;
-        };
-    }
-
-    // Leaves sums over k neighbours along a row in `row_`.
-    template <class Difference> void windows(const Difference& difference, int length) {
-        T* out = row_.get();
-        const int width = length + k_ - 1;
-        T* prefix = prefix_.get();
-        for (int start = 0; start < width; start += k_) {
-            const int stop = std::min(start + k_, width);
-            V sum = difference(start);
-            sum.store(out + start * lanes);
-            sum.store(prefix + start * lanes);
-            for (int j = start + 1; j < stop; ++j) {
-                const V one = difference(j);
-                one.store(out + j * lanes);
-                sum = sum + one;
-                sum.store(prefix + j * lanes);
-            }
-            if (stop - start < k_) continue;
-            // The block is whole: sums from each place to its end, and the windows that end here.
-            V suffix = V::load(out + (stop - 1) * lanes);
-            for (int j = stop - 2; j > start; --j) {
-                suffix = suffix + V::load(out + j * lanes);
-                suffix.store(out + j * lanes);
-            }
-            sum.store(out + start * lanes);
-        }
-        for (int start = 0; start < length; start += k_) {
-            const int stop = std::min(start + k_, length);
-            for (int j = start + 1; j < stop; ++j)
-                (V::load(out + j * lanes) + V::load(prefix + (j + k_ - 1) * lanes))
-                    .store(out + j * lanes);
         }
     }
 
-    // Adds a row's window sums to those of the rows above: a suffix of the block of rows before plus
-    // a prefix of this one.
-    template <class Sums>
-    void down(const Line& line, const Run& run, T* tile, const Sums& sums) {
-        const int place = line.row % k_;
-        T* column = column_.get() + std::size_t(line.member) * question_.width * lanes;
-        T* here = ring(place, line.member);
-        const T* suffix = ring((place + 1) % k_, line.member);
-        const bool whole = place == k_ - 1;
-        const Weigher weigh(*this, line, run, tile);
-        for (int j = 0; j < run.length; ++j) {
-            V sum = sums(j);
-            sum.store(here + j * lanes);
-            if (place) sum = V::load(column + j * lanes) + sum;
-            sum.store(column + j * lanes);
-            if (!line.ends) continue;
-            weigh(j, whole ? sum : sum + V::load(suffix + j * lanes));
+    // Leaves the ℓ / ln 2 of the windows that end in some rows in the tile. Small windows K have loops of
+    // their own; K = 0 is any window.
+    template <int C> void advance(const Place& at) {
+        switch (C == 0 ? 0 : k_) {
+            case 1: return advance_by<C, 1>(at);
+            case 3: return advance_by<C, 3>(at);
+            case 5: return advance_by<C, 5>(at);
+            case 7: return advance_by<C, 7>(at);
+            case 9: return advance_by<C, 9>(at);
+            case 11: return advance_by<C, 11>(at);
+            case 13: return advance_by<C, 13>(at);
+            case 15: return advance_by<C, 15>(at);
+            case 17: return advance_by<C, 17>(at);
+            default: return advance_by<C, 0>(at);
         }
     }
 
-    // The same for small K: sums along the row come from registers, and those of the rows above are
-    // added up directly.
-    template <int K, class Difference>
-    void down_few(const Line& line, const Run& run, T* tile, const Difference& difference) {
-        const T* above[K];
-        for (int back = 1; back < K; ++back)
-            above[back] = ring((line.row + K - back) % K, line.member);
-        T* here = ring(line.row % K, line.member);
-        const Weigher weigh(*this, line, run, tile);
-        Neighbours<V, K> neighbours;
-        for (int j = 0; j < K - 1; ++j) neighbours.next(difference(j));
-        for (int j = 0; j < run.length; ++j) {
-            V sum = neighbours.next(difference(j + K - 1));
-            sum.store(here + j * lanes);
-            if (!line.ends) continue;
+    template <int C, int K> void advance_by(const Place& at) {
+        if constexpr (K >= 5) {
+            if (stacked_) return stack_up<C, K>(at);
+        }
+        add_up<C, K>(at);
+    }
+
+    template <int C, int K> void stack_up(const Place& at) {
+        for (int step = 0; step < at.count; ++step) {
+            T* out[group_size] = {};
+            for (int g = 0; g < at.group.size; ++g)
+                out[g] = tile(g, step) + at.group.offset(g) * lanes;
+            along<C, K, true>(at, step, [=](int g, int place, V sum) { sum.store(out[g] + place); });
+        }
+        for (int g = 0; g < at.group.size; ++g) stack<K / 2>(at, g);
+    }
+
+    // Adds the sums along a row to those along the rows above.
+    template <int C, int K> void add_up(const Place& at) {
+        const int row = at.first;
+        const T scale = scale_of(at.sample);
+        T *here[group_size] = {}, *out[group_size] = {};
+        const T* above[group_size][K > 0 ? K : 1] = {};
+        for (int g = 0; g < at.group.size; ++g) {
+            here[g] = ring(g, row);
+            out[g] = tile(g, 0) + at.group.offset(g) * lanes;
+            for (int back = 1; back < K; ++back) above[g][back] = ring(g, row - back);
+        }
+        if (row < k_ - 1)
+            return along<C, K>(at, 0, [=](int g, int place, V sum) { sum.store(here[g] + place); });
+        along<C, K>(at, 0, [=](int g, int place, V sum) {
+            sum.store(here[g] + place);
             for (int back = 1; back < K; back += 2)
-                sum = sum + (V::load(above[back] + j * lanes) + V::load(above[back + 1] + j * lanes));
-            weigh(j, sum);
-        }
+                sum = sum + (V::load(above[g][back] + place) + V::load(above[g][back + 1] + place));
+            for (int back = 1; K == 0 && back < k_; ++back)
+                sum = sum + V::load(ring(g, row - back) + place);
+            (sum * V::all(scale)).store(out[g] + place);
+        });
     }
 
-    // The same for any K, adding up directly in an order that no displacement changes.
-    template <class Difference>
-    void down_in_order(const Line& line, const Run& run, T* tile, const Difference& difference) {
-        T* out = row_.get();
-        for (int j = 0; j < run.length + k_ - 1; ++j) difference(j).store(out + j * lanes);
-        T* here = ring(line.row % k_, line.member);
-        const Weigher weigh(*this, line, run, tile);
-        for (int j = 0; j < run.length; ++j) {
-            V sum = V::load(out + j * lanes);
-            for (int place = 1; place < k_; ++place) sum = sum + V::load(out + (j + place) * lanes);
-            sum.store(here + j * lanes);
-            if (!line.ends) continue;
-            for (int back = 1; back < k_; ++back)
-                sum = sum + V::load(ring((line.row + k_ - back) % k_, line.member) + j * lanes);
-            weigh(j, sum);
+    // Turns the sums along each of R rows in the tile into those over windows of 2R + 1 rows: the
+    // rest of the block before last, the block between, and the beginning of this one.
+    template <int R> APART void stack(const Place& at, int g) {
+        using One = Lanes<T>;
+        const One scale = One::all(scale_of(at.sample));
+        const int block = at.first / R;
+        const std::size_t offset = std::size_t(at.group.offset(g)) * lanes;
+        const std::size_t end = std::size_t(at.group.runs[g].length) * lanes;
+        T* sums[R];
+        T* rests[R];
+        for (int r = 0; r < R; ++r) {
+            sums[r] = tile(g, r) + offset;
+            rests[r] = ring(g, (block % 2) * R + r);
         }
-    }
-
-    // Writes ℓ + Π of one pixel, given the distance of its windows.
-    class Weigher {
-      public:
-        Weigher(const Sweep& sweep, const Line& line, const Run& run, T* tile)
-            : scale_(V::all(static_cast<T>(sweep.question_.scale[line.sample]))),
-              width_(sweep.question_.width),
-              first_(run.query % sweep.question_.width),
-              bias_(line.pixel_row < 0 ? nullptr : sweep.block_.bias(line.pixel_row)),
-              tile_(tile) {}
-
-        void operator()(int j, V distance) const {
-            V weight = distance * scale_;
-            if (bias_) {
-                const int u = first_ + j < width_ ? first_ + j : first_ + j - width_;
-                weight = weight + V::load(bias_ + std::size_t(u) * lanes);
+        const T* between = ring(g, ((block + 1) % 2) * R);
+        for (std::size_t place = 0; place < end; place += One::count) {
+            One values[R];
+            for (int r = 0; r < R; ++r) values[r] = One::load(sums[r] + place);
+            const One whole = One::load(between + place);
+            One beginning = values[0];
+            for (int r = 0; r < R; ++r) {
+                if (r > 0) beginning = beginning + values[r];
+                const One sum = (One::load(rests[r] + place) + whole) + beginning;
+                (sum * scale).store(sums[r] + place);
             }
-            weight.store(tile_ + std::size_t(j) * lanes);
+            One rest = values[R - 1];
+            rest.store(rests[R - 1] + place);
+            for (int r = R - 2; r >= 0; --r) {
+                rest = values[r] + rest;
+                rest.store(rests[r] + place);
+            }
+        }
+    }
+
+    // Adds Π / ln 2 to a row of the tile.
+    void lean(const Group& group, int step, int pixel_row) {
+        const T* bias = block_.bias(pixel_row);
+        for (int g = 0; g < group.size; ++g) {
+            T* line = tile(g, step) + group.offset(g) * lanes;
+            for (int j = 0; j < group.runs[g].length; ++j) {
+                const int column = (group.runs[g].query + j) % question_.width;
+                V::fused(V::load(bias + column * lanes), V::all(T(1 / ln2)), V::load(line + j * lanes))
+                    .store(line + j * lanes);
+            }
+        }
+    }
+
+    // Calls take(g, place, sum) with the sums over k neighbours of one row of squared differences,
+    // where `place` says where in a line they belong.
+    template <int C, int K, bool Blocks = false, class Take>
+    void along(const Place& at, int step, const Take& take) {
+        if constexpr (K == 0) {
+            for (int g = 0; g < at.group.size; ++g) along_any<C>(at, step, g, take);
+        } else if constexpr (Blocks && K > 5) {
+            for (int g = 0; g < at.group.size; ++g) along_blocks<C, K / 2>(at, step, g, take);
+        } else {
+            // Sums over more neighbours leave no registers for another displacement.
+            if (K <= 5 && at.group.size == 2 && at.group.alike())
+                return along_some<C, K, 2>(at, step, 0, take);
+            for (int g = 0; g < at.group.size; ++g) along_some<C, K, 1>(at, step, g, take);
+        }
+    }
+
+    // The same for G displacements from the g-th on, which draw from the same positions.
+    template <int C, int K, int G, class Take>
+    APART void along_some(const Place& at, int step, int g, const Take& given) {
+        const Take take = given;  // in registers, which no store can change
+        const Difference<C, G> difference(*this, at, step, g);
+        Neighbours<V, K> neighbours[G];
+        V squares[G];
+        const int length = at.group.runs[g].length;
+        for (int j = 0; j < K - 1; ++j) {
+            difference(j, squares);
+            for (int other = 0; other < G; ++other) neighbours[other].next(squares[other]);
+        }
+        for (int j = 0; j < length; ++j) {
+            difference(j + K - 1, squares);
+            for (int other = 0; other < G; ++other)
+                take(g + other, j * lanes, neighbours[other].next(squares[other]));
+        }
+    }
+
+    // The same for windows of 2R + 1, from blocks of R as in `stack`.
+    template <int C, int R, class Take>
+    APART void along_blocks(const Place& at, int step, int g, const Take& given) {
+        const Take take = given;
+        const Difference<C, 1> difference(*this, at, step, g);
+        const int width = at.group.runs[g].length + 2 * R;
+        V rests[2][R], *before = rests[0], *between = rests[1];
+        int start = 0;
+        for (; start + R <= width; start += R) {
+            V values[R], sums[R];
+#pragma GCC unroll 8
+            for (int r = 0; r < R; ++r) {
+                difference(start + r, &values[r]);
+                sums[r] = r ? sums[r - 1] + values[r] : values[r];
+            }
+            if (start >= 2 * R) {
+                const V whole = between[0];
+#pragma GCC unroll 8
+                for (int r = 0; r < R; ++r)
+                    take(g, (start + r - 2 * R) * lanes, (before[r] + whole) + sums[r]);
+            }
+            V rest = before[R - 1] = values[R - 1];
+#pragma GCC unroll 8
+            for (int r = R - 2; r >= 0; --r) before[r] = rest = values[r] + rest;
+            std::swap(before, between);
+        }
+        V beginning = V::all(0);
+        for (int r = 0; start + r < width; ++r) {
+            V value;
+            difference(start + r, &value);
+            beginning = beginning + value;
+            take(g, (start + r - 2 * R) * lanes, (before[r] + between[0]) + beginning);
+        }
+    }
+
+    // The same for any window, one power of two after the other in memory.
+    template <int C, class Take>
+    void along_any(const Place& at, int step, int g, const Take& take) {
+        const Difference<C, 1> difference(*this, at, step, g);
+        const int length = at.group.runs[g].length, width = length + k_ - 1;
+        T *sums = spare_.get(), *powers = sums + std::size_t(width) * lanes;
+        for (int j = 0; j < width; ++j) {
+            V square[1];
+            difference(j, square);
+            square[0].store(sums + j * lanes);
+            square[0].store(powers + j * lanes);
+        }
+        for (int size = 2, taken = 1; size <= k_; size *= 2) {
+            for (int j = 0; j + size <= width; ++j)
+                (V::load(powers + j * lanes) + V::load(powers + (j + size / 2) * lanes))
+                    .store(powers + j * lanes);
+            if (!(k_ & size)) continue;
+            for (int j = 0; j < length; ++j)
+                (V::load(sums + j * lanes) + V::load(powers + (j + taken) * lanes))
+                    .store(sums + j * lanes);
+            taken += size;
+        }
+        for (int j = 0; j < length; ++j) take(g, j * lanes, V::load(sums + j * lanes));
+    }
+
+    // Σ_c (φ_c/√ᾱ − x_c)² less its centre at the places of one row, for G displacements from the same positions.
+    template <int C, int G> class Difference {
+      public:
+        Difference(const Sweep& sweep, const Place& at, int step, int g)
+            : centre_(V::all(T(-centre<T, Stored>(sweep.question_, at.sample)))),
+              channels_(C ? C : sweep.question_.channels),
+              plane_(std::size_t(sweep.question_.noisy_height) * sweep.question_.noisy_width) {
+            const int row = at.first + step;
+            const std::size_t line = std::size_t(at.run.query + row) * sweep.question_.noisy_width;
+            for (int other = 0; other < G; ++other)
+                noisy_[other] = sweep.noisy_ + at.sample * channels_ * plane_ + line +
+                                at.group.runs[g + other].query;
+            clean_ = sweep.block_.framed(at.run.source + row, at.group.runs[g].source);
+        }
+
+        IN_PLACE void operator()(int j, V* squares) const {
+            const int channels = C ? C : channels_;
+            for (int c = 0; c < channels; ++c) {
+                const V clean = Stored::get(clean_ + (std::size_t(j) * channels + c) * Stored::size);
+                for (int other = 0; other < G; ++other) {
+                    const V apart = V::all(noisy_[other][c * plane_ + j]) - clean;
+                    squares[other] = V::fused(apart, apart, c ? squares[other] : centre_);
+                }
+            }
         }
 
       private:
-        V scale_;
-        int width_, first_;
-        const T* bias_;
-        T* tile_;
+        V centre_;
+        int channels_;
+        std::size_t plane_;
+        const T* noisy_[G];
+        const Unit* clean_;
     };
 
-    // Turns the rows of a whole block into sums from each to the last.
-    void turn(const Group& group) {
-        for (int g = 0; g < group.size; ++g) {
-            const int length = group.runs[g].length;
-            for (int place = k_ - 2; place > 0; --place) {
-                T* here = ring(place, g);
-                const T* below = ring(place + 1, g);
-                for (int j = 0; j < length * lanes; j += lanes)
-                    (V::load(here + j) + V::load(below + j)).store(here + j);
-            }
-        }
+    // ℓ / ln 2 over the distance in the scale of what is stored.
+    T scale_of(int sample) const {
+        const double square = double(Stored::scale) * Stored::scale;
+        return static_cast<T>(question_.scale[sample] / (square * ln2));
     }
+    // The row of the tile of one displacement; its first pixel is the first of the group.
+    T* tile(int g, int step) { return tile_.get() + (std::size_t(g) * steps_ + step) * line_; }
+    // Where sums along a row are kept, for k rows.
+    T* ring(int g, int row) { return rows_.get() + (std::size_t(g) * k_ + (row + k_) % k_) * line_; }
 
-    T* ring(int place, int g) {
-        return ring_.get() + (std::size_t(place) * group_size + g) * question_.width * lanes;
-    }
-
+    static constexpr int largest_stacked = 17;
     const Question<T>& question_;
-    int k_;
-    bool in_order_;
+    const T* noisy_;
+    const int k_;
+    const bool stacked_;
+    const int steps_;         // rows that are taken at once
+    const std::size_t line_;  // numbers of a row
     std::vector<Group> groups_;
-    Block<T> block_;
-    Buffer<T> row_, prefix_, ring_, column_, tile_;
+    Block<T, Stored> block_;
+    Buffer<T> tile_, rows_, spare_;
 };

@@ -8,6 +8,7 @@
 namespace scoremachines {
 namespace avx2 {
 #include "lanes_avx2.hpp"
+#include "pair.hpp"
 #include "groups.hpp"
 #include "sweep.hpp"
 #include "sinks.hpp"

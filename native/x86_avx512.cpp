@@ -8,6 +8,7 @@
 namespace scoremachines {
 namespace avx512 {
 #include "lanes_avx512.hpp"
+#include "pair.hpp"
 #include "groups.hpp"
 #include "sweep.hpp"
 #include "sinks.hpp"

@@ -1,0 +1,55 @@
+// Sums over neighbours along a row, kept in registers.
+#pragma once
+
+// The last N values given. Not an array, which compilers would not keep in registers.
+template <class V, int N> class Delay {
+  public:
+    // The value given `Back` times ago: 1 is the last one.
+    template <int Back> IN_PLACE V ago() const {
+        if constexpr (Back == 1)
+            return last_;
+        else
+            return earlier_.template ago<Back - 1>();
+    }
+    IN_PLACE void take(V value) {
+        earlier_.take(last_);
+        last_ = value;
+    }
+
+  private:
+    V last_ = V::all(0);
+    Delay<V, N - 1> earlier_;
+};
+template <class V> class Delay<V, 0> {
+  public:
+    IN_PLACE void take(V) {}
+};
+
+// The sum of the last K values given, K odd, from sums of 2, 4, 8, … of them: about 2 log₂ K additions,
+// no subtraction, and the same order wherever the window begins.
+//
+// A level holds sums of `Size` values. Those of the window that levels below have not yet added begin
+// `Taken` values ago.
+template <class V, int K, int Size = 1, int Taken = 0> class Neighbours {
+    static constexpr bool adds = (K & Size) != 0, last = 2 * Size > K;
+    static constexpr int kept = std::max(last ? 0 : Size, adds ? Taken : 0);
+
+  public:
+    // Given the sum of the last `Size` values, returns the part of the window from this level on.
+    IN_PLACE V next(V value) {
+        V sum = value;
+        if constexpr (adds && Taken > 0) sum = past_.template ago<Taken>();
+        if constexpr (!last) {
+            const V rest = above_.next(past_.template ago<Size>() + value);
+            sum = adds ? sum + rest : rest;
+        }
+        past_.take(value);
+        return sum;
+    }
+
+  private:
+    struct Nothing {};
+    using Above = Neighbours<V, K, last ? K + 1 : 2 * Size, Taken + (adds ? Size : 0)>;
+    Delay<V, kept> past_;
+    std::conditional_t<last, Nothing, Above> above_;
+};

@@ -80,11 +80,13 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
 
     // Adds the pairs of G displacements.
     template <int G, class Sweep> void add_row(const Row<Sweep>& row) {
-        const int count = choose<G>(row.group, row.first_pixel, row.lines);
-        if (count == 0) return;
         if constexpr (C != 0 && !Best) {
-            add_all<G>(row, count);
+            if (whole_) return add_whole<G>(row);
+            const int count = choose<G>(row.group, row.first_pixel, row.lines);
+            whole_ = count == row.group.extent;
+            add_chosen<G>(row, count);
         } else {
+            const int count = choose<G>(row.group, row.first_pixel, row.lines);
             for (int one = 0; one < count; ++one) add(row, some_[one]);
         }
     }
@@ -108,42 +110,68 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
         return count;
     }
 
-    // Adds the pairs of the pixels that were chosen.
-    template <int G, class Sweep> APART void add_all(const Row<Sweep>& row, int count) {
-        const Columns columns(row.group, question_.width);
-        const T* references = reference_.get() + row.first_pixel;
-        T* sums = sums_of(row.first_pixel);
+    // What the pairs of a row need, in registers, which no store can change.
+    template <int G> struct Pointers {
+        const T* references;
+        T* sums;
         const Unit* values[G];
         const T* lines[G];
-        for (int g = 0; g < G; ++g) {
-            values[g] = row.sweep.values(row.source_row, row.source(g, 0));
-            lines[g] = row.lines[g];
+
+        template <class Sweep>
+        Pointers(PosteriorSink& sink, const Row<Sweep>& row)
+            : references(sink.reference_.get() + row.first_pixel), sums(sink.sums_of(row.first_pixel)) {
+            for (int g = 0; g < G; ++g) {
+                values[g] = row.sweep.values(row.source_row, row.source(g, 0));
+                lines[g] = row.lines[g];
+            }
         }
-        const auto add_one = [=](int x) {
-            const int column = columns[x];
-            add_pairs<G>(sums + std::size_t(column) * (C + 1) * lanes, V::all(references[column]), x, values, lines);
-        };
+        // The largest log₂-weight at one place.
+        IN_PLACE V most(int x) const {
+            const std::size_t place = std::size_t(x) * 2 * lanes;
+            const V most = Pair<T>::load(lines[0] + place).largest_of_both();
+            if (G == 1) return most;
+            return V::larger(most, Pair<T>::load(lines[G - 1] + place).largest_of_both());
+        }
+    };
+
+    // Adds the pairs of the pixels that were chosen.
+    template <int G, class Sweep> APART void add_chosen(const Row<Sweep>& row, int count) {
+        const Columns columns(row.group, question_.width);
+        const Pointers<G> at(*this, row);
         const int* some = some_.data();
-        if (count < columns.extent) {
-            for (int one = 0; one < count; ++one) add_one(some[one]);
-        } else {
-            for (int x = 0; x < columns.extent; ++x) add_one(x);
+        for (int one = 0; one < count; ++one) add_pairs(at, some[one], columns[some[one]]);
+    }
+
+    // Adds the pairs of all pixels of a row, and notes whether all weigh something.
+    template <int G, class Sweep> APART void add_whole(const Row<Sweep>& row) {
+        const Columns columns(row.group, question_.width);
+        const Pointers<G> at(*this, row);
+        const T* floors = floor_.get() + row.first_pixel;
+        int count = 0;
+        for (int x = 0; x < columns.extent; ++x) {
+            const int column = columns[x];
+            const V most = at.most(x);
+            count += V::any_above(most, V::all(floors[column]));
+            if (V::any_above(most, V::all(at.references[column] + T(slack))))
+                raise(row.first_pixel + column, most.largest());
+            add_pairs(at, x, column);
         }
+        whole_ = count == columns.extent;
     }
 
     // Adds the pairs of one pixel, C channels.
-    template <int G>
-    IN_PLACE static void add_pairs(T* sums, V base, int x, const Unit* const (&values)[G],
-                                   const T* const (&lines)[G]) {
+    template <int G> IN_PLACE static void add_pairs(const Pointers<G>& at, int x, int column) {
+        T* sums = at.sums + std::size_t(column) * (C + 1) * lanes;
+        const V base = V::all(at.references[column]);
         V totals[C + 1];
         for (int field = 0; field <= C; ++field) totals[field] = V::load(sums + field * lanes);
         for (int g = 0; g < G; ++g) {
-            const Pair<T> weight = Pair<T>::load(lines[g] + std::size_t(x) * 2 * lanes);
+            const Pair<T> weight = Pair<T>::load(at.lines[g] + std::size_t(x) * 2 * lanes);
             const V first = power_of_two<T>(weight.first - base);
             const V second = power_of_two<T>(weight.second - base);
             totals[0] = totals[0] + (first + second);
             for (int c = 0; c < C; ++c) {
-                const Pair<T> value = Stored::get(values[g] + (std::ptrdiff_t(x) * C + c) * Stored::size);
+                const Pair<T> value = Stored::get(at.values[g] + (std::ptrdiff_t(x) * C + c) * Stored::size);
                 totals[c + 1] = V::fused(first, value.first, totals[c + 1]);
                 totals[c + 1] = V::fused(second, value.second, totals[c + 1]);
             }
@@ -232,7 +260,8 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
     const Question<T>& question_;
     const int channels_, fields_;
     Buffer<T> reference_, floor_, sums_;
-    std::vector<int> some_;
+    std::vector<int> some_;  // places that were chosen
+    bool whole_ = false;     // whether these were all places of the row before
     std::vector<Source> lists_;
 };
 

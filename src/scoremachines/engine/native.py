@@ -23,7 +23,6 @@ from torch import Tensor
 
 from scoremachines.data.training_set import pixel_values
 from scoremachines.engine.geometry import Run, query_extent, runs, source_counts
-from scoremachines.engine.meeting import framed
 from scoremachines.engine.memory import plan_native
 from scoremachines.engine.protocol import Plan, Query
 from scoremachines.engine.whole import Whole
@@ -213,12 +212,20 @@ def stored_images(images: Tensor, query: Query) -> Tensor:
 
 
 def framed_query(query: Query) -> np.ndarray:
-    """Return φ/√ᾱ with the margins that the runs reach into, `[B, C, rows, columns]`."""
+    """Return φ/√ᾱ with the margins that the runs reach into, `[B, C, rows, columns]`.
+
+    NumPy lays it out: after an operation of torch's on several threads these would keep the cores busy
+    for some milliseconds, waiting for the next one.
+    """
     signal = query.signal[:, None, None, None]
-    noisy = (query.noisy.double() / signal).to(query.noisy.dtype)
-    height, width = (query_extent(size, query.sources) for size in query.noisy.shape[-2:])
-    laid = framed(noisy, (query.window or 1) // 2, PERIODIC[query.sources], (height, width))
-    return laid.permute(3, 0, 1, 2).contiguous().numpy()
+    laid = (query.noisy.double() / signal).to(query.noisy.dtype).numpy()
+    radius = (query.window or 1) // 2
+    if not PERIODIC[query.sources]:
+        return np.pad(laid, [(0, 0), (0, 0), (radius, radius), (radius, radius)])
+    for axis in (2, 3):
+        extent = query_extent(laid.shape[axis], query.sources)
+        laid = laid.take(np.arange(-radius, extent + radius), axis, mode="wrap")
+    return np.ascontiguousarray(laid)
 
 
 def _table(axis: list[Run]) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,14 +56,9 @@ def _moves(inside: int) -> list[int]:
 
 def source_counts(size: int, window: int, sources: str) -> Tensor:
     """Return the number of admissible positions of each of `size` pixels along one axis."""
-    counts = torch.zeros(size, dtype=torch.float64)
-    for run in runs(size, window, sources):
-        counts.index_add_(
-            0,
-            torch.arange(run.query, run.query + run.length) % size,
-            torch.ones(run.length, dtype=torch.float64),
-        )
-    return counts
+    reached = [np.arange(run.query, run.query + run.length) for run in runs(size, window, sources)]
+    counts = np.bincount(np.concatenate(reached) % size, minlength=size)
+    return torch.from_numpy(counts).double()
 
 
 def box_sum(values: Tensor, window: int, dim: int, spare: tuple[Tensor, Tensor]) -> Tensor:

@@ -233,10 +233,10 @@ def _table(axis: list[Run]) -> np.ndarray:
 
 
 def _log_counts(query: Query) -> Tensor:
-    """Return log |V(u)|, float64 `[H, W]`."""
-    height, width = query.noisy.shape[-2:]
-    rows, columns = (source_counts(s, query.window or 1, query.sources) for s in (height, width))
-    return (rows[:, None] * columns).log()
+    """Return log |V(u)|, float64 `[H, W]`, by NumPy as in `framed_query`."""
+    sides = query.noisy.shape[-2:]
+    rows, columns = (source_counts(side, query.window or 1, query.sources) for side in sides)
+    return torch.from_numpy(np.log(np.outer(rows.numpy(), columns.numpy())))
 
 
 def depth(query: Query, log_counts: Tensor, images: int) -> float:

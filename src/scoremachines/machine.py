@@ -165,7 +165,6 @@ class ScoreMachine(DenoiserModel):
             raise InputError("best", best, "a whole number of at least 0")
         query = self._query(noisy, alpha_bar)
         groups = self._groups(query, self._labels(labels, len(noisy)))
-        order = torch.cat([samples for samples, *_ in groups]).argsort()
         parts = [
             part
             for samples, window, members in groups
@@ -175,6 +174,10 @@ class ScoreMachine(DenoiserModel):
                 best,
             )
         ]
+        if len(parts) == 1:
+            return parts[0].to(noisy.dtype)
+        places = [samples for samples, *_ in groups if isinstance(samples, Tensor)]
+        order = torch.cat(places).argsort()
         return Posterior.cat(parts).at(order.to(noisy.device)).to(noisy.dtype)
 
     def _query(self, noisy: Tensor, alpha_bar: Tensor | float) -> Query:
@@ -208,14 +211,14 @@ class ScoreMachine(DenoiserModel):
 
     def _groups(
         self, query: Query, labels: list[int | None]
-    ) -> list[tuple[Tensor, int | None, Tensor | None]]:
-        """Return the samples that share a window and a class, with both."""
+    ) -> list[tuple[Tensor | slice, int | None, Tensor | None]]:
+        """Return the samples that share a window and a class, with both; a slice if all do."""
         times = self.schedule.time(query.alpha_bar).tolist()
         keys = [(self._window_at(t), label) for t, label in zip(times, labels, strict=True)]
-        groups = []
-        for key in dict.fromkeys(keys):
-            samples = torch.tensor([i for i, other in enumerate(keys) if other == key])
-            window, label = key
+        groups: list[tuple[Tensor | slice, int | None, Tensor | None]] = []
+        for window, label in dict.fromkeys(keys):
+            shared = [i for i, other in enumerate(keys) if other == (window, label)]
+            samples = slice(None) if len(shared) == len(keys) else torch.tensor(shared)
             members = None if label is None else self.data.of_class(label)
             groups.append((samples, window, members))
         return groups

@@ -214,8 +214,8 @@ def stored_images(images: Tensor, query: Query) -> Tensor:
 def framed_query(query: Query) -> np.ndarray:
     """Return φ/√ᾱ with the margins that the runs reach into, `[B, C, rows, columns]`.
 
-    NumPy lays it out: after an operation of torch's on several threads these would keep the cores busy
-    for some milliseconds, waiting for the next one.
+    NumPy lays it out: after an operation of torch's on several threads these would keep the cores
+    busy for some milliseconds, waiting for the next one.
     """
     signal = query.signal[:, None, None, None]
     laid = (query.noisy.double() / signal).to(query.noisy.dtype).numpy()

@@ -1,4 +1,4 @@
-// Sums over neighbours along a row, kept in registers.
+// Sums over neighbours along a row, in registers.
 #pragma once
 
 // The last N values given. Not an array, which compilers would not keep in registers.
@@ -53,3 +53,35 @@ template <class V, int K, int Size = 1, int Taken = 0> class Neighbours {
     Delay<V, kept> past_;
     std::conditional_t<last, Nothing, Above> above_;
 };
+
+// Calls take(j, sum) with the sums over 2R + 1 values from the j-th on, j < length: the rest of one block
+// of R values, the sum of the next, and the beginning of the third. Four additions whatever R, but in an
+// order that depends on j.
+template <class V, int R, class Value, class Take>
+IN_PLACE void sum_in_blocks(int length, const Value& value, const Take& take) {
+    const int width = length + 2 * R;
+    V rests[2][R], *before = rests[0], *between = rests[1];
+    int start = 0;
+    for (; start + R <= width; start += R) {
+        V values[R], sums[R];
+#pragma GCC unroll 9
+        for (int r = 0; r < R; ++r) {
+            values[r] = value(start + r);
+            sums[r] = r ? sums[r - 1] + values[r] : values[r];
+        }
+        if (start >= 2 * R) {
+            const V whole = between[0];
+#pragma GCC unroll 9
+            for (int r = 0; r < R; ++r) take(start + r - 2 * R, (before[r] + whole) + sums[r]);
+        }
+        V rest = before[R - 1] = values[R - 1];
+#pragma GCC unroll 9
+        for (int r = R - 2; r >= 0; --r) before[r] = rest = values[r] + rest;
+        std::swap(before, between);
+    }
+    V beginning = V::all(0);
+    for (int r = 0; start + r < width; ++r) {
+        beginning = beginning + value(start + r);
+        take(start + r - 2 * R, (before[r] + between[0]) + beginning);
+    }
+}

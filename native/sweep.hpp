@@ -14,22 +14,9 @@
 #pragma once
 
 #include "block.hpp"
+#include "differences.hpp"
 #include "exponential.hpp"
 #include "neighbours.hpp"
-
-// What is taken from the squared differences of all channels of a pixel, in the scale of what is stored.
-template <class T, class Stored> T centre(const Question<T>& question, int sample) {
-    const double scale = -question.scale[sample];
-    if (scale < 1e-20) return 0;
-    return static_cast<T>(question.channels * double(Stored::scale) * Stored::scale / (2 * scale));
-}
-
-// What is therefore to be added to the log-weights of all pairs.
-template <class T, class Stored> double lift(const Question<T>& question, int sample) {
-    const double square = double(Stored::scale) * Stored::scale;
-    return question.scale[sample] * question.window * question.window *
-           double(centre<T, Stored>(question, sample)) / square;
-}
 
 // The working memory of one thread, and how a noisy image slides over a block of images.
 template <class T, class Stored> class Sweep {
@@ -72,14 +59,6 @@ template <class T, class Stored> class Sweep {
     }
 
   private:
-    // Some successive rows of squared differences before one noisy image, at some displacements.
-    struct Place {
-        int sample;
-        const Run& run;
-        const Group& group;
-        int first, count;
-    };
-
     template <int C, class Sink>
     void slide(int sample, bool biased, const Run& run, const Group& group, Sink& sink) {
         const int height = run.length + k_ - 1;
@@ -110,6 +89,7 @@ template <class T, class Stored> class Sweep {
             case 13: return advance_by<C, 13>(at);
             case 15: return advance_by<C, 15>(at);
             case 17: return advance_by<C, 17>(at);
+            case 19: return advance_by<C, 19>(at);
             default: return advance_by<C, 0>(at);
         }
     }
@@ -221,7 +201,7 @@ template <class T, class Stored> class Sweep {
     template <int C, int K, int G, class Take>
     APART void along_some(const Place& at, int step, int g, const Take& given) {
         const Take take = given;  // in registers, which no store can change
-        const Difference<C, G> difference(*this, at, step, g);
+        const Difference<T, Stored, C, G> difference(question_, noisy_, block_, at, step, g);
         Neighbours<V, K> neighbours[G];
         V squares[G];
         const int length = at.group.runs[g].length;
@@ -240,41 +220,21 @@ template <class T, class Stored> class Sweep {
     template <int C, int R, class Take>
     APART void along_blocks(const Place& at, int step, int g, const Take& given) {
         const Take take = given;
-        const Difference<C, 1> difference(*this, at, step, g);
-        const int width = at.group.runs[g].length + 2 * R;
-        V rests[2][R], *before = rests[0], *between = rests[1];
-        int start = 0;
-        for (; start + R <= width; start += R) {
-            V values[R], sums[R];
-#pragma GCC unroll 8
-            for (int r = 0; r < R; ++r) {
-                difference(start + r, &values[r]);
-                sums[r] = r ? sums[r - 1] + values[r] : values[r];
-            }
-            if (start >= 2 * R) {
-                const V whole = between[0];
-#pragma GCC unroll 8
-                for (int r = 0; r < R; ++r)
-                    take(g, (start + r - 2 * R) * lanes, (before[r] + whole) + sums[r]);
-            }
-            V rest = before[R - 1] = values[R - 1];
-#pragma GCC unroll 8
-            for (int r = R - 2; r >= 0; --r) before[r] = rest = values[r] + rest;
-            std::swap(before, between);
-        }
-        V beginning = V::all(0);
-        for (int r = 0; start + r < width; ++r) {
-            V value;
-            difference(start + r, &value);
-            beginning = beginning + value;
-            take(g, (start + r - 2 * R) * lanes, (before[r] + between[0]) + beginning);
-        }
+        const Difference<T, Stored, C, 1> difference(question_, noisy_, block_, at, step, g);
+        sum_in_blocks<V, R>(
+            at.group.runs[g].length,
+            [=](int j) {
+                V square;
+                difference(j, &square);
+                return square;
+            },
+            [=](int j, V sum) { take(g, j * lanes, sum); });
     }
 
     // The same for any window, one power of two after the other in memory.
     template <int C, class Take>
     void along_any(const Place& at, int step, int g, const Take& take) {
-        const Difference<C, 1> difference(*this, at, step, g);
+        const Difference<T, Stored, C, 1> difference(question_, noisy_, block_, at, step, g);
         const int length = at.group.runs[g].length, width = length + k_ - 1;
         T *sums = spare_.get(), *powers = sums + std::size_t(width) * lanes;
         for (int j = 0; j < width; ++j) {
@@ -296,40 +256,6 @@ template <class T, class Stored> class Sweep {
         for (int j = 0; j < length; ++j) take(g, j * lanes, V::load(sums + j * lanes));
     }
 
-    // Σ_c (φ_c/√ᾱ − x_c)² less its centre at the places of one row, for G displacements from the same positions.
-    template <int C, int G> class Difference {
-      public:
-        Difference(const Sweep& sweep, const Place& at, int step, int g)
-            : centre_(V::all(T(-centre<T, Stored>(sweep.question_, at.sample)))),
-              channels_(C ? C : sweep.question_.channels),
-              plane_(std::size_t(sweep.question_.noisy_height) * sweep.question_.noisy_width) {
-            const int row = at.first + step;
-            const std::size_t line = std::size_t(at.run.query + row) * sweep.question_.noisy_width;
-            for (int other = 0; other < G; ++other)
-                noisy_[other] = sweep.noisy_ + at.sample * channels_ * plane_ + line +
-                                at.group.runs[g + other].query;
-            clean_ = sweep.block_.framed(at.run.source + row, at.group.runs[g].source);
-        }
-
-        IN_PLACE void operator()(int j, V* squares) const {
-            const int channels = C ? C : channels_;
-            for (int c = 0; c < channels; ++c) {
-                const V clean = Stored::get(clean_ + (std::size_t(j) * channels + c) * Stored::size);
-                for (int other = 0; other < G; ++other) {
-                    const V apart = V::all(noisy_[other][c * plane_ + j]) - clean;
-                    squares[other] = V::fused(apart, apart, c ? squares[other] : centre_);
-                }
-            }
-        }
-
-      private:
-        V centre_;
-        int channels_;
-        std::size_t plane_;
-        const T* noisy_[G];
-        const Unit* clean_;
-    };
-
     // ℓ / ln 2 over the distance in the scale of what is stored.
     T scale_of(int sample) const {
         const double square = double(Stored::scale) * Stored::scale;
@@ -340,7 +266,7 @@ template <class T, class Stored> class Sweep {
     // Where sums along a row are kept, for k rows.
     T* ring(int g, int row) { return rows_.get() + (std::size_t(g) * k_ + (row + k_) % k_) * line_; }
 
-    static constexpr int largest_stacked = 17;
+    static constexpr int largest_stacked = 19;
     const Question<T>& question_;
     const T* noisy_;
     const int k_;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.engine import NativeEngine, Query, ReferenceEngine
+from scoremachines.engine import NativeEngine, Query, ReferenceEngine, TorchEngine
 from scoremachines.engine.native import native_instructions
 from scoremachines.engine.reference import admissible
 from scoremachines.errors import InputError
@@ -167,6 +168,24 @@ def test_equal_patches_are_told_apart_by_image_and_position(
         found = engine.posterior(query, pixels, index, None, 9).sources
         assert torch.equal(found.image, known.image), sources
         assert torch.equal(found.position, known.position), sources
+
+
+@every_set
+@pytest.mark.parametrize("window", range(3, 24, 2))
+def test_every_window_has_loops_that_add_up(instructions: str, window: int) -> None:
+    """Beside the torch engine in double precision, for images that windows up to 23 fit into."""
+    draw = torch.Generator().manual_seed(window)
+    engine, index = NativeEngine(instructions=instructions), torch.arange(35)
+    level = torch.tensor([0.05, 0.9], dtype=torch.float64)
+    for channels, sources in itertools.product((1, 3), SOURCES):
+        pixels = training_images("random", 35, (channels, 23, 26), window)
+        noisy = values(pixels[:2]) + torch.randn(pixels[:2].shape, generator=draw).double()
+        query = Query(noisy.float(), level, window, sources)
+        exact = Query(query.noisy.double(), level, window, sources)
+        known = TorchEngine().posterior(exact, values(pixels), index, None, 2)
+        for images, best in itertools.product((pixels, values(pixels).float()), (0, 2)):
+            found = engine.posterior(query, images, index, None, best)
+            assert_close(exact, replace(found, entropy=None), replace(known, entropy=None), 2e-6)
 
 
 @every_set

@@ -174,8 +174,8 @@ class ScoreMachine(DenoiserModel):
                 best,
             )
         ]
-        if len(parts) == 1:
-            return parts[0].to(noisy.dtype)
+        if len(groups) == 1:
+            return Posterior.cat(parts).to(noisy.dtype)
         places = [samples for samples, *_ in groups if isinstance(samples, Tensor)]
         order = torch.cat(places).argsort()
         return Posterior.cat(parts).at(order.to(noisy.device)).to(noisy.dtype)

@@ -1,0 +1,62 @@
+// Squared differences between a noisy image and those of a block, at one displacement or two.
+#pragma once
+
+// What is taken from the squared differences of all channels of a pixel, in the scale of what is stored.
+template <class T, class Stored> T centre(const Question<T>& question, int sample) {
+    const double scale = -question.scale[sample];
+    if (scale < 1e-20) return 0;
+    return static_cast<T>(question.channels * double(Stored::scale) * Stored::scale / (2 * scale));
+}
+
+// What is therefore to be added to the log-weights of all pairs.
+template <class T, class Stored> double lift(const Question<T>& question, int sample) {
+    const double square = double(Stored::scale) * Stored::scale;
+    return question.scale[sample] * question.window * question.window *
+           double(centre<T, Stored>(question, sample)) / square;
+}
+
+// Some successive rows of squared differences before one noisy image, at some displacements.
+struct Place {
+    int sample;
+    const Run& run;
+    const Group& group;
+    int first, count;
+};
+
+// Σ_c (φ_c/√ᾱ − x_c)² less its centre at the places of one row, for G displacements that draw from the
+// same positions, from the g-th of a group on.
+template <class T, class Stored, int C, int G> class Difference {
+    using V = Pair<T>;
+
+  public:
+    Difference(const Question<T>& question, const T* noisy, const Block<T, Stored>& block,
+               const Place& at, int step, int g)
+        : centre_(V::all(-centre<T, Stored>(question, at.sample))),
+          channels_(C ? C : question.channels),
+          plane_(std::size_t(question.noisy_height) * question.noisy_width) {
+        const int row = at.first + step;
+        const std::size_t line = std::size_t(at.run.query + row) * question.noisy_width;
+        for (int other = 0; other < G; ++other)
+            noisy_[other] = noisy + at.sample * channels_ * plane_ + line +
+                            at.group.runs[g + other].query;
+        clean_ = block.framed(at.run.source + row, at.group.runs[g].source);
+    }
+
+    IN_PLACE void operator()(int j, V* squares) const {
+        const int channels = C ? C : channels_;
+        for (int c = 0; c < channels; ++c) {
+            const V clean = Stored::get(clean_ + (std::size_t(j) * channels + c) * Stored::size);
+            for (int other = 0; other < G; ++other) {
+                const V apart = V::all(noisy_[other][c * plane_ + j]) - clean;
+                squares[other] = V::fused(apart, apart, c ? squares[other] : centre_);
+            }
+        }
+    }
+
+  private:
+    V centre_;
+    int channels_;
+    std::size_t plane_;
+    const T* noisy_[G];
+    const typename Stored::Unit* clean_;
+};

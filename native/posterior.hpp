@@ -82,32 +82,13 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
     template <int G, class Sweep> void add_row(const Row<Sweep>& row) {
         if constexpr (C != 0 && !Best) {
             if (whole_) return add_whole<G>(row);
-            const int count = choose<G>(row.group, row.first_pixel, row.lines);
+            const int count = choose<G>(row);
             whole_ = count == row.group.extent;
             add_chosen<G>(row, count);
         } else {
-            const int count = choose<G>(row.group, row.first_pixel, row.lines);
+            const int count = choose<G>(row);
             for (int one = 0; one < count; ++one) add(row, some_[one]);
         }
-    }
-
-    // Lists the places with a weight that counts, moving references where one is far above.
-    template <int G>
-    APART int choose(const Group& group, int first_pixel, const T* const* lines) {
-        const Columns columns(group, question_.width);
-        const T *floors = floor_.get() + first_pixel, *references = reference_.get() + first_pixel;
-        const T *line = lines[0], *next = lines[G - 1];
-        int count = 0, *some = some_.data();
-        for (int x = 0; x < columns.extent; ++x) {
-            const std::size_t place = std::size_t(x) * 2 * lanes;
-            V most = Pair<T>::load(line + place).largest_of_both();
-            if (G == 2) most = V::larger(most, Pair<T>::load(next + place).largest_of_both());
-            some[count] = x;
-            count += V::any_above(most, V::all(floors[columns[x]]));
-            if (V::any_above(most, V::all(references[columns[x]] + T(slack))))
-                raise(first_pixel + columns[x], most.largest());
-        }
-        return count;
     }
 
     // What the pairs of a row need, in registers, which no store can change.
@@ -133,6 +114,23 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
             return V::larger(most, Pair<T>::load(lines[G - 1] + place).largest_of_both());
         }
     };
+
+    // Lists the places with a weight that counts, moving references where one is far above.
+    template <int G, class Sweep> APART int choose(const Row<Sweep>& row) {
+        const Columns columns(row.group, question_.width);
+        const Pointers<G> at(*this, row);
+        const T* floors = floor_.get() + row.first_pixel;
+        int count = 0, *some = some_.data();
+        for (int x = 0; x < columns.extent; ++x) {
+            const int column = columns[x];
+            const V most = at.most(x);
+            some[count] = x;
+            count += V::any_above(most, V::all(floors[column]));
+            if (V::any_above(most, V::all(at.references[column] + T(slack))))
+                raise(row.first_pixel + column, most.largest());
+        }
+        return count;
+    }
 
     // Adds the pairs of the pixels that were chosen.
     template <int G, class Sweep> APART void add_chosen(const Row<Sweep>& row, int count) {

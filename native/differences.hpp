@@ -2,9 +2,11 @@
 #pragma once
 
 // What is taken from the squared differences of all channels of a pixel, in the scale of what is stored.
+// Nothing in double precision, which has digits to spare, nor where the best sources are kept: there a
+// perfect fit is exactly 0, and told apart from one that is almost perfect.
 template <class T, class Stored> T centre(const Question<T>& question, int sample) {
     const double scale = -question.scale[sample];
-    if (scale < 1e-20) return 0;
+    if (std::is_same_v<T, double> || question.best > 0 || scale < 1e-20) return 0;
     return static_cast<T>(question.channels * double(Stored::scale) * Stored::scale / (2 * scale));
 }
 

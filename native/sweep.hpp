@@ -9,8 +9,9 @@
 // best sources are kept they are always added up directly: in the order of the window, so that equal
 // patches weigh the same to the last bit and are told apart by their places alone.
 //
-// In single precision, from every squared difference its mean for the patch that the noise was added
-// to, C (1−ᾱ)/ᾱ, is taken: sums over windows that fit are then near zero, and rounded the less.
+// In single precision, where windows are large, from every squared difference its mean for the patch
+// that the noise was added to, C (1−ᾱ)/ᾱ, is taken: sums over windows that fit are then near zero, and
+// rounded the less.
 #pragma once
 
 #include "block.hpp"

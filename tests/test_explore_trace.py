@@ -44,6 +44,14 @@ def test_a_trace_ends_as_the_sample_did(attention: str, scheduler: str) -> None:
     assert seen == [(number, len(trace.time)) for number in range(1, len(trace.time) + 1)]
 
 
+def test_a_trace_with_large_windows_ends_as_the_sample_did_up_to_rounding() -> None:
+    """Sums over such windows are added up in another order where sources are kept."""
+    machine = sm.ScoreMachine(data(), 5, "inside")
+    result = sm.sample(machine, n=2, steps=4, seed=5)
+    trace = follow(machine, 1, Course(4, 5))
+    torch.testing.assert_close(trace.image, result.images[1], rtol=0, atol=1e-4)
+
+
 def test_every_step_is_what_the_machine_says_of_its_noisy_image() -> None:
     machine = sm.ScoreMachine(data(), {0.0: 3, 1.0: 5}, "broken", "identity")
     trace = follow(machine, 2, Course(5, 1, best=3))

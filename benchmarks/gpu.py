@@ -1,7 +1,7 @@
 """How fast is the GPU engine, beside the torch engine on the same GPU and beside what it can do?
 
 Times one evaluation of the equivariant local machine (sources "inside") by both engines, and in
-the same run what bounds them: a large float32 product with and without TF32, and a large copy.
+the same run what bounds them: a large product in float32, TF32 and half precision, and a copy.
 Prints a table; writes `gpu.json`, the profile `profile.txt` and its trace `trace.json`.
 
     python benchmarks/gpu.py -o out/ [--images 4096] [--repeat 5] [--windows 3 5 9 17]
@@ -17,20 +17,26 @@ import json
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from scoremachines.engine import Engine, FusedEngine, Query, TorchEngine
+from scoremachines.engine.product_layout import padded_values
+from scoremachines.engine.products import products_serve
 from scoremachines.errors import InputError
 from scoremachines.posterior import Posterior
 
 CHANNELS, MEMORY = 3, 4 * 2**30
-LEVELS = (0.9, 0.3)
-SCALAR = 3 * CHANNELS + 4 + 9 + 3 * CHANNELS
-"""Operations on a slot outside tensor cores: differences, splitting, softmax, mean."""
+LEVELS = (0.999, 0.99, 0.9, 0.3)
+SLOT = 3 * CHANNELS + 4 + 9 + 3 * CHANNELS
+"""Operations of the kernel of differences outside tensor cores: of a pixel and a displacement."""
+PAIR = 9
+"""The same of the kernel of products, of a pair: log-weight, maximum, weight and its halves."""
 
 
 def seconds(work: Callable[[], object], repeat: int, device: str) -> float:
@@ -51,13 +57,15 @@ def _wait(device: str) -> None:
 
 
 def bounds(device: str, repeat: int) -> dict[str, float]:
-    """Return what the device reaches: float32 and TF32 operations and bytes, a second each."""
+    """Return what the device reaches: operations of three precisions and bytes, a second each."""
     side, numbers = (8192, 2**28) if device == "cuda" else (256, 2**18)
-    left, right = torch.rand(2, side, side, device=device)
+    factors = torch.randn(2, side, side, device=device)
+    kinds = {"float32": ("highest", factors), "tf32": ("high", factors)}
+    kinds["half"] = ("high", factors.half())
     found = {}
-    for name, precision in (("float32", "highest"), ("tf32", "high")):
+    for name, (precision, (left, right)) in kinds.items():
         torch.set_float32_matmul_precision(precision)
-        found[name] = 2 * side**3 / seconds(lambda: left @ right, repeat, device)
+        found[name] = 2 * side**3 / seconds(partial(torch.matmul, left, right), repeat, device)
     torch.set_float32_matmul_precision("highest")
     source = torch.rand(numbers, device=device)
     target = torch.empty_like(source)
@@ -88,43 +96,71 @@ def error(engine: Engine, query: Query, images: Tensor) -> float:
     return float((evaluate(engine, query, images[:64]) - known).abs().max())
 
 
-def counts(engine: FusedEngine, query: Query, images: Tensor) -> dict[str, float]:
-    """Return how much the fused kernel does: pairs that are admitted, operations, bytes."""
-    plan = engine.plan(query, len(images), evidence=False, pairwise=False, best=0)
-    division = engine.division(query, plan.block, evidence=False)
-    assert division is not None
+def counts(engine: FusedEngine, query: Query, images: Tensor) -> dict[str, float | str]:
+    """Return how much the kernel that answers does: pairs, operations, bytes."""
     assert query.window is not None
-    rows, _, columns = division.tile
+    plan = engine.plan(query, len(images), evidence=False, pairwise=False, best=0)
     height, width = images.shape[-2:]
     inside = (height - query.window + 1) * (width - query.window + 1)
+    pairs = len(images) * height * width * inside
+    if products_serve(query, engine.digits)[0]:
+        values = CHANNELS * query.window**2
+        rows, (dims, taken) = len(images) * inside, padded_values(values)
+        return {
+            "kernel": "products",
+            "on": "half",
+            "pairs": pairs,
+            "scalar": pairs * (PAIR + dims // taken),
+            # Three products of halves of patches, and two of weights with colours.
+            "tensor": pairs * 2 * (3 * values + 2 * (2 * CHANNELS + 1)),
+            # Patches are written once and come back once, if caches do their work.
+            "bytes": 4 * images.numel() + 2 * rows * (4 * dims + 36),
+        }
+    division = engine.division(query, plan.block, evidence=False)
+    assert division is not None
+    rows, _, columns = division.tile
     slots = len(images) * division.moves * division.tiles * rows * columns
-    blocks = math.ceil(len(images) / plan.block)
-    written = blocks * division.parts * (CHANNELS + 1) * height * width
+    written = (
+        math.ceil(len(images) / plan.block) * division.parts * (CHANNELS + 1) * height * width
+    )
     return {
-        "pairs": len(images) * height * width * inside,
-        "scalar": slots * SCALAR,
+        "kernel": "differences",
+        "on": "tf32",
+        "pairs": pairs,
+        "scalar": slots * SLOT,
         "tensor": slots * 2 * 2 * (rows + columns),
         # Each wide image comes from memory once, if caches do their work; parts go there and back.
         "bytes": 4 * (2.5 * images.numel() + 2 * written),
     }
 
 
-def measure(images: Tensor, window: int, level: float, repeat: int) -> dict[str, float]:
-    """Return the times of both engines and the rates of the fused one."""
+def measure(images: Tensor, window: int, level: float, repeat: int) -> dict[str, float | str]:
+    """Return the times of both engines, and what the fused one does."""
     device = images.device.type
     query, fused, other = question(images, window, level), FusedEngine(MEMORY), TorchEngine(MEMORY)
-    quick = seconds(lambda: evaluate(fused, query, images), repeat, device)
-    slow = seconds(lambda: evaluate(other, query, images), max(1, repeat // 2), device)
-    rates = {f"{key}/s": value / quick for key, value in counts(fused, query, images).items()}
+    times = {
+        "cuda s": seconds(lambda: evaluate(fused, query, images), repeat, device),
+        "torch s": seconds(lambda: evaluate(other, query, images), max(1, repeat // 2), device),
+    }
     errors = {"error": error(fused, query, images), "torch error": error(other, query, images)}
+    return {"window": window, "alpha_bar": level} | times | counts(fused, query, images) | errors
+
+
+def row_text(row: dict[str, Any], limits: dict[str, float]) -> str:
+    """Return a row of the table: the rates as shares of what the device reaches."""
+    time = row["cuda s"]
+    parts = (("scalar", "float32"), ("tensor", row["on"]), ("bytes", "bytes"))
+    shares = " | ".join(f"{row[what] / time / limits[of]:.1%}" for what, of in parts)
     return (
-        {"window": window, "alpha_bar": level, "cuda s": quick, "torch s": slow} | rates | errors
+        f"| {row['window']} | {row['alpha_bar']} | {row['kernel']} | {row['torch s'] * 1e3:.1f} "
+        f"| {time * 1e3:.2f} | {row['torch s'] / time:.1f} | {row['pairs'] / time:.1e} | {shares} "
+        f"| {row['error']:.0e} | {row['torch error']:.0e} |"
     )
 
 
 def profiled(images: Tensor, window: int, folder: Path) -> None:
     """Write the profile of one evaluation by each engine."""
-    query = question(images, window, LEVELS[0])
+    query = question(images, window, LEVELS[-1])
     activities = [ProfilerActivity.CPU]
     if images.is_cuda:
         activities.append(ProfilerActivity.CUDA)
@@ -165,22 +201,14 @@ def main() -> None:
     print("Reached by a product and a copy: ", end="")
     print(", ".join(f"{key} {value:.2e}/s" for key, value in limits.items()))
     print(
-        "| window | ᾱ | torch s | cuda s | speed-up | pairs/s | float32 | TF32 | memory "
-        "| error | torch error |\n" + "|---" * 11 + "|"
+        "| window | ᾱ | kernel | torch ms | cuda ms | speed-up | pairs/s | float32 | tensor cores "
+        "| memory | error | torch error |\n" + "|---" * 12 + "|"
     )
     rows = []
     for window in chosen.windows:
         for level in LEVELS:
-            row = measure(images, window, level, chosen.repeat)
-            rows.append(row)
-            shares = (("scalar/s", "float32"), ("tensor/s", "tf32"), ("bytes/s", "bytes"))
-            texts = " | ".join(f"{row[rate] / limits[of]:.1%}" for rate, of in shares)
-            print(
-                f"| {window} | {level} | {row['torch s']:.4f} | {row['cuda s']:.4f} "
-                f"| {row['torch s'] / row['cuda s']:.1f} | {row['pairs/s']:.2e} | {texts} "
-                f"| {row['error']:.0e} | {row['torch error']:.0e} |",
-                flush=True,
-            )
+            rows.append(measure(images, window, level, chosen.repeat))
+            print(row_text(rows[-1], limits), flush=True)
     written = {"device": name, "torch": torch.__version__, "bounds": limits, "rows": rows}
     (folder / "gpu.json").write_text(json.dumps(written, indent=2), encoding="utf-8")
     profiled(images, chosen.windows[0], folder)

@@ -24,6 +24,7 @@ from scoremachines.engine import (
 )
 from scoremachines.engine.fused import obstacle
 from scoremachines.engine.native import native_instructions
+from scoremachines.engine.products import DIGITS
 from scoremachines.errors import InputError
 from scoremachines.patches import SOURCES
 from scoremachines.posterior import Posterior
@@ -80,7 +81,38 @@ def test_all_sources_and_windows(sources: str, window: int) -> None:
     height, width = {1: (3, 4), 3: (4, 5), 5: (5, 6)}[window]
     clean = images(3, 2, height, width)
     bias = images(2, 3, height, width, seed=2) * 3 if window > 1 else None
-    judge(FusedEngine(warps=2, slots=4), question(clean, window, sources, LEVELS[:2]), clean, bias)
+    query = question(clean, window, sources, LEVELS[:2])
+    judge(FusedEngine(warps=2, slots=4, digits=0), query, clean, bias)
+
+
+@runs_here
+@pytest.mark.parametrize("shape", [(3, 9, 11, 5), (1, 13, 6, 1), (4, 8, 9, 3)])
+@pytest.mark.parametrize("sources", SOURCES)
+def test_products(sources: str, shape: tuple[int, int, int, int]) -> None:
+    """Tiles of pixels and of places that are not full, and patches of several lots and of one."""
+    *sizes, window = shape
+    clean = images(5, *sizes)
+    query = question(clean, window, sources, torch.tensor([0.9, 0.01, 0.3]).double())
+    bias = images(3, 5, *sizes[1:], seed=2) * 3
+    judge(FusedEngine(), query, clean)
+    judge(FusedEngine(), query, clean, bias)
+
+
+@runs_here
+def test_a_batch_may_need_both_kernels() -> None:
+    clean = images(2, 1, 3, 5)
+    query = question(clean, 3, "wrapped", LEVELS.repeat(2))
+    engine = FusedEngine(warps=1, slots=2)
+    bias = images(6, 2, 3, 5, seed=2)
+    judge(engine, query, clean, bias)
+    query = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "wrapped")
+    clean, bias, index = clean.to(DEVICE), bias.to(DEVICE), torch.arange(2)
+    found = engine.posterior(query, clean, index, bias, 0)
+    for place in range(6):
+        its = slice(place, place + 1)
+        alone = engine.posterior(query.part(its), clean, index, bias[its], 0)
+        assert torch.equal(found.at(its).mean, alone.mean)
+        assert torch.equal(found.at(its).log_weight, alone.log_weight)
 
 
 @runs_here
@@ -89,7 +121,7 @@ def test_all_sources_and_windows(sources: str, window: int) -> None:
 def test_images_of_several_tiles(sources: str, shape: tuple[int, int, int]) -> None:
     clean = images(2, *shape)
     query = question(clean, 3, sources, LEVELS[2:])
-    judge(FusedEngine(warps=1, slots=2, longest=(16, 16)), query, clean)
+    judge(FusedEngine(warps=1, slots=2, longest=(16, 16), digits=0), query, clean)
 
 
 @runs_here
@@ -97,15 +129,16 @@ def test_images_of_several_tiles(sources: str, shape: tuple[int, int, int]) -> N
 def test_a_few_images_at_a_time_in_many_parts(channels: int) -> None:
     """Four groups of one image, or two of two, each with its displacements divided."""
     clean = images(4, channels, 3, 4)
-    engine = FusedEngine(warps=9, slots=channels - 2)
+    engine = FusedEngine(warps=9, slots=channels - 2, digits=0)
     judge(engine, question(clean, 3, "wrapped", LEVELS[2:]), clean)
 
 
 @runs_here
-def test_equal_images_share_and_constant_ones_count() -> None:
+@pytest.mark.parametrize("digits", [0, DIGITS])
+def test_equal_images_share_and_constant_ones_count(digits: float) -> None:
     """Twins weigh twice; where all pixels are equal every source is as good as another."""
     clean = images(1, 1, 3, 5).repeat(3, 1, 1, 1)
-    engine, levels = FusedEngine(warps=1, slots=4), LEVELS[2:]
+    engine, levels = FusedEngine(warps=1, slots=4, digits=digits), LEVELS[2:]
     query = question(clean, 3, "inside", levels)
     judge(engine, query, clean)
     query = Query(query.noisy.to(DEVICE), levels, 3, "inside")
@@ -136,13 +169,14 @@ def test_log_weights_of_a_million_and_noise_at_both_ends() -> None:
 
 
 @runs_here
-def test_what_bias_shuts_out_weighs_nothing() -> None:
+@pytest.mark.parametrize("digits", [0, DIGITS])
+def test_what_bias_shuts_out_weighs_nothing(digits: float) -> None:
     clean = images(3, 1, 3, 5)
     query = question(clean, 3, "inside", LEVELS[2:])
     bias = torch.zeros(1, 3, 3, 5)
     bias[:, 1:] = -torch.inf
     query = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "inside")
-    engine, index = FusedEngine(warps=1, slots=4), torch.arange(3, device=DEVICE)
+    engine, index = FusedEngine(warps=1, slots=4, digits=digits), torch.arange(3, device=DEVICE)
     found = engine.posterior(query, clean.to(DEVICE), index, bias.to(DEVICE), 0)
     alone = engine.posterior(query, clean[:1].to(DEVICE), index[:1], None, 0)
     torch.testing.assert_close(found.mean, alone.mean, rtol=0, atol=1e-6)
@@ -153,9 +187,10 @@ def test_what_bias_shuts_out_weighs_nothing() -> None:
 
 
 @runs_here
-def test_a_machine_answers_the_same_alone_and_in_a_batch() -> None:
+@pytest.mark.parametrize("digits", [0, DIGITS])
+def test_a_machine_answers_the_same_alone_and_in_a_batch(digits: float) -> None:
     data = sm.TrainingSet(images(5, 1, 3, 5).double())
-    engine = FusedEngine(warps=2, slots=4)
+    engine = FusedEngine(warps=2, slots=4, digits=digits)
     machine = sm.els(data, 3, attention="identity", engine=engine).to(DEVICE)
     known = sm.els(data, 3, attention="identity", engine="reference")
     noisy = images(3, 1, 3, 5, seed=1)
@@ -169,15 +204,17 @@ def test_a_machine_answers_the_same_alone_and_in_a_batch() -> None:
 
 
 @runs_here
+@pytest.mark.parametrize("digits", [0, DIGITS])
 @pytest.mark.slow
-def test_the_shipped_checks() -> None:
-    engine = FusedEngine(warps=1, slots=4)
+def test_the_shipped_checks(digits: float) -> None:
+    engine = FusedEngine(warps=1, slots=4, digits=digits)
     check_engine(engine, dtypes=(torch.float32,), shape=(1, 5, 6), count=3, device=DEVICE)
 
 
 @gpu
 def test_the_shipped_checks_on_the_gpu() -> None:
-    check_engine(FusedEngine(), device="cuda", shape=(3, 7, 9))
+    for digits in (0, DIGITS):
+        check_engine(FusedEngine(digits=digits), device="cuda", shape=(3, 7, 9))
     check_engine(make_engine("auto"), device="cuda", dtypes=(torch.float32,), count=40)
 
 
@@ -222,22 +259,43 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from scoremachines.engine.fused_kernels import fused
+from scoremachines.engine.product_kernels import attend, unroll
 
-numbers = {"count": "i32", "moves": "i32", "image_parts": "i32"}
-tensors = dict.fromkeys(("noisy", "images", "bias", "factor", "log_weight", "means"), "*fp32")
-fixed = {"shape": (1, 28, 28), "wide": 91, "radius": 3, "sources": "inside"}
-fixed |= {"tile": (32, 1, 32), "step": (28, 28), "evidence": False}
-signature = tensors | numbers | dict.fromkeys(fixed, "constexpr")
-for capability in (80, 90):
-    source = ASTSource(fused, signature=signature, constexprs=fixed)
-    options = {"num_warps": 2, "enable_fp_fusion": True}
-    built = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-    assert "mma.sync" in built.asm["ptx"] and len(built.asm["cubin"]) > 0
+FLOATS = "noisy images bias factor factors scale log_weight means squares largest_out sums_out"
+HALVES, NUMBERS = "query patches values", "places taps ranges kinds"
+KNOWN = dict.fromkeys("count moves image_parts rows number pixels".split(), "i32")
+for names, kind in ((FLOATS, "*fp32"), (HALVES, "*fp16"), (NUMBERS, "*i32")):
+    KNOWN |= dict.fromkeys(names.split(), kind)
+NOTHING = {"bias": None, "kinds": None}
+
+
+def check(kernel, warps, **fixed):
+    names = kernel.arg_names
+    signature = {name: KNOWN.get(name, "constexpr") for name in names}
+    signature |= dict.fromkeys(fixed, "constexpr")
+    source = ASTSource(kernel, signature=signature, constexprs=fixed)
+    for capability in (80, 90):
+        options = {"num_warps": warps, "enable_fp_fusion": True}
+        built = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+        assert len(built.asm["cubin"]) > 0
+        yield built.asm["ptx"]
+
+
+differences = {"wide": 91, "radius": 3, "sources": "inside", "tile": (32, 1, 32)}
+differences |= {"shape": (1, 28, 28), "step": (28, 28), "evidence": False}
+assert all("mma.sync" in text for text in check(fused, 2, **differences))
+tile = {"shape": (3, 38, 38), "radius": 3, "dims": 160, "tile": (64, 32)}
+assert len([*check(unroll, 4, **tile)]) == 2
+for its in (NOTHING, {}):
+    for evidence in (False, True):
+        tile = {"dims": 160, "taken": 32, "tile": (64, 128), "evidence": evidence}
+        older, newer = check(attend, 4, **tile, **its)
+        assert "mma.sync" in older and "wgmma" in newer
 """
 
 
 @runs_here
-def test_the_kernel_compiles_for_gpus_that_are_not_here(
+def test_kernels_compile_for_gpus_that_are_not_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To machine code for Ampere and Hopper, by the compiler that Triton brings."""

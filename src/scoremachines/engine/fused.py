@@ -1,30 +1,40 @@
-"""The `cuda` engine: distances, softmax and mean of a tile of pixels in one kernel (theory §2).
+"""The `cuda` engine: distances, softmax and mean in one kernel (theory §2).
 
-`fused_kernels.py` says what a program does. Here the work is divided between programs, and what
-they say of the same pixels is merged. The division depends on the training images and never on the
-batch, so a noisy image's result has the same bits whatever stands beside it.
+There are two kernels. Products of patches (`products.py`) are the fast one. Where there is so
+little noise that they would lose digits, and where a pixel has one place to draw from, differences
+are added up (`fused_kernels.py`). For these the work is divided between programs here, and what
+programs say of the same pixels is merged. Neither division depends on the batch, so a noisy
+image's result has the same bits whatever stands beside it.
 
-Training images go in wide: their columns go on cyclically on both sides, so that within the kernel
-a displacement to the right is an offset and asks for no remainder.
+For differences, training images go in wide: their columns go on cyclically on both sides, so that
+within the kernel a displacement to the right is an offset and asks for no remainder.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from itertools import groupby
 
 import torch
 from torch import Tensor
 
-from scoremachines.engine.geometry import source_counts
+from scoremachines.engine.fused_division import Division, Limits, divided
 from scoremachines.engine.memory import SCRATCH, shrunk, tile_values
+from scoremachines.engine.products import (
+    DIGITS,
+    Products,
+    log_counts,
+    product_bytes,
+    products_serve,
+)
 from scoremachines.engine.protocol import Plan, Query
 from scoremachines.engine.tiled import TorchEngine
 from scoremachines.errors import InputError
 from scoremachines.posterior import Posterior
 
-__all__ = ["Division", "FusedEngine", "obstacle"]
+__all__ = ["FusedEngine", "obstacle"]
 
 ACCEPTED = "auto, torch; cuda with an NVIDIA GPU (compute capability 8.0 or more) and Triton"
 CAPABILITY, TRITON = (8, 0), (3, 4)
@@ -57,56 +67,22 @@ def _interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-@dataclass(frozen=True)
-class Division:
-    """How the pairs of a noisy image and training images are divided between programs.
-
-    Args:
-        tile: rows, training images, and columns that a program takes at once.
-        step: rows and columns of a tile that are its own; the rest is margin.
-        tiles: that cover an image.
-        moves: displacements.
-        image_parts: into how many parts the training images are divided.
-        move_parts: into how many parts the displacements are.
-    """
-
-    tile: tuple[int, int, int]
-    step: tuple[int, int]
-    tiles: int
-    moves: int
-    image_parts: int
-    move_parts: int
-
-    @property
-    def parts(self) -> int:
-        """Programs to a tile of a noisy image."""
-        return self.image_parts * self.move_parts
-
-    @property
-    def warps(self) -> int:
-        """Warps to a program, 16 rows each: more would hold some rows twice."""
-        return self.tile[0] // 16
-
-
-def _axis(size: int, window: int, longest: int) -> tuple[int, int]:
-    """Return the length of a tile along an axis, and how much of it is its own."""
-    if size <= longest:
-        return max(16, 1 << (size - 1).bit_length()), size
-    return longest, longest - window + 1
-
-
 class FusedEngine:
-    """One fused Triton kernel on an NVIDIA GPU, in float32.
+    """Fused Triton kernels on an NVIDIA GPU, in float32.
 
-    The torch engine answers, on the same device, what the kernel is not made for: float64, the
+    The torch engine answers, on the same device, what they are not made for: float64, the
     whole image as window, lists of best sources with the entropy, more than 4 channels, and
     windows above 49 in images of more than 64 pixels.
 
     Args:
         memory: bytes that the engine may use above the training set.
-        warps: between how many warps the work is divided, about.
-        slots: training images that a program takes at once; None for what makes a good tile.
-        longest: rows and columns of the largest tile, powers of two from 16 on.
+        warps: between how many warps differences are divided, about.
+        slots: training images that a program of these takes at once; None for what makes a good
+            tile.
+        longest: rows and columns of its largest tile, powers of two from 16 on.
+        digits: largest C·k²·ᾱ/(1−ᾱ) at which products give the posterior; they lose about 2⁻²³ of
+            it from log-weights. For evidence, which attention adds up over pixels, a quarter of
+            that. 0 leaves all to differences.
 
     Raises:
         InputError: no such GPU, or no Triton.
@@ -121,11 +97,13 @@ class FusedEngine:
         warps: int = WARPS,
         slots: int | None = None,
         longest: tuple[int, int] = (64, 32),
+        digits: float = DIGITS,
     ) -> None:
         reason = obstacle()
         if reason is not None:
             raise InputError("engine", self.name, ACCEPTED, reason)
         self.memory, self.warps, self.slots, self.longest = memory, warps, slots, longest
+        self.digits = digits
         self.torch = TorchEngine(memory)
 
     def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
@@ -138,30 +116,61 @@ class FusedEngine:
         )
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
-        work = self.division(query, len(images), evidence=True)
-        if work is None:
+        if self.division(query, len(images), evidence=True) is None:
             return self.torch.evidence(query, images)
+        parts = []
+        for some, products in self._by_kernel(query, self.digits / 4):
+            found = Products(some, images).evidence() if products else self._evidence(some, images)
+            parts.append(found)
+        return torch.cat(parts)
+
+    def posterior(
+        self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
+    ) -> Posterior:
+        if best or self.division(query, len(images), evidence=False) is None:
+            return self.torch.posterior(query, images, index, bias, best)
+        parts, first = [], 0
+        for some, products in self._by_kernel(query, self.digits):
+            its = None if bias is None else bias[first : first + len(some.noisy)]
+            if products:
+                parts.append(Products(some, images).posterior(its))
+            else:
+                parts.append(self._posterior(some, images, its))
+            first += len(some.noisy)
+        return Posterior.cat(parts)
+
+    @staticmethod
+    def _by_kernel(query: Query, digits: float) -> Iterator[tuple[Query, bool]]:
+        """Yield the noisy images in their order, and whether products serve them."""
+        first = 0
+        for products, group in groupby(products_serve(query, digits)):
+            length = len(list(group))
+            yield query.part(slice(first, first + length)), products
+            first += length
+
+    def _evidence(self, query: Query, images: Tensor) -> Tensor:
+        """Return the evidence by differences."""
+        work = self.division(query, len(images), evidence=True)
+        assert work is not None
         batch, _, *size = query.noisy.shape
         parts = query.noisy.new_empty(batch, work.move_parts, len(images), *size)
         self._run(work, query, images, None, parts, None)
         found = parts[:, 0]
         if work.move_parts > 1:  # each alone, or the last digit would depend on the others
             found = torch.stack([each.logsumexp(0) for each in parts])
-        return found.sub_(_log_counts(query).to(found))
+        return found.sub_(log_counts(query).to(found))
 
-    def posterior(
-        self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
-    ) -> Posterior:
+    def _posterior(self, query: Query, images: Tensor, bias: Tensor | None) -> Posterior:
+        """Return the posterior by differences."""
         work = self.division(query, len(images), evidence=False)
-        if best or work is None:
-            return self.torch.posterior(query, images, index, bias, best)
+        assert work is not None
         batch, channels, *size = query.noisy.shape
         log_weight = query.noisy.new_empty(batch, work.parts, *size)
         means = query.noisy.new_empty(batch, work.parts, channels, *size)
         self._run(work, query, images, bias, log_weight, means)
-        log_counts = _log_counts(query)
+        counts = log_counts(query)
         pairs = zip(log_weight, means, strict=True)
-        return Posterior.cat([_merged(*pair, log_counts) for pair in pairs])
+        return Posterior.cat([_merged(*pair, counts) for pair in pairs])
 
     def division(self, query: Query, count: int, evidence: bool) -> Division | None:
         """Return how the work is divided.
@@ -174,25 +183,11 @@ class FusedEngine:
         Returns:
             The division; None for what the kernel is not made for.
         """
-        channels, height, width = query.noisy.shape[1:]
+        channels = query.noisy.shape[1]
         if query.window is None or query.noisy.dtype != torch.float32 or channels > CHANNELS:
             return None
-        rows, row_step = _axis(height, query.window, self.longest[0])
-        columns, column_step = _axis(width, query.window, self.longest[1])
-        if 2 * column_step < columns < width:  # more than half of a tile would be margin
-            columns, column_step = _axis(width, query.window, 2 * self.longest[1])
-        if 4 * row_step < rows < height or 4 * column_step < columns < width:
-            return None
-        slots = self.slots or max(1, 32 // columns)
-        tiles = -(-height // row_step) * -(-width // column_step)
-        programs = max(1, self.warps // (tiles * (rows // 16)))
-        groups = -(-count // slots)
-        rounds = 1 if evidence else -(-groups // programs)
-        image_parts = -(-groups // rounds)
-        moves = 1 if query.sources == "same" else height * width
-        move_parts = min(moves, max(1, programs // image_parts))
-        tile, step = (rows, slots, columns), (row_step, column_step)
-        return Division(tile, step, tiles, moves, image_parts, move_parts)
+        limits = Limits(self.warps, 1 if evidence else None, self.slots, self.longest)
+        return divided(query, count, limits)
 
     def _bytes(self, query: Query, plan: Plan, evidence: bool, pairwise: bool) -> int:
         """Return an upper estimate of the bytes in use while a plan is carried out."""
@@ -207,6 +202,8 @@ class FusedEngine:
             work = self.division(query, plan.block, evidence=True)
             assert work is not None
             total += 4 * pixels * plan.block * plan.batch * (2 * work.move_parts + 14)
+        if any(products_serve(query, self.digits)):
+            total += product_bytes(query, plan)
         if pairwise:
             total += 5 * plan.batch * pixels * pixels * 8
         return total
@@ -253,7 +250,7 @@ class FusedEngine:
                 step=work.step,
                 evidence=means is None,
                 num_warps=work.warps,
-                num_stages=3 if work.tile[2] <= 32 else 1,
+                num_stages=1,
                 enable_fp_fusion=True,
             )
 
@@ -267,11 +264,3 @@ def _merged(log_weight: Tensor, means: Tensor, log_counts: Tensor) -> Posterior:
     mean = torch.einsum("phw,pchw->chw", share / total.clamp(min=1), means)
     log_weight = largest.double() + total.clamp(min=1).double().log() - log_counts
     return Posterior(log_weight[None], mean[None])
-
-
-def _log_counts(query: Query) -> Tensor:
-    """Return log |V(u)|, float64 `[H, W]`."""
-    assert query.window is not None
-    height, width = query.noisy.shape[-2:]
-    rows, columns = (source_counts(s, query.window, query.sources) for s in (height, width))
-    return (rows[:, None] * columns).log().to(query.noisy.device)

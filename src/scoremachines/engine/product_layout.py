@@ -1,0 +1,93 @@
+"""How patches are laid out for the `cuda` engine's products (theory §2.2).
+
+Where sources are "broken", a pixel draws from places that lie to the border as it does. Both are
+sorted by how they lie then, and a tile of pixels meets the places of its kinds only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+__all__ = ["PIXELS", "Layout", "layout", "padded_values"]
+
+PIXELS = 64
+"""Pixels that a program takes at once."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the patches of images of one shape lie.
+
+    Args:
+        order: pixels, in the order of the tiles, int64 `[H·W]`.
+        places: pixels that may be drawn from, in the order of the tiles, int64 `[V]`.
+        pixel_at: where patches of pixels begin in a framed image, int32 `[H·W]`.
+        place_at: the same of places, int32 `[V]`.
+        taps: how much further the values of a patch lie, int32 `[dims]`; −1 for none.
+        taken: values of a patch that are taken at once.
+        ranges: the first place that a tile of pixels meets, and the first after the last, int32.
+        kinds: of pixels and places, which meet where these are equal, int32 `[H·W]`; None: always.
+    """
+
+    order: Tensor
+    places: Tensor
+    pixel_at: Tensor
+    place_at: Tensor
+    taps: Tensor
+    taken: int
+    ranges: Tensor
+    kinds: Tensor | None
+
+
+def padded_values(values: int) -> tuple[int, int]:
+    """Return how long patches of so many values are made, and how much is taken at once."""
+    few = max(16, min(32, 1 << (values - 1).bit_length()))
+    sizes = {taken: -(-values // taken) * taken for taken in (few, 64)}
+    taken = 64 if sizes[64] <= 1.15 * sizes[few] else few
+    return sizes[taken], taken
+
+
+@lru_cache(maxsize=64)
+def layout(shape: tuple[int, int, int], window: int, sources: str, device: torch.device) -> Layout:
+    """Return the layout for images `[C, H, W]` on a device."""
+    channels, height, width = shape
+    radius, wide = window // 2, width + window - 1
+    index = torch.arange(height * width)
+    row, column = index // width, index % width
+    kind = _kind(row, height, radius) * (width + 1) + _kind(column, width, radius)
+    order, places, kinds = index, index, None
+    if sources == "inside":
+        places = index[kind == 0]
+    if sources == "broken":
+        order = places = kind.argsort(stable=True)
+        kinds = kind[order]
+    number, taken = padded_values(channels * window * window)
+    value = torch.arange(number)
+    channel, tap = value // (window * window), value % (window * window)
+    taps = (channel * (height + window - 1) + tap // window) * wide + tap % window
+    taps[channel >= channels] = -1
+    at = row * wide + column
+    numbers = (at[order], at[places], taps, _ranges(len(index), len(places), kinds))
+    pixel_at, place_at, taps, ranges = (each.int().to(device) for each in numbers)
+    there = None if kinds is None else kinds.int().to(device)
+    order, places = order.to(device), places.to(device)
+    return Layout(order, places, pixel_at, place_at, taps, taken, ranges, there)
+
+
+def _kind(position: Tensor, size: int, radius: int) -> Tensor:
+    """Return 0 for positions that windows fit around, else a number that is a position's own."""
+    return torch.where((position >= radius) & (position < size - radius), 0, position + 1)
+
+
+def _ranges(pixels: int, places: int, kinds: Tensor | None) -> Tensor:
+    """Return the first place that each tile of pixels meets, and the first after the last."""
+    starts = torch.arange(0, pixels, PIXELS)
+    if kinds is None:
+        return torch.tensor([[0, places]]).repeat(len(starts), 1)
+    ends = (starts + PIXELS).clamp(max=pixels) - 1
+    first = torch.searchsorted(kinds, kinds[starts])
+    return torch.stack([first, torch.searchsorted(kinds, kinds[ends], right=True)], 1)

@@ -1,12 +1,8 @@
-"""The GPU engine under Triton's interpreter, or on the GPU where there is one; and `auto`."""
+"""The GPU engine under Triton's interpreter, or on the GPU where there is one."""
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,16 +10,12 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.engine import (
-    AutoEngine,
     FusedEngine,
-    NativeEngine,
     Query,
     ReferenceEngine,
     TorchEngine,
-    make_engine,
 )
 from scoremachines.engine.fused import obstacle
-from scoremachines.engine.native import native_instructions
 from scoremachines.engine.products import DIGITS
 from scoremachines.errors import InputError
 from scoremachines.patches import SOURCES
@@ -212,10 +204,9 @@ def test_the_shipped_checks(digits: float) -> None:
 
 
 @gpu
-def test_the_shipped_checks_on_the_gpu() -> None:
-    for digits in (0, DIGITS):
-        check_engine(FusedEngine(digits=digits), device="cuda", shape=(3, 7, 9))
-    check_engine(make_engine("auto"), device="cuda", dtypes=(torch.float32,), count=40)
+@pytest.mark.parametrize("digits", [0, DIGITS])
+def test_the_shipped_checks_on_the_gpu(digits: float) -> None:
+    check_engine(FusedEngine(digits=digits), device="cuda", shape=(3, 7, 9))
 
 
 @runs_here
@@ -252,129 +243,3 @@ def test_plans_stay_within_the_memory() -> None:
     assert (
         FusedEngine().division(Query(larger.noisy, larger.alpha_bar, 51, "same"), 9, True) is None
     )
-
-
-COMPILE = """
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
-from scoremachines.engine.fused_kernels import fused
-from scoremachines.engine.product_kernels import attend, unroll
-
-FLOATS = "noisy images bias factor factors scale log_weight means squares largest_out sums_out"
-HALVES, NUMBERS = "query patches values", "places taps ranges kinds"
-KNOWN = dict.fromkeys("count moves image_parts rows number pixels".split(), "i32")
-for names, kind in ((FLOATS, "*fp32"), (HALVES, "*fp16"), (NUMBERS, "*i32")):
-    KNOWN |= dict.fromkeys(names.split(), kind)
-NOTHING = {"bias": None, "kinds": None}
-
-
-def check(kernel, warps, **fixed):
-    names = kernel.arg_names
-    signature = {name: KNOWN.get(name, "constexpr") for name in names}
-    signature |= dict.fromkeys(fixed, "constexpr")
-    source = ASTSource(kernel, signature=signature, constexprs=fixed)
-    for capability in (80, 90):
-        options = {"num_warps": warps, "enable_fp_fusion": True}
-        built = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-        assert len(built.asm["cubin"]) > 0
-        yield built.asm["ptx"]
-
-
-differences = {"wide": 91, "radius": 3, "sources": "inside", "tile": (32, 1, 32)}
-differences |= {"shape": (1, 28, 28), "step": (28, 28), "evidence": False}
-assert all("mma.sync" in text for text in check(fused, 2, **differences))
-tile = {"shape": (3, 38, 38), "radius": 3, "dims": 160, "tile": (64, 32)}
-assert len([*check(unroll, 4, **tile)]) == 2
-for its in (NOTHING, {}):
-    for evidence in (False, True):
-        tile = {"dims": 160, "taken": 32, "tile": (64, 128), "evidence": evidence}
-        older, newer = check(attend, 4, **tile, **its)
-        assert "mma.sync" in older and "wgmma" in newer
-"""
-
-
-@runs_here
-def test_kernels_compile_for_gpus_that_are_not_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """To machine code for Ampere and Hopper, by the compiler that Triton brings."""
-    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    line = [sys.executable, "-W", "ignore", "-c", COMPILE]
-    ended = subprocess.run(line, capture_output=True, text=True, timeout=300)
-    assert ended.returncode == 0, ended.stderr
-
-
-@pytest.mark.skipif(DEVICE == "cuda", reason="there is a GPU")
-def test_the_measuring_command_is_ready_and_measures_nothing_here(tmp_path: Path) -> None:
-    script = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
-    line = [sys.executable, str(script), "-o", str(tmp_path)]
-    ended = subprocess.run(line, capture_output=True, text=True, timeout=300)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("Nothing was measured.")
-    if obstacle() is None:
-        line += ["--device=cpu", "--images=1", "--size=3", "--windows=3", "--repeat=1"]
-        ended = subprocess.run(line, capture_output=True, text=True, timeout=300)
-        assert ended.returncode == 0, ended.stderr
-        assert {path.name for path in tmp_path.iterdir()} == {
-            "gpu.json",
-            "profile.txt",
-            "trace.json",
-        }
-        row = json.loads((tmp_path / "gpu.json").read_text())["rows"][0]
-        assert row["error"] < 1e-4
-
-
-def test_auto_takes_the_engine_of_the_querys_device() -> None:
-    auto = make_engine("auto")
-    assert isinstance(auto, AutoEngine)
-    fastest = NativeEngine if native_instructions() else TorchEngine
-    assert isinstance(auto.on(torch.device("cpu")), fastest)
-    assert auto.on(torch.device("cpu")) is auto.on(torch.device("cpu"))
-    assert isinstance(auto.on(torch.device("meta")), TorchEngine)
-
-
-@runs_here
-def test_auto_takes_the_fused_engine_on_a_gpu() -> None:
-    assert isinstance(make_engine("auto").on(torch.device("cuda")), FusedEngine)
-
-
-def test_a_machine_keeps_auto_in_its_folder(tmp_path: Path) -> None:
-    draw = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (4, 1, 5, 7), generator=draw, dtype=torch.uint8)
-    machine = sm.els(sm.TrainingSet(pixels), 3)
-    machine.save_pretrained(tmp_path)
-    loaded = sm.ScoreMachine.from_pretrained(tmp_path)
-    assert machine.config.engine == loaded.config.engine == "auto"
-    noisy = images(1, 1, 5, 7)
-    assert torch.equal(machine.denoise(noisy, 0.5), loaded.denoise(noisy, 0.5))
-
-
-def test_bytes_reach_every_engine_as_it_reads_them() -> None:
-    """What an engine that reads bytes is given, `auto` hands on to one that does not as values."""
-    stored = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(3, 1, 1, 1)
-    auto, index = AutoEngine(), torch.arange(3)
-    auto.engines["cpu"] = TorchEngine()
-    query = Query(torch.zeros(1, 1, 1, 1), torch.tensor([0.5]).double(), 1, "same")
-    found = auto.posterior(query, stored, index, None, 0)
-    known = TorchEngine().posterior(query, stored / 127.5 - 1, index, None, 0)
-    torch.testing.assert_close(found.mean, known.mean, rtol=0, atol=1e-6)
-    values = auto.evidence(query, stored)
-    expected = TorchEngine().evidence(query, stored / 127.5 - 1)
-    torch.testing.assert_close(values, expected, rtol=0, atol=1e-6)
-
-
-@pytest.mark.skipif(DEVICE == "cuda", reason="there is a GPU")
-def test_without_a_gpu_it_is_refused_and_auto_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    if obstacle() is None:
-        engine = FusedEngine()
-        query = Query(torch.zeros(1, 1, 3, 3), torch.tensor([0.5]).double(), 3, "same")
-        monkeypatch.delenv("TRITON_INTERPRET")
-        with pytest.raises(InputError, match="images are on cpu"):
-            engine.evidence(query, torch.zeros(1, 1, 3, 3))
-    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    with pytest.raises(InputError, match=r"engine='cuda': (torch finds|Triton is)"):
-        make_engine("cuda")
-    with pytest.warns(UserWarning, match="the torch engine is used"):
-        assert isinstance(AutoEngine().on(torch.device("cuda")), TorchEngine)

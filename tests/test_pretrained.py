@@ -12,6 +12,7 @@ from torch import Tensor
 import scoremachines as sm
 from scoremachines import pretrained
 from scoremachines.attention import MultiScale, Soft
+from scoremachines.engine import AdaptiveEngine, native_instructions
 from scoremachines.errors import InputError
 
 
@@ -46,6 +47,15 @@ def test_every_choice_comes_back(choices: dict[str, object], tmp_path: Path) -> 
     again.save_pretrained(tmp_path / "again")
     first, second = (tmp_path / name / "config.json" for name in ("machine", "again"))
     assert first.read_text() == second.read_text()
+
+
+@pytest.mark.skipif(not native_instructions(), reason="built without a compiler")
+def test_a_tolerance_comes_back(tmp_path: Path) -> None:
+    engine = AdaptiveEngine(tolerance=1e-3)
+    sm.els(sm.TrainingSet(images()), 3, engine=engine).save_pretrained(tmp_path)
+    again = sm.ScoreMachine.from_pretrained(tmp_path)
+    assert isinstance(again.engine, AdaptiveEngine)
+    assert again.engine.tolerance == 1e-3
 
 
 def test_labels_and_names_come_back(tmp_path: Path) -> None:

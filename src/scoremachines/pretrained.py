@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from scoremachines.attention import TOLD, MultiScale, Soft, attention_names
 from scoremachines.data.source import open_source
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.engine import AdaptiveEngine
 from scoremachines.errors import InputError
 from scoremachines.files import atomic_path, reading, write_tensors
 
@@ -59,6 +60,8 @@ def save_parts(machine: ScoreMachine, folder: Path) -> None:
     attention = getattr(machine.attention, "attention", machine.attention)
     if isinstance(attention, MultiScale):
         settings["scales"] = attention.windows
+    if isinstance(machine.engine, AdaptiveEngine):
+        settings["tolerance"] = machine.engine.tolerance
     with atomic_path(folder / CONFIG) as path:
         path.write_text(json.dumps(settings, indent=2) + "\n")
 
@@ -95,6 +98,8 @@ def load_parts(folder: Path) -> dict[str, Any]:
             scales = MultiScale(settings.pop("scales"))
             told = TOLD.get(settings["attention"].removeprefix(scales.name))
             settings["attention"] = scales if told is None else told(scales)
+        if "tolerance" in settings:
+            settings["engine"] = AdaptiveEngine(settings["memory"], settings.pop("tolerance"))
     known = {key: settings[key] for key in settings if key not in IMPLIED and key[0] != "_"}
     return {"data": _training_set(folder, reference), **known}
 

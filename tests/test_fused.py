@@ -16,7 +16,7 @@ from scoremachines.engine import (
     TorchEngine,
 )
 from scoremachines.engine.fused import obstacle
-from scoremachines.engine.products import DIGITS
+from scoremachines.engine.products import DIGITS, Products, patch_bytes, products_serve
 from scoremachines.errors import InputError
 from scoremachines.patches import SOURCES
 from scoremachines.posterior import Posterior
@@ -78,16 +78,85 @@ def test_all_sources_and_windows(sources: str, window: int) -> None:
 
 
 @runs_here
-@pytest.mark.parametrize("shape", [(3, 9, 11, 5), (1, 13, 6, 1), (4, 8, 9, 3)])
+@pytest.mark.parametrize("shape", [(3, 9, 11, 5), (1, 13, 6, 1), (4, 8, 9, 3), (2, 5, 5, 5)])
 @pytest.mark.parametrize("sources", SOURCES)
 def test_products(sources: str, shape: tuple[int, int, int, int]) -> None:
     """Tiles of pixels and of places that are not full, and patches of several lots and of one."""
     *sizes, window = shape
     clean = images(5, *sizes)
-    query = question(clean, window, sources, torch.tensor([0.9, 0.01, 0.3]).double())
+    query = question(clean, window, sources, torch.tensor([0.9, 0.0, 0.3]).double())
     bias = images(3, 5, *sizes[1:], seed=2) * 3
     judge(FusedEngine(), query, clean)
     judge(FusedEngine(), query, clean, bias)
+    judge(FusedEngine(), query, clean[:1])
+
+
+@runs_here
+@pytest.mark.parametrize("sources", SOURCES)
+def test_products_of_single_pixels(sources: str) -> None:
+    clean = images(3, 2, 1, 1)
+    judge(FusedEngine(), question(clean, 1, sources, LEVELS[1:]), clean)
+
+
+@runs_here
+@pytest.mark.parametrize("sources", SOURCES)
+@pytest.mark.parametrize("window", [1, 3])
+def test_images_may_lie_in_memory_as_they_like(sources: str, window: int) -> None:
+    clean = images(3, 2, 5, 5)
+    query = question(clean, window, sources, LEVELS[1:])
+    last = query.noisy.contiguous(memory_format=torch.channels_last)
+    turned = query.noisy.mT.contiguous().mT
+    for noisy in (last, turned):
+        strewn = clean.contiguous(memory_format=torch.channels_last)
+        judge(FusedEngine(), Query(noisy, query.alpha_bar, window, sources), strewn)
+
+
+@runs_here
+@pytest.mark.parametrize("digits", [DIGITS, DIGITS / 4])
+def test_products_lose_no_more_than_is_said(digits: float) -> None:
+    """Just within the limit, for patches that fit: 2⁻²³ of it from log-weights; x̂0 loses less."""
+    clean = images(2, 3, 5, 6)
+    ratio = digits / 27.01
+    query = question(clean, 3, "inside", torch.tensor([ratio / (1 + ratio)]).double())
+    assert products_serve(query, digits).all()
+    exact = Query(query.noisy.double(), query.alpha_bar, 3, "inside")
+    index = torch.arange(2)
+    known = ReferenceEngine().posterior(exact, clean.double(), index, None, 0)
+    there = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "inside")
+    found = FusedEngine().posterior(there, clean.to(DEVICE), index.to(DEVICE), None, 0)
+    lost = (found.log_weight.cpu() - known.log_weight).abs().max()
+    assert lost <= 2**-23 * digits
+    assert (found.mean.cpu() - known.mean).abs().max() <= 1e-4
+
+
+@runs_here
+def test_patches_are_written_out_in_pieces_that_fit() -> None:
+    """The same for a noisy image whatever stands beside it; and as large as was estimated."""
+    clean, bias = images(5, 2, 6, 7), images(3, 5, 6, 7, seed=2)
+    query = question(clean, 3, "broken", torch.tensor([0.9, 0.9999, 0.2]).double())
+    engine = FusedEngine(4 * patch_bytes(query) + 1, warps=1)
+    assert engine._piece(query) == 2
+    judge(engine, query, clean, bias)
+    query = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "broken")
+    clean, bias, index = clean.to(DEVICE), bias.to(DEVICE), torch.arange(5)
+    found = engine.posterior(query, clean, index, bias, 0)
+    for place in range(3):
+        its = slice(place, place + 1)
+        alone = engine.posterior(query.part(its), clean, index, bias[its], 0)
+        assert torch.equal(found.at(its).mean, alone.mean)
+    products = Products(query)
+    its = products._patches(clean, products.layout.place_at, clean=True)
+    tensors = (its.halves, its.squares, its.values)
+    assert 0.5 < sum(each.nbytes for each in tensors) / (5 * patch_bytes(query)) <= 1
+
+
+@runs_here
+def test_images_too_large_for_their_patches_are_left_to_differences() -> None:
+    query = Query(torch.zeros(1, 3, 256, 256), torch.tensor([0.5]).double(), 31, "inside")
+    engine = FusedEngine()
+    assert engine._piece(query) == 0
+    demand = {"evidence": False, "pairwise": False, "best": 0}
+    assert engine.plan(query, 100, **demand) == FusedEngine(digits=0).plan(query, 100, **demand)
 
 
 @runs_here
@@ -204,6 +273,7 @@ def test_the_shipped_checks(digits: float) -> None:
 
 
 @gpu
+@pytest.mark.slow
 @pytest.mark.parametrize("digits", [0, DIGITS])
 def test_the_shipped_checks_on_the_gpu(digits: float) -> None:
     check_engine(FusedEngine(digits=digits), device="cuda", shape=(3, 7, 9))

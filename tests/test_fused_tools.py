@@ -27,7 +27,7 @@ HALVES, NUMBERS = "query patches values", "places taps ranges kinds"
 KNOWN = dict.fromkeys("count moves image_parts rows number pixels".split(), "i32")
 for names, kind in ((FLOATS, "*fp32"), (HALVES, "*fp16"), (NUMBERS, "*i32")):
     KNOWN |= dict.fromkeys(names.split(), kind)
-NOTHING = {"bias": None, "kinds": None}
+NOTHING = {"bias": None, "kinds": None, "count": 1}
 
 
 def check(kernel, warps, **fixed):

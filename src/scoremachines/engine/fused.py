@@ -1,6 +1,6 @@
-"""The `cuda` engine: distances, softmax and mean in one kernel (theory §2).
+"""The `cuda` engine: distances, softmax and mean without leaving the chip (theory §2).
 
-There are two kernels. Products of patches (`products.py`) are the fast one. Where there is so
+There are two ways. Products of patches (`products.py`) are the fast one. Where there is so
 little noise that they would lose digits, and where a pixel has one place to draw from, differences
 are added up (`fused_kernels.py`). For these the work is divided between programs here, and what
 programs say of the same pixels is merged. Neither division depends on the batch, so a noisy
@@ -14,20 +14,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from itertools import groupby
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from scoremachines.engine.fused_division import Division, Limits, divided
+from scoremachines.engine.geometry import log_counts
 from scoremachines.engine.memory import SCRATCH, shrunk, tile_values
 from scoremachines.engine.products import (
     DIGITS,
     Products,
-    log_counts,
-    product_bytes,
+    patch_bytes,
     products_serve,
+    query_bytes,
 )
 from scoremachines.engine.protocol import Plan, Query
 from scoremachines.engine.tiled import TorchEngine
@@ -40,6 +40,8 @@ ACCEPTED = "auto, torch; cuda with an NVIDIA GPU (compute capability 8.0 or more
 CAPABILITY, TRITON = (8, 0), (3, 4)
 CHANNELS = 4
 """Most channels of an image: a pixel's running mean is kept in registers."""
+PATCHES = 0.5
+"""Share of the memory for patches that products take: so many training images at once as fit."""
 WARPS = 2048
 """Between how many warps the work is divided: about twice what the largest GPUs hold at once."""
 
@@ -72,17 +74,17 @@ class FusedEngine:
 
     The torch engine answers, on the same device, what they are not made for: float64, the
     whole image as window, lists of best sources with the entropy, more than 4 channels, and
-    windows above 49 in images of more than 64 pixels.
+    windows above 49 where a side has more than 64 pixels.
 
     Args:
         memory: bytes that the engine may use above the training set.
         warps: between how many warps differences are divided, about.
-        slots: training images that a program of these takes at once; None for what makes a good
-            tile.
-        longest: rows and columns of its largest tile, powers of two from 16 on.
+        slots: training images whose differences a program takes at once; None for what makes a
+            good tile.
+        longest: rows and columns of the largest tile of differences, powers of two from 16 on.
         digits: largest C·k²·ᾱ/(1−ᾱ) at which products give the posterior; they lose about 2⁻²³ of
-            it from log-weights. For evidence, which attention adds up over pixels, a quarter of
-            that. 0 leaves all to differences.
+            it, nats, from log-weights. For evidence, which attention adds up over pixels, a
+            quarter of that. 0 leaves all to differences.
 
     Raises:
         InputError: no such GPU, or no Triton.
@@ -118,35 +120,59 @@ class FusedEngine:
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         if self.division(query, len(images), evidence=True) is None:
             return self.torch.evidence(query, images)
-        parts = []
-        for some, products in self._by_kernel(query, self.digits / 4):
-            found = Products(some, images).evidence() if products else self._evidence(some, images)
-            parts.append(found)
-        return torch.cat(parts)
+        parts, order = [], []
+        for its, products in self._by_kind(query, self.digits / 4):
+            answer = self._evidence_of_products if products else self._evidence
+            parts.append(answer(_some(query, its), images))
+            order.append(its)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)[torch.cat(order).argsort()]
 
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
         if best or self.division(query, len(images), evidence=False) is None:
             return self.torch.posterior(query, images, index, bias, best)
-        parts, first = [], 0
-        for some, products in self._by_kernel(query, self.digits):
-            its = None if bias is None else bias[first : first + len(some.noisy)]
-            if products:
-                parts.append(Products(some, images).posterior(its))
-            else:
-                parts.append(self._posterior(some, images, its))
-            first += len(some.noisy)
-        return Posterior.cat(parts)
+        parts, order = [], []
+        for its, products in self._by_kind(query, self.digits):
+            answer = self._posterior_of_products if products else self._posterior
+            part = bias if bias is None or len(its) == len(bias) else bias[its]
+            parts.append(answer(_some(query, its), images, part))
+            order.append(its)
+        if len(parts) == 1:
+            return parts[0]
+        return Posterior.cat(parts).at(torch.cat(order).argsort())
 
-    @staticmethod
-    def _by_kernel(query: Query, digits: float) -> Iterator[tuple[Query, bool]]:
-        """Yield the noisy images in their order, and whether products serve them."""
-        first = 0
-        for products, group in groupby(products_serve(query, digits)):
-            length = len(list(group))
-            yield query.part(slice(first, first + length)), products
-            first += length
+    def _by_kind(self, query: Query, digits: float) -> list[tuple[Tensor, bool]]:
+        """Return which noisy images are left to products, and which to differences."""
+        if not (query.noisy.is_cuda or _interpreted()):
+            reason = f"images are on {query.noisy.device}"
+            raise InputError("engine", self.name, "auto, or native", reason)
+        serve = products_serve(query, digits)
+        if query.window is not None and self._piece(query) == 0:
+            serve[:] = False
+        kinds = ((serve.nonzero()[:, 0], True), ((~serve).nonzero()[:, 0], False))
+        return [(its, products) for its, products in kinds if len(its)]
+
+    def _piece(self, query: Query) -> int:
+        """Return of how many training images the patches are written out at once."""
+        return int(self.memory * PATCHES) // patch_bytes(query)
+
+    def _evidence_of_products(self, query: Query, images: Tensor) -> Tensor:
+        """Return the evidence by products."""
+        products, pieces = Products(query), images.split(self._piece(query))
+        return torch.cat([products.evidence(some) for some in pieces], 1)
+
+    def _posterior_of_products(
+        self, query: Query, images: Tensor, bias: Tensor | None
+    ) -> Posterior:
+        """Return the posterior by products."""
+        products, piece = Products(query), self._piece(query)
+        pieces = [slice(start, start + piece) for start in range(0, len(images), piece)]
+        parts = (
+            products.posterior(images[its], None if bias is None else bias[:, its])
+            for its in pieces
+        )
+        return Posterior.merge_all(parts)
 
     def _evidence(self, query: Query, images: Tensor) -> Tensor:
         """Return the evidence by differences."""
@@ -158,7 +184,7 @@ class FusedEngine:
         found = parts[:, 0]
         if work.move_parts > 1:  # each alone, or the last digit would depend on the others
             found = torch.stack([each.logsumexp(0) for each in parts])
-        return found.sub_(log_counts(query).to(found))
+        return found.sub_(_log_counts(query).to(found))
 
     def _posterior(self, query: Query, images: Tensor, bias: Tensor | None) -> Posterior:
         """Return the posterior by differences."""
@@ -168,7 +194,7 @@ class FusedEngine:
         log_weight = query.noisy.new_empty(batch, work.parts, *size)
         means = query.noisy.new_empty(batch, work.parts, channels, *size)
         self._run(work, query, images, bias, log_weight, means)
-        counts = log_counts(query)
+        counts = _log_counts(query)
         pairs = zip(log_weight, means, strict=True)
         return Posterior.cat([_merged(*pair, counts) for pair in pairs])
 
@@ -196,14 +222,16 @@ class FusedEngine:
         total = SCRATCH + 24 * plan.batch * pixels * (channels + 4)
         work = self.division(query, plan.block, evidence=False)
         assert work is not None  # else the torch engine plans
-        total += 4 * pixels * work.parts * (plan.batch * (channels + 1) + channels + 4)
-        total += 4 * plan.block * channels * height * (4 * width + 64 + (query.window or 1))
+        differences = 4 * pixels * work.parts * (plan.batch * (channels + 1) + channels + 4)
+        differences += 4 * plan.block * channels * height * (4 * width + 64 + (query.window or 1))
+        products = 0
+        if query.sources != "same" and self.digits > 0 and self._piece(query) > 0:
+            products = int(self.memory * PATCHES) + plan.batch * query_bytes(query)
+        total += max(differences, products)
         if evidence:
             work = self.division(query, plan.block, evidence=True)
             assert work is not None
             total += 4 * pixels * plan.block * plan.batch * (2 * work.move_parts + 14)
-        if any(products_serve(query, self.digits)):
-            total += product_bytes(query, plan)
         if pairwise:
             total += 5 * plan.batch * pixels * pixels * 8
         return total
@@ -218,13 +246,9 @@ class FusedEngine:
         means: Tensor | None,
     ) -> None:
         """Let the kernel write `log_weight`, `[B, parts, …, H, W]`, and means, if asked for."""
-        noisy = query.noisy
-        if not (noisy.is_cuda or _interpreted()):
-            raise InputError(
-                "engine", self.name, "auto, or native", f"images are on {noisy.device}"
-            )
         from scoremachines.engine.fused_kernels import fused
 
+        noisy = query.noisy
         assert query.window is not None
         radius, width = query.window // 2, noisy.shape[-1]
         wide = radius + 2 * width + work.tile[2]
@@ -264,3 +288,17 @@ def _merged(log_weight: Tensor, means: Tensor, log_counts: Tensor) -> Posterior:
     mean = torch.einsum("phw,pchw->chw", share / total.clamp(min=1), means)
     log_weight = largest.double() + total.clamp(min=1).double().log() - log_counts
     return Posterior(log_weight[None], mean[None])
+
+
+def _some(query: Query, index: Tensor) -> Query:
+    """Return the query for some of the noisy images."""
+    if len(index) == len(query.noisy):
+        return query
+    return replace(query, noisy=query.noisy[index], alpha_bar=query.alpha_bar[index])
+
+
+def _log_counts(query: Query) -> Tensor:
+    """Return log |V(u)|, float64 `[H, W]`."""
+    assert query.window is not None
+    size = tuple(query.noisy.shape[-2:])
+    return log_counts(size, query.window, query.sources, query.noisy.device)

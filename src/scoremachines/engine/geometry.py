@@ -9,6 +9,7 @@ all four kinds of sources treat the two axes alike and independently (theory §2
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from scoremachines.patches import PERIODIC
 
-__all__ = ["Run", "box_sum", "query_extent", "runs", "source_counts"]
+__all__ = ["Run", "box_sum", "log_counts", "query_extent", "runs", "source_counts"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,13 @@ def source_counts(size: int, window: int, sources: str) -> Tensor:
     reached = [np.arange(run.query, run.query + run.length) for run in runs(size, window, sources)]
     counts = np.bincount(np.concatenate(reached) % size, minlength=size)
     return torch.from_numpy(counts).double()
+
+
+@lru_cache(maxsize=64)
+def log_counts(size: tuple[int, int], window: int, sources: str, device: torch.device) -> Tensor:
+    """Return log |V(u)| at every pixel, float64 `[H, W]`; the same tensor each time."""
+    rows, columns = (source_counts(length, window, sources) for length in size)
+    return (rows[:, None] * columns).log().to(device)
 
 
 def box_sum(values: Tensor, window: int, dim: int, spare: tuple[Tensor, Tensor]) -> Tensor:

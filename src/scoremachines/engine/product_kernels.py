@@ -1,19 +1,18 @@
-"""The Triton kernels of the `cuda` engine for noise: patch distances as products (theory §2).
+"""The Triton kernels of the `cuda` engine for noise: patch distances as products (theory §2.5).
 
-A patch distance is `|φ|² − 2 φ·x + |x|²`. The products of all patches of a noisy image with all
-patches of training images are one large matrix product, which tensor cores do at a rate that no
-way of adding up differences reaches. The softmax over training patches is taken tile by tile, so
-that neither products nor weights leave the chip: attention, with patches as queries and keys and
-colours as values.
+With q the patch of `φ/√ᾱ`, a patch distance is `|q|² − 2 q·x + |x|²`. The products of all patches
+of a noisy image with all patches of training images are one large matrix product, which tensor
+cores do at a rate that no way of adding up differences reaches. The softmax over training patches
+is taken tile by tile, so that neither products nor weights leave the chip: attention, with patches
+as queries and keys and colours as values.
 
 Tensor cores multiply numbers of 11 bits, exactly. So a patch goes in as two halves, each value
 rounded to 11 bits and the rest rounded to 11, and three of the four products of halves are taken;
-the fourth is below the last bit of a float32. Weights and colours likewise. The adders of tensor
-cores cut digits off, so they add up no more than one lot of a patch's values, and one tile's
-weights; what they found is added up as usual.
+the fourth is below the last bit of a float32. Weights and colours go in as halves too. The adders
+of tensor cores cut digits off, so they add up no more than one lot of a patch's values, and one
+tile's weights; what they found is added up as usual.
 
-Where there is little noise, products and squares are large and the distance is small, so digits
-are lost: about `2⁻²³·C·k²·ᾱ/(1−ᾱ)` of a log-weight. The engine says where that is too much.
+A weight less than 2⁻⁴⁰ of the largest that its program has seen counts as 0.
 
 Logarithms are of base 2 inside.
 """
@@ -23,15 +22,15 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from scoremachines.engine.product_layout import COLUMNS, LIFT
+
 __all__ = ["attend", "unroll"]
 
 NEVER = tl.constexpr(-1e30)
 """Log-weight of what has not been seen: far below any other, yet finite (−∞ − −∞ has no value)."""
 LOG2E = tl.constexpr(1.4426950408889634)
-HEADROOM = tl.constexpr(14)
-"""The largest weight is 2¹⁴: half precision then holds weights 2³⁸ times smaller."""
-VALUES = tl.constexpr(16)
-"""Columns of the values: 4 colours, their other halves, a 1, and zeros."""
+HEADROOM = tl.constexpr(LIFT)
+VALUES = tl.constexpr(COLUMNS)
 
 
 @triton.jit
@@ -101,7 +100,7 @@ def unroll(
 
 @triton.jit
 def _products(query, patches, shown, dims: tl.constexpr):
-    """Return φ·x of pixels and places, over the values that `query` and `patches` point to."""
+    """Return q·x of pixels and places, over the values that `query` and `patches` point to."""
     q, q_rest = tl.load(query), tl.load(query + dims)
     x = tl.trans(tl.load(patches, mask=shown[:, None], other=0.0))
     x_rest = tl.trans(tl.load(patches + dims, mask=shown[:, None], other=0.0))
@@ -110,7 +109,7 @@ def _products(query, patches, shown, dims: tl.constexpr):
 
 @triton.jit
 def _log_weights(products, squares, on, bias, kind, kinds, place, shown):
-    """Return ℓ + Π of pixels and places, without |φ|²; −∞ where they do not meet."""
+    """Return ℓ + Π of pixels and places, without |q|²; −∞ where they do not meet."""
     square = tl.load(squares, mask=shown, other=0.0)
     new = products * on[0] + tl.where(shown, square * on[1], -float("inf"))[None, :]
     if bias is not None:

@@ -1,7 +1,8 @@
 """How patches are laid out for the `cuda` engine's products (theory §2.2).
 
-Where sources are "broken", a pixel draws from places that lie to the border as it does. Both are
-sorted by how they lie then, and a tile of pixels meets the places of its kinds only.
+Where sources are "broken", a pixel draws from places that lie to the border as it does: pixels and
+places have kinds, and meet where these are equal. Both are sorted by kind, and a tile of pixels
+goes through the places of its kinds only.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-__all__ = ["PIXELS", "Layout", "layout", "padded_values"]
+__all__ = ["COLUMNS", "LIFT", "PIXELS", "PLACES", "Layout", "layout", "padded_values"]
 
-PIXELS = 64
-"""Pixels that a program takes at once."""
+PIXELS, PLACES = 64, 128
+"""Pixels and places that a program takes at once."""
+COLUMNS = 16
+"""Values of a place: 4 colours, their other halves, a 1, and zeros."""
+LIFT = 15
+"""The largest weight is 2¹⁵: half precision then holds weights 2⁴⁰ times smaller."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +29,17 @@ class Layout:
 
     Args:
         order: pixels, in the order of the tiles, int64 `[H·W]`.
-        places: pixels that may be drawn from, in the order of the tiles, int64 `[V]`.
-        pixel_at: where patches of pixels begin in a framed image, int32 `[H·W]`.
-        place_at: the same of places, int32 `[V]`.
+        pixel_at: where patches of pixels begin in an image with a frame of half a window, int32
+            `[H·W]`.
+        place_at: the same of places, the pixels that may be drawn from, int32 `[V]`.
         taps: how much further the values of a patch lie, int32 `[dims]`; −1 for none.
         taken: values of a patch that are taken at once.
-        ranges: the first place that a tile of pixels meets, and the first after the last, int32.
+        ranges: the first place that a tile of pixels meets, and the first after the last, int32
+            `[tiles, 2]`.
         kinds: of pixels and places, which meet where these are equal, int32 `[H·W]`; None: always.
     """
 
     order: Tensor
-    places: Tensor
     pixel_at: Tensor
     place_at: Tensor
     taps: Tensor
@@ -44,7 +49,10 @@ class Layout:
 
 
 def padded_values(values: int) -> tuple[int, int]:
-    """Return how long patches of so many values are made, and how much is taken at once."""
+    """Return how long patches of so many values are made, and how much is taken at once.
+
+    Lots of 64 values are taken if that makes a patch no more than 15 % longer than smaller lots.
+    """
     few = max(16, min(32, 1 << (values - 1).bit_length()))
     sizes = {taken: -(-values // taken) * taken for taken in (few, 64)}
     taken = 64 if sizes[64] <= 1.15 * sizes[few] else few
@@ -74,8 +82,7 @@ def layout(shape: tuple[int, int, int], window: int, sources: str, device: torch
     numbers = (at[order], at[places], taps, _ranges(len(index), len(places), kinds))
     pixel_at, place_at, taps, ranges = (each.int().to(device) for each in numbers)
     there = None if kinds is None else kinds.int().to(device)
-    order, places = order.to(device), places.to(device)
-    return Layout(order, places, pixel_at, place_at, taps, taken, ranges, there)
+    return Layout(order.to(device), pixel_at, place_at, taps, taken, ranges, there)
 
 
 def _kind(position: Tensor, size: int, radius: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""Patches as queries and keys: the `cuda` engine's way through noise (theory §2).
+"""Patches as queries and keys: the `cuda` engine's way through noise (theory §2.5).
 
 `product_kernels.py` says what the kernels do. Here patches are written out for them, those of a
-noisy image and those of a block of training images, and what they say of a pixel is merged. The
+noisy image and those of some training images, and what programs say of a pixel is merged. The
 work is divided by the training images and never by the batch, so a noisy image's result has the
 same bits whatever stands beside it.
 """
@@ -15,57 +15,63 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from scoremachines.engine.geometry import source_counts
-from scoremachines.engine.product_layout import PIXELS, layout, padded_values
-from scoremachines.engine.protocol import Plan, Query
+from scoremachines.engine.geometry import log_counts
+from scoremachines.engine.product_layout import (
+    COLUMNS,
+    LIFT,
+    PIXELS,
+    PLACES,
+    layout,
+    padded_values,
+)
+from scoremachines.engine.protocol import Query
 from scoremachines.patches import PERIODIC
 from scoremachines.posterior import Posterior
 
-__all__ = ["DIGITS", "Products", "log_counts", "product_bytes", "products_serve"]
+__all__ = ["DIGITS", "Products", "patch_bytes", "products_serve", "query_bytes"]
 
 DIGITS = 32_000
 """Largest C·k²·ᾱ/(1−ᾱ) at which products give the posterior, unless said otherwise."""
-PLACES = 128
-"""Places that a program takes at once."""
 PROGRAMS = 1024
 """Between how many programs the work is divided, about: a few rounds of the largest GPUs."""
-VALUES, HEADROOM = 16, 14
-"""Of `product_kernels.py`: columns of the values, and log₂ of the largest weight."""
 
 
-def products_serve(query: Query, digits: float) -> list[bool]:
-    """Return for which noisy images products keep enough digits: C·k²·ᾱ/(1−ᾱ) is no more."""
+def products_serve(query: Query, digits: float) -> Tensor:
+    """Return for which noisy images products keep enough digits, bool `[B]`.
+
+    They do where `C·k²·ᾱ/(1−ᾱ)` is at most `digits`, and colours of `φ/√ᾱ` and of training images
+    are about 1 in size: log-weights then lose about 2⁻²³ of it, nats.
+    """
     if query.window is None or query.sources == "same":
-        return [False] * len(query.noisy)
+        return torch.zeros(len(query.noisy), dtype=torch.bool)
     values = query.noisy.shape[1] * query.window**2
-    return (values * query.signal.square() / query.variance <= digits).tolist()
+    return values * query.signal.square() / query.variance <= digits
 
 
-def product_bytes(query: Query, plan: Plan) -> int:
-    """Return an upper estimate of the bytes for patches, and for what programs say of pixels."""
+def patch_bytes(query: Query) -> int:
+    """Return an upper estimate of the bytes for the patches of one training image."""
     assert query.window is not None
     channels, height, width = query.noisy.shape[1:]
-    reach, pixels, places = query.window - 1, height * width, height * width
+    reach, places = query.window - 1, height * width
     if query.sources == "inside":
         places = (height - reach) * (width - reach)
     dims, _ = padded_values(channels * query.window**2)
-    images = 12 * channels * (height + reach) * (width + reach)
-    clean = plan.block * (places * (4 * dims + 40) + images)
-    said = 8 * (VALUES + 1) * pixels * _parts(pixels, plan.block * places)
-    return clean + plan.batch * (4 * pixels * (dims + 1) + images + said)
+    return places * (4 * dims + 40) + 12 * channels * (height + reach) * (width + reach)
+
+
+def query_bytes(query: Query) -> int:
+    """Return an upper estimate of the bytes for one noisy image and what is said of it."""
+    assert query.window is not None
+    channels, height, width = query.noisy.shape[1:]
+    pixels, reach = height * width, query.window - 1
+    dims, _ = padded_values(channels * query.window**2)
+    said = 8 * (COLUMNS + 1) * pixels * (PROGRAMS // -(-pixels // PIXELS) + 1)
+    return 4 * pixels * (dims + 1) + 12 * channels * (height + reach) * (width + reach) + said
 
 
 def _parts(pixels: int, places: int) -> int:
-    """Return into how many parts all places are divided, none of them empty."""
+    """Return into how many parts all places are divided, each a tile or more."""
     return max(1, min(places // PLACES, PROGRAMS // -(-pixels // PIXELS)))
-
-
-def log_counts(query: Query) -> Tensor:
-    """Return log |V(u)|, float64 `[H, W]`."""
-    assert query.window is not None
-    height, width = query.noisy.shape[-2:]
-    rows, columns = (source_counts(s, query.window, query.sources) for s in (height, width))
-    return (rows[:, None] * columns).log().to(query.noisy.device)
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Patches:
     Args:
         halves: half precision, `[n, V, 2, dims]`.
         squares: their squared lengths, `[n, V]`.
-        values: colours in two halves, and 1, half precision, `[n, V, VALUES]`; or None.
+        values: colours in two halves, and 1, half precision, `[n, V, COLUMNS]`; or None.
         scale: powers of two, float64 `[n]`.
     """
 
@@ -86,42 +92,45 @@ class Patches:
 
 
 class Products:
-    """Noisy images and a block of training images, written out as patches.
+    """Noisy images that meet training images, both written out as patches.
 
     Args:
         query: noisy images that `products_serve`.
-        images: training images, `[n, C, H, W]`.
     """
 
-    def __init__(self, query: Query, images: Tensor) -> None:
+    def __init__(self, query: Query) -> None:
         assert query.window is not None
         shape, device = query.noisy.shape[1:], query.noisy.device
-        self.query, self.images = query, images
+        self.query = query
         self.layout = layout(tuple(shape), query.window, query.sources, device)
         noisy = query.noisy.double() / query.signal.to(device)[:, None, None, None]
         self.noisy = self._patches(noisy.float(), self.layout.pixel_at, clean=False)
-        self.clean = self._patches(images, self.layout.place_at, clean=True)
         self.factor = (-query.signal.square() / (2 * math.log(2) * query.variance)).to(device)
 
-    def evidence(self) -> Tensor:
-        """Return E_u(i), `[B, n, H, W]`."""
-        count, pixels = len(self.images), len(self.layout.order)
+    def evidence(self, images: Tensor) -> Tensor:
+        """Return E_u(i) of training images, `[B, n, H, W]`."""
+        clean = self._patches(images, self.layout.place_at, clean=True)
+        count, pixels = len(images), len(self.layout.order)
         found = self.query.noisy.new_empty(len(self.query.noisy), count, pixels)
-        parts = min(count, _parts(pixels, self.clean.squares.numel()))
-        self._attend(None, parts, None, found)
+        self._attend(clean, None, min(count, _parts(pixels, clean.squares.numel())), None, found)
         return torch.stack([self._finished(*pair) for pair in enumerate(found)]).to(found)
 
-    def posterior(self, bias: Tensor | None) -> Posterior:
-        """Return what the training images say of every pixel, given Π_u(i)."""
+    def posterior(self, images: Tensor, bias: Tensor | None) -> Posterior:
+        """Return what training images say of every pixel, given Π_u(i)."""
+        clean = self._patches(images, self.layout.place_at, clean=True)
         batch, pixels = len(self.query.noisy), len(self.layout.order)
-        parts = _parts(pixels, self.clean.squares.numel())
+        parts = _parts(pixels, clean.squares.numel())
         largest = self.query.noisy.new_empty(batch, parts, pixels)
-        sums = self.query.noisy.new_empty(batch, parts, pixels, VALUES)
+        sums = self.query.noisy.new_empty(batch, parts, pixels, COLUMNS)
         if bias is not None:
-            bias = bias.flatten(2)[:, :, self.layout.order].contiguous()
-        self._attend(bias, parts, largest, sums)
+            bias = bias.flatten(2)
+            if self.layout.kinds is not None:
+                bias = bias[:, :, self.layout.order]
+            bias = bias.contiguous()
+        self._attend(clean, bias, parts, largest, sums)
+        scale = clean.scale[0].float()
         pairs = enumerate(zip(largest, sums, strict=True))
-        return Posterior.cat([self._merged(number, *pair) for number, pair in pairs])
+        return Posterior.cat([self._merged(number, *pair, scale) for number, pair in pairs])
 
     def _patches(self, images: Tensor, at: Tensor, *, clean: bool) -> Patches:
         """Return patches; training images have one scale, and each noisy image has its own."""
@@ -133,11 +142,11 @@ class Products:
         exponent = torch.frexp(largest).exponent.expand(len(images))
         scale = torch.ldexp(torch.ones_like(exponent, dtype=torch.float64), -exponent)
         mode = "circular" if PERIODIC[self.query.sources] else "constant"
-        wide = pad(images, (window // 2,) * 4, mode=mode)
+        wide = pad(images, (window // 2,) * 4, mode=mode).contiguous()
         number, dims, taken = len(at), len(self.layout.taps), self.layout.taken
         rows, tile = len(images) * number, (2048 // taken, taken)
         halves = images.new_empty(len(images), number, 2, dims, dtype=torch.float16)
-        values = halves.new_empty(len(images), number, VALUES) if clean else None
+        values = halves.new_empty(len(images), number, COLUMNS) if clean else None
         squares = images.new_empty(len(images), number)
         with torch.cuda.device_of(images):
             unroll[(-(-rows // tile[0]),)](
@@ -158,24 +167,29 @@ class Products:
         return Patches(halves, squares, values, scale)
 
     def _attend(
-        self, bias: Tensor | None, parts: int, largest: Tensor | None, sums: Tensor
+        self,
+        clean: Patches,
+        bias: Tensor | None,
+        parts: int,
+        largest: Tensor | None,
+        sums: Tensor,
     ) -> None:
         """Let the kernel write `sums`, and, for a posterior, `largest`, of parts of the places."""
         from scoremachines.engine.product_kernels import attend
 
         its, evidence = self.layout, largest is None
-        count, number = self.clean.squares.shape
+        count, number = clean.squares.shape
         ranges = its.ranges
         if bias is None and not evidence and its.kinds is None:  # all images are one
             ranges, count, number = ranges * count, 1, count * number
-        clean = self.clean.scale[0]
-        on = (self.factor * -2 / (self.noisy.scale * clean), self.factor / clean**2)
+        scale = clean.scale[0]
+        on = (self.factor * -2 / (self.noisy.scale * scale), self.factor / scale**2)
         with torch.cuda.device_of(sums):
             attend[(len(its.ranges), parts, len(sums))](
                 self.noisy.halves,
-                self.clean.halves,
-                self.clean.squares,
-                self.clean.values,
+                clean.halves,
+                clean.squares,
+                clean.values,
                 bias,
                 torch.stack(on, 1).float(),
                 ranges,
@@ -193,23 +207,26 @@ class Products:
                 num_stages=2,
             )
 
-    def _merged(self, sample: int, largest: Tensor, sums: Tensor) -> Posterior:
-        """Return the posterior of all parts, `[parts, H·W]` and `[parts, H·W, VALUES]`."""
-        channels = self.images.shape[1]
+    def _merged(self, sample: int, largest: Tensor, sums: Tensor, scale: Tensor) -> Posterior:
+        """Return the posterior of all parts, `[parts, H·W]` and `[parts, H·W, COLUMNS]`."""
+        shape = self.query.noisy.shape[1:]
         most = largest.amax(0)
         sums = (sums * (largest - most).exp2()[..., None]).sum(0)
         total = sums[:, 8]
-        colours = sums[:, :channels] + sums[:, 4 : 4 + channels]
-        colours = colours / (total.clamp(min=1) * self.clean.scale[0].float())[:, None]
-        log_weight = self._finished(sample, most.double() + total.double().log2() - HEADROOM)
-        mean = self._in_place(colours.T).reshape(1, *self.images.shape[1:])
+        colours = sums[:, : shape[0]] + sums[:, 4 : 4 + shape[0]]
+        colours = colours / (total.clamp(min=1) * scale)[:, None]
+        log_weight = self._finished(sample, most.double() + total.double().log2() - LIFT)
+        mean = self._in_place(colours.T.contiguous()).view(1, *shape)
         return Posterior(log_weight[None], mean)
 
     def _finished(self, sample: int, log_weight: Tensor) -> Tensor:
-        """Return log-weights `[…, H, W]`, nats, from those without |φ|² and of base 2."""
+        """Return log-weights `[…, H, W]`, nats, from those without |q|² and of base 2."""
         squares = self.noisy.squares[sample].double() / self.noisy.scale[sample] ** 2
         nats = (log_weight.double() + self.factor[sample] * squares) * math.log(2)
-        return self._in_place(nats).unflatten(-1, self.images.shape[-2:]) - log_counts(self.query)
+        size, window, sources = self.query.noisy.shape[-2:], self.query.window, self.query.sources
+        assert window is not None
+        counts = log_counts(tuple(size), window, sources, nats.device)
+        return self._in_place(nats).unflatten(-1, size) - counts
 
     def _in_place(self, found: Tensor) -> Tensor:
         """Return what was found of pixels in the order of tiles, in their own order."""

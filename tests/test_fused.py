@@ -17,7 +17,6 @@ from scoremachines.engine import (
 )
 from scoremachines.engine.fused import obstacle
 from scoremachines.engine.products import DIGITS, Products, patch_bytes, products_serve
-from scoremachines.errors import InputError
 from scoremachines.patches import SOURCES
 from scoremachines.posterior import Posterior
 from scoremachines.testing import check_engine
@@ -148,15 +147,6 @@ def test_patches_are_written_out_in_pieces_that_fit() -> None:
     its = products._patches(clean, products.layout.place_at, clean=True)
     tensors = (its.halves, its.squares, its.values)
     assert 0.5 < sum(each.nbytes for each in tensors) / (5 * patch_bytes(query)) <= 1
-
-
-@runs_here
-def test_images_too_large_for_their_patches_are_left_to_differences() -> None:
-    query = Query(torch.zeros(1, 3, 256, 256), torch.tensor([0.5]).double(), 31, "inside")
-    engine = FusedEngine()
-    assert engine._piece(query) == 0
-    demand = {"evidence": False, "pairwise": False, "best": 0}
-    assert engine.plan(query, 100, **demand) == FusedEngine(digits=0).plan(query, 100, **demand)
 
 
 @runs_here
@@ -296,20 +286,3 @@ def test_what_the_kernel_is_not_made_for_goes_to_the_torch_engine() -> None:
         assert engine.plan(query, 2, **demand) == other.plan(query, 2, **demand)
         if query is not few:
             assert torch.equal(engine.evidence(query, some), other.evidence(query, some))
-
-
-@runs_here
-def test_plans_stay_within_the_memory() -> None:
-    query = Query(torch.zeros(40, 3, 32, 32), torch.full((40,), 0.5).double(), 9, "inside")
-    demand = {"evidence": True, "pairwise": False, "best": 0}
-    plans = [FusedEngine(memory * 2**20).plan(query, 50000, **demand) for memory in (64, 999)]
-    assert plans[0].block < plans[1].block
-    with pytest.raises(InputError, match=r"memory='1\.0 MiB'"):
-        FusedEngine(2**20).plan(query, 50000, **demand)
-    larger = Query(torch.zeros(1, 3, 200, 200), query.alpha_bar[:1], 49, "inside")
-    work = FusedEngine().division(larger, 100, evidence=False)
-    assert work is not None
-    assert work.step == (16, 16)
-    assert (
-        FusedEngine().division(Query(larger.noisy, larger.alpha_bar, 51, "same"), 9, True) is None
-    )

@@ -1,4 +1,4 @@
-"""The GPU engine's kernels compiled for GPUs that are not here, and the command that times it."""
+"""The GPU engine's plans, its kernels compiled for GPUs that are not here, and its benchmark."""
 
 from __future__ import annotations
 
@@ -10,10 +10,39 @@ from pathlib import Path
 import pytest
 import torch
 
+from scoremachines.engine import FusedEngine, Query
 from scoremachines.engine.fused import obstacle
+from scoremachines.errors import InputError
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 runs_here = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
+
+
+@runs_here
+def test_plans_stay_within_the_memory() -> None:
+    query = Query(torch.zeros(40, 3, 32, 32), torch.full((40,), 0.5).double(), 9, "inside")
+    demand = {"evidence": True, "pairwise": False, "best": 0}
+    plans = [FusedEngine(memory * 2**20).plan(query, 50000, **demand) for memory in (64, 999)]
+    assert plans[0].block < plans[1].block
+    with pytest.raises(InputError, match=r"memory='1\.0 MiB'"):
+        FusedEngine(2**20).plan(query, 50000, **demand)
+    larger = Query(torch.zeros(1, 3, 200, 200), query.alpha_bar[:1], 49, "inside")
+    work = FusedEngine().division(larger, 100, evidence=False)
+    assert work is not None
+    assert work.step == (16, 16)
+    assert (
+        FusedEngine().division(Query(larger.noisy, larger.alpha_bar, 51, "same"), 9, True) is None
+    )
+
+
+@runs_here
+def test_images_too_large_for_their_patches_are_left_to_differences() -> None:
+    query = Query(torch.zeros(1, 3, 256, 256), torch.tensor([0.5]).double(), 31, "inside")
+    engine = FusedEngine()
+    assert engine._piece(query) == 0
+    demand = {"evidence": False, "pairwise": False, "best": 0}
+    assert engine.plan(query, 100, **demand) == FusedEngine(digits=0).plan(query, 100, **demand)
+
 
 COMPILE = """
 import triton

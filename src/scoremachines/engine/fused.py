@@ -1,26 +1,21 @@
 """The `cuda` engine: distances, softmax and mean without leaving the chip (theory §2).
 
-There are two ways. Products of patches (`products.py`) are the fast one. Where there is so
-little noise that they would lose digits, and where a pixel has one place to draw from, differences
-are added up (`fused_kernels.py`). For these the work is divided between programs here, and what
-programs say of the same pixels is merged. Neither division depends on the batch, so a noisy
-image's result has the same bits whatever stands beside it.
-
-For differences, training images go in wide: their columns go on cyclically on both sides, so that
-within the kernel a displacement to the right is an offset and asks for no remainder.
+There are two ways. Products of patches (`products.py`) are the fast one. Where there is so little
+noise that they would lose digits, and where a pixel has one place to draw from, differences are
+added up (`differences.py`). Neither divides its work by the batch, so a noisy image's result has
+the same bits whatever stands beside it.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from scoremachines.engine.differences import Differences
 from scoremachines.engine.fused_division import Division, Limits, divided
-from scoremachines.engine.geometry import log_counts
 from scoremachines.engine.memory import SCRATCH, shrunk, tile_values
 from scoremachines.engine.products import (
     DIGITS,
@@ -118,25 +113,33 @@ class FusedEngine:
         )
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
-        if self.division(query, len(images), evidence=True) is None:
+        work = self.division(query, len(images), evidence=True)
+        if work is None:
             return self.torch.evidence(query, images)
         parts, order = [], []
         for its, products in self._by_kind(query, self.digits / 4):
-            answer = self._evidence_of_products if products else self._evidence
-            parts.append(answer(_some(query, its), images))
+            some = _some(query, its)
+            if products:
+                parts.append(self._evidence_of_products(some, images))
+            else:
+                parts.append(Differences(some, work).evidence(images))
             order.append(its)
         return parts[0] if len(parts) == 1 else torch.cat(parts)[torch.cat(order).argsort()]
 
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
-        if best or self.division(query, len(images), evidence=False) is None:
+        work = self.division(query, len(images), evidence=False)
+        if best or work is None:
             return self.torch.posterior(query, images, index, bias, best)
         parts, order = [], []
         for its, products in self._by_kind(query, self.digits):
-            answer = self._posterior_of_products if products else self._posterior
+            some = _some(query, its)
             part = bias if bias is None or len(its) == len(bias) else bias[its]
-            parts.append(answer(_some(query, its), images, part))
+            if products:
+                parts.append(self._posterior_of_products(some, images, part))
+            else:
+                parts.append(Differences(some, work).posterior(images, part))
             order.append(its)
         if len(parts) == 1:
             return parts[0]
@@ -173,30 +176,6 @@ class FusedEngine:
             for its in pieces
         )
         return Posterior.merge_all(parts)
-
-    def _evidence(self, query: Query, images: Tensor) -> Tensor:
-        """Return the evidence by differences."""
-        work = self.division(query, len(images), evidence=True)
-        assert work is not None
-        batch, _, *size = query.noisy.shape
-        parts = query.noisy.new_empty(batch, work.move_parts, len(images), *size)
-        self._run(work, query, images, None, parts, None)
-        found = parts[:, 0]
-        if work.move_parts > 1:  # each alone, or the last digit would depend on the others
-            found = torch.stack([each.logsumexp(0) for each in parts])
-        return found.sub_(_log_counts(query).to(found))
-
-    def _posterior(self, query: Query, images: Tensor, bias: Tensor | None) -> Posterior:
-        """Return the posterior by differences."""
-        work = self.division(query, len(images), evidence=False)
-        assert work is not None
-        batch, channels, *size = query.noisy.shape
-        log_weight = query.noisy.new_empty(batch, work.parts, *size)
-        means = query.noisy.new_empty(batch, work.parts, channels, *size)
-        self._run(work, query, images, bias, log_weight, means)
-        counts = _log_counts(query)
-        pairs = zip(log_weight, means, strict=True)
-        return Posterior.cat([_merged(*pair, counts) for pair in pairs])
 
     def division(self, query: Query, count: int, evidence: bool) -> Division | None:
         """Return how the work is divided.
@@ -236,69 +215,9 @@ class FusedEngine:
             total += 5 * plan.batch * pixels * pixels * 8
         return total
 
-    def _run(
-        self,
-        work: Division,
-        query: Query,
-        images: Tensor,
-        bias: Tensor | None,
-        log_weight: Tensor,
-        means: Tensor | None,
-    ) -> None:
-        """Let the kernel write `log_weight`, `[B, parts, …, H, W]`, and means, if asked for."""
-        from scoremachines.engine.fused_kernels import fused
-
-        noisy = query.noisy
-        assert query.window is not None
-        radius, width = query.window // 2, noisy.shape[-1]
-        wide = radius + 2 * width + work.tile[2]
-        columns = torch.arange(-radius, wide - radius, device=noisy.device) % width
-        signal = query.signal.to(noisy.device)[:, None, None, None]
-        factor = -query.signal.square() / (2 * math.log(2) * query.variance)
-        with torch.cuda.device_of(noisy):
-            fused[(work.parts, len(noisy), work.tiles)](
-                (noisy.double() / signal).float().contiguous(),
-                images.index_select(-1, columns),
-                None if bias is None else bias.contiguous(),
-                factor.to(noisy),
-                log_weight,
-                log_weight if means is None else means,
-                len(images),
-                work.moves,
-                work.image_parts,
-                shape=tuple(noisy.shape[1:]),
-                wide=wide,
-                radius=radius,
-                sources=query.sources,
-                tile=work.tile,
-                step=work.step,
-                evidence=means is None,
-                num_warps=work.warps,
-                num_stages=1,
-                enable_fp_fusion=True,
-            )
-
-
-def _merged(log_weight: Tensor, means: Tensor, log_counts: Tensor) -> Posterior:
-    """Return the posterior of all parts, `[parts, H, W]` and `[parts, C, H, W]`, as `[1, …]`."""
-    largest = log_weight.amax(0)
-    # Where nothing weighs anything, all shares are 0.
-    share = (log_weight - largest.nan_to_num(neginf=0)).exp()
-    total = share.sum(0)
-    mean = torch.einsum("phw,pchw->chw", share / total.clamp(min=1), means)
-    log_weight = largest.double() + total.clamp(min=1).double().log() - log_counts
-    return Posterior(log_weight[None], mean[None])
-
 
 def _some(query: Query, index: Tensor) -> Query:
     """Return the query for some of the noisy images."""
     if len(index) == len(query.noisy):
         return query
     return replace(query, noisy=query.noisy[index], alpha_bar=query.alpha_bar[index])
-
-
-def _log_counts(query: Query) -> Tensor:
-    """Return log |V(u)|, float64 `[H, W]`."""
-    assert query.window is not None
-    size = tuple(query.noisy.shape[-2:])
-    return log_counts(size, query.window, query.sources, query.noisy.device)

@@ -16,7 +16,13 @@ from scoremachines.engine import (
     TorchEngine,
 )
 from scoremachines.engine.fused import obstacle
-from scoremachines.engine.products import DIGITS, Products, patch_bytes, products_serve
+from scoremachines.engine.products import (
+    DIGITS,
+    Products,
+    patch_bytes,
+    products_serve,
+    query_bytes,
+)
 from scoremachines.patches import SOURCES
 from scoremachines.posterior import Posterior
 from scoremachines.testing import check_engine
@@ -133,8 +139,8 @@ def test_patches_are_written_out_in_pieces_that_fit() -> None:
     """The same for a noisy image whatever stands beside it; and as large as was estimated."""
     clean, bias = images(5, 2, 6, 7), images(3, 5, 6, 7, seed=2)
     query = question(clean, 3, "broken", torch.tensor([0.9, 0.9999, 0.2]).double())
-    engine = FusedEngine(4 * patch_bytes(query) + 1, warps=1)
-    assert engine._piece(query) == 2
+    engine = FusedEngine(2 * (query_bytes(query) + 2 * patch_bytes(query)) + 2, warps=1)
+    assert engine._piece(query) == (1, 2)
     judge(engine, query, clean, bias)
     query = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "broken")
     clean, bias, index = clean.to(DEVICE), bias.to(DEVICE), torch.arange(5)

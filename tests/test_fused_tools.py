@@ -39,7 +39,7 @@ def test_plans_stay_within_the_memory() -> None:
 def test_images_too_large_for_their_patches_are_left_to_differences() -> None:
     query = Query(torch.zeros(1, 3, 256, 256), torch.tensor([0.5]).double(), 31, "inside")
     engine = FusedEngine()
-    assert engine._piece(query) == 0
+    assert engine._piece(query)[1] == 0
     demand = {"evidence": False, "pairwise": False, "best": 0}
     assert engine.plan(query, 100, **demand) == FusedEngine(digits=0).plan(query, 100, **demand)
 

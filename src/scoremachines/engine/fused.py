@@ -36,7 +36,7 @@ CAPABILITY, TRITON = (8, 0), (3, 4)
 CHANNELS = 4
 """Most channels of an image: a pixel's running mean is kept in registers."""
 PATCHES = 0.5
-"""Share of the memory for patches that products take: so many training images at once as fit."""
+"""Share of the memory for the patches that products take, and for what they say."""
 WARPS = 2048
 """Between how many warps the work is divided: about twice what the largest GPUs hold at once."""
 
@@ -151,31 +151,41 @@ class FusedEngine:
             reason = f"images are on {query.noisy.device}"
             raise InputError("engine", self.name, "auto, or native", reason)
         serve = products_serve(query, digits)
-        if query.window is not None and self._piece(query) == 0:
+        if query.window is not None and self._piece(query)[1] == 0:
             serve[:] = False
         kinds = ((serve.nonzero()[:, 0], True), ((~serve).nonzero()[:, 0], False))
         return [(its, products) for its, products in kinds if len(its)]
 
-    def _piece(self, query: Query) -> int:
-        """Return of how many training images the patches are written out at once."""
-        return int(self.memory * PATCHES) // patch_bytes(query)
+    def _piece(self, query: Query) -> tuple[int, int]:
+        """Return of how many noisy and training images patches are written out at once."""
+        share, each = int(self.memory * PATCHES), query_bytes(query)
+        noisy = max(1, share // 4 // each)
+        return noisy, max(0, share - noisy * each) // patch_bytes(query)
 
     def _evidence_of_products(self, query: Query, images: Tensor) -> Tensor:
         """Return the evidence by products."""
-        products, pieces = Products(query), images.split(self._piece(query))
-        return torch.cat([products.evidence(some) for some in pieces], 1)
+        noisy, piece = self._piece(query)
+        shape = (len(query.noisy), len(images), *images.shape[-2:])
+        found = query.noisy.new_empty(shape)
+        for its in _slices(len(query.noisy), noisy):
+            products = Products(query.part(its))
+            for some in _slices(len(images), piece):
+                found[its, some] = products.evidence(images[some])
+        return found
 
     def _posterior_of_products(
         self, query: Query, images: Tensor, bias: Tensor | None
     ) -> Posterior:
         """Return the posterior by products."""
-        products, piece = Products(query), self._piece(query)
-        pieces = [slice(start, start + piece) for start in range(0, len(images), piece)]
-        parts = (
-            products.posterior(images[its], None if bias is None else bias[:, its])
-            for its in pieces
-        )
-        return Posterior.merge_all(parts)
+        (noisy, piece), parts = self._piece(query), []
+        for its in _slices(len(query.noisy), noisy):
+            products = Products(query.part(its))
+            found = (
+                products.posterior(images[some], None if bias is None else bias[its, some])
+                for some in _slices(len(images), piece)
+            )
+            parts.append(Posterior.merge_all(found))
+        return Posterior.cat(parts)
 
     def division(self, query: Query, count: int, evidence: bool) -> Division | None:
         """Return how the work is divided.
@@ -204,8 +214,8 @@ class FusedEngine:
         differences = 4 * pixels * work.parts * (plan.batch * (channels + 1) + channels + 4)
         differences += 4 * plan.block * channels * height * (4 * width + 64 + (query.window or 1))
         products = 0
-        if query.sources != "same" and self.digits > 0 and self._piece(query) > 0:
-            products = int(self.memory * PATCHES) + plan.batch * query_bytes(query)
+        if query.sources != "same" and self.digits > 0 and self._piece(query)[1] > 0:
+            products = int(self.memory * PATCHES)
         total += max(differences, products)
         if evidence:
             work = self.division(query, plan.block, evidence=True)
@@ -214,6 +224,11 @@ class FusedEngine:
         if pairwise:
             total += 5 * plan.batch * pixels * pixels * 8
         return total
+
+
+def _slices(length: int, step: int) -> list[slice]:
+    """Return what divides so many into pieces of at most `step`."""
+    return [slice(start, start + step) for start in range(0, length, step)]
 
 
 def _some(query: Query, index: Tensor) -> Query:

@@ -19,14 +19,14 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from scoremachines.data.training_set import pixel_values
-from scoremachines.engine.geometry import Run, query_extent, runs, source_counts
+from scoremachines.engine.geometry import log_counts, query_extent, runs
 from scoremachines.engine.memory import plan_native
 from scoremachines.engine.protocol import Plan, Query
 from scoremachines.engine.whole import Whole
@@ -174,8 +174,8 @@ class NativeEngine:
             "noisy": framed_query(query),
             "scale": (-(query.signal**2) / (2 * query.variance)).numpy(),
             "images": stored_images(images, query).numpy(),
-            "rows": _table(runs(height, query.window, query.sources)),
-            "columns": _table(runs(width, query.window, query.sources)),
+            "rows": _table(height, query.window, query.sources),
+            "columns": _table(width, query.window, query.sources),
             "window": query.window,
             "wrapped": query.sources == "wrapped",
             **self.running(),
@@ -232,15 +232,17 @@ def framed_query(query: Query) -> np.ndarray:
     return np.ascontiguousarray(laid)
 
 
-def _table(axis: list[Run]) -> np.ndarray:
+@lru_cache(maxsize=64)
+def _table(size: int, window: int, sources: str) -> np.ndarray:
+    """Return the runs of an axis, `[runs, 3]`; the same array each time."""
+    axis = runs(size, window, sources)
     return np.array([(run.query, run.source, run.length) for run in axis], dtype=np.int32)
 
 
 def _log_counts(query: Query) -> Tensor:
-    """Return log |V(u)|, float64 `[H, W]`, by NumPy as in `framed_query`."""
-    sides = query.noisy.shape[-2:]
-    rows, columns = (source_counts(side, query.window or 1, query.sources) for side in sides)
-    return torch.from_numpy(np.log(np.outer(rows.numpy(), columns.numpy())))
+    """Return log |V(u)|, float64 `[H, W]`."""
+    size, window = tuple(query.noisy.shape[-2:]), query.window or 1
+    return log_counts(size, window, query.sources, query.noisy.device)
 
 
 def depth(query: Query, log_counts: Tensor, images: int) -> float:

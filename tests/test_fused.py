@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -69,6 +70,20 @@ def judge(engine: FusedEngine, query: Query, clean: Tensor, bias: Tensor | None 
     size = evidence.abs() + math.log(clean[0, 0].numel()) + 10
     error = engine.evidence(there, clean.to(DEVICE)).cpu() - evidence
     assert (error.abs() <= 16 * torch.finfo(torch.float32).eps * size).all()
+
+
+def judge_alone(engine: FusedEngine, query: Query, clean: Tensor, bias: Tensor) -> None:
+    """Compare every noisy image's answer in the batch with its answer alone, bit for bit."""
+    query = replace(query, noisy=query.noisy.to(DEVICE))
+    clean, bias, index = clean.to(DEVICE), bias.to(DEVICE), torch.arange(len(clean))
+    found = engine.posterior(query, clean, index, bias, 0)
+    evidence = engine.evidence(query, clean)
+    for place in range(len(query.noisy)):
+        its = slice(place, place + 1)
+        alone = engine.posterior(query.part(its), clean, index, bias[its], 0)
+        assert torch.equal(found.at(its).mean, alone.mean)
+        assert torch.equal(found.at(its).log_weight, alone.log_weight)
+        assert torch.equal(evidence[its], engine.evidence(query.part(its), clean))
 
 
 @runs_here
@@ -142,15 +157,9 @@ def test_patches_are_written_out_in_pieces_that_fit() -> None:
     engine = FusedEngine(2 * (query_bytes(query) + 2 * patch_bytes(query)) + 2, warps=1)
     assert engine._piece(query) == (1, 2)
     judge(engine, query, clean, bias)
-    query = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "broken")
-    clean, bias, index = clean.to(DEVICE), bias.to(DEVICE), torch.arange(5)
-    found = engine.posterior(query, clean, index, bias, 0)
-    for place in range(3):
-        its = slice(place, place + 1)
-        alone = engine.posterior(query.part(its), clean, index, bias[its], 0)
-        assert torch.equal(found.at(its).mean, alone.mean)
-    products = Products(query)
-    its = products._patches(clean, products.layout.place_at, clean=True)
+    judge_alone(engine, query, clean, bias)
+    products = Products(Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "broken"))
+    its = products._patches(clean.to(DEVICE), products.layout.place_at, clean=True)
     tensors = (its.halves, its.squares, its.values)
     assert 0.5 < sum(each.nbytes for each in tensors) / (5 * patch_bytes(query)) <= 1
 
@@ -162,14 +171,7 @@ def test_a_batch_may_need_both_kernels() -> None:
     engine = FusedEngine(warps=1, slots=2)
     bias = images(6, 2, 3, 5, seed=2)
     judge(engine, query, clean, bias)
-    query = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "wrapped")
-    clean, bias, index = clean.to(DEVICE), bias.to(DEVICE), torch.arange(2)
-    found = engine.posterior(query, clean, index, bias, 0)
-    for place in range(6):
-        its = slice(place, place + 1)
-        alone = engine.posterior(query.part(its), clean, index, bias[its], 0)
-        assert torch.equal(found.at(its).mean, alone.mean)
-        assert torch.equal(found.at(its).log_weight, alone.log_weight)
+    judge_alone(engine, query, clean, bias)
 
 
 @runs_here

@@ -150,14 +150,17 @@ class FusedEngine:
         if not (query.noisy.is_cuda or _interpreted()):
             reason = f"images are on {query.noisy.device}"
             raise InputError("engine", self.name, "auto, or native", reason)
-        serve = products_serve(query, digits)
-        if query.window is not None and self._piece(query)[1] == 0:
-            serve[:] = False
+        serve = products_serve(query, digits) & (self._piece(query)[1] > 0)
         kinds = ((serve.nonzero()[:, 0], True), ((~serve).nonzero()[:, 0], False))
         return [(its, products) for its, products in kinds if len(its)]
 
     def _piece(self, query: Query) -> tuple[int, int]:
-        """Return of how many noisy and training images patches are written out at once."""
+        """Return of how many noisy and training images patches are written out at once.
+
+        No training images are, at any noise, where differences are added up for all.
+        """
+        if query.sources == "same" or self.digits == 0:
+            return 1, 0
         share, each = int(self.memory * PATCHES), query_bytes(query)
         noisy = max(1, share // 4 // each)
         return noisy, max(0, share - noisy * each) // patch_bytes(query)
@@ -213,9 +216,7 @@ class FusedEngine:
         assert work is not None  # else the torch engine plans
         differences = 4 * pixels * work.parts * (plan.batch * (channels + 1) + channels + 4)
         differences += 4 * plan.block * channels * height * (4 * width + 64 + (query.window or 1))
-        products = 0
-        if query.sources != "same" and self.digits > 0 and self._piece(query)[1] > 0:
-            products = int(self.memory * PATCHES)
+        products = int(self.memory * PATCHES) if self._piece(query)[1] > 0 else 0
         total += max(differences, products)
         if evidence:
             work = self.division(query, plan.block, evidence=True)

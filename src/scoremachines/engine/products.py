@@ -42,8 +42,7 @@ def products_serve(query: Query, digits: float) -> Tensor:
     They do where `C·k²·ᾱ/(1−ᾱ)` is at most `digits`, and colours of `φ/√ᾱ` and of training images
     are about 1 in size: log-weights then lose about 2⁻²³ of it, nats.
     """
-    if query.window is None or query.sources == "same":
-        return torch.zeros(len(query.noisy), dtype=torch.bool)
+    assert query.window is not None
     values = query.noisy.shape[1] * query.window**2
     return values * query.signal.square() / query.variance <= digits
 

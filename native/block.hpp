@@ -12,6 +12,7 @@ template <class T, class Stored> class Block {
           clean_(std::size_t(framed_width_) * (question.height + 2 * question.frame) *
                      question.channels * Stored::size +
                  2 * margin()),
+          norms_(std::size_t(framed_width_) * (question.height + 2 * question.frame) * lanes),
           bias_(std::size_t(question.width) * question.height * lanes) {}
 
     // Lays out images first .. first+lanes; missing ones are given zeros and a bias of `never`.
@@ -38,6 +39,24 @@ template <class T, class Stored> class Block {
         return true;
     }
 
+    // Lays out factor · |x_i|², pixel by pixel.
+    void take_norms(T factor) {
+        const std::size_t pixels = std::size_t(framed_width_) * (question_.height + 2 * question_.frame);
+        const Unit* from = framed(0, 0);
+        for (std::size_t place = 0; place < pixels; ++place) {
+            Pair<T> sum = Pair<T>::all(0);
+            for (int c = 0; c < question_.channels; ++c, from += Stored::size) {
+                const Pair<T> value = Stored::get(from);
+                sum = Pair<T>::fused(value, value, sum);
+            }
+            (sum * Pair<T>::all(factor)).store(norms_.get() + place * lanes);
+        }
+    }
+
+    // What `take_norms` laid out, [framed rows, framed columns, lanes], from one place on.
+    const T* norms(int row, int column) const {
+        return norms_.get() + (std::size_t(row) * framed_width_ + column) * lanes;
+    }
     // x_i of the images taken, [framed rows, framed columns, C, Stored::size], from one place on.
     const Unit* framed(int row, int column) const {
         const std::ptrdiff_t place = std::ptrdiff_t(row) * framed_width_ + column;
@@ -93,5 +112,5 @@ template <class T, class Stored> class Block {
     const Question<T>& question_;
     int framed_width_, first_ = 0, present_ = 0;
     Buffer<Unit> clean_;
-    Buffer<T> bias_;
+    Buffer<T> norms_, bias_;
 };

@@ -12,13 +12,6 @@ template <class T, class Stored> T centre(const Question<T>& question, int sampl
     return static_cast<T>(question.channels * double(Stored::scale) * Stored::scale / (2 * scale));
 }
 
-// What is therefore to be added to the log-weights of all pairs.
-template <class T, class Stored> double lift(const Question<T>& question, int sample) {
-    const double square = double(Stored::scale) * Stored::scale;
-    return question.scale[sample] * question.window * question.window *
-           double(centre<T, Stored>(question, sample)) / square;
-}
-
 // Some successive rows of squared differences before one noisy image, at some displacements.
 struct Place {
     int sample;
@@ -27,16 +20,15 @@ struct Place {
     int first, count;
 };
 
-// Σ_c (φ_c/√ᾱ − x_c)² less its centre at the places of one row, for G displacements that draw from the
-// same positions, from the g-th of a group on.
-template <class T, class Stored, int C, int G> class Difference {
+// The noisy and the clean values that meet in one row, at G displacements that draw from the same positions,
+// from the g-th of a group on.
+template <class T, class Stored, int C, int G> class Places {
     using V = Pair<T>;
 
-  public:
-    Difference(const Question<T>& question, const T* noisy, const Block<T, Stored>& block,
-               const Place& at, int step, int g)
-        : centre_(V::all(-centre<T, Stored>(question, at.sample))),
-          channels_(C ? C : question.channels),
+  protected:
+    Places(const Question<T>& question, const T* noisy, const Block<T, Stored>& block, const Place& at,
+           int step, int g)
+        : channels_(C ? C : question.channels),
           plane_(std::size_t(question.noisy_height) * question.noisy_width) {
         const int row = at.first + step;
         const std::size_t line = std::size_t(at.run.query + row) * question.noisy_width;
@@ -46,12 +38,35 @@ template <class T, class Stored, int C, int G> class Difference {
         clean_ = block.framed(at.run.source + row, at.group.runs[g].source);
     }
 
+    IN_PLACE V noisy(int other, int j, int c) const { return V::all(noisy_[other][c * plane_ + j]); }
+    IN_PLACE V clean(int j, int c) const {
+        return Stored::get(clean_ + (std::size_t(j) * (C ? C : channels_) + c) * Stored::size);
+    }
+
+    int channels_;
+
+  private:
+    std::size_t plane_;
+    const T* noisy_[G];
+    const typename Stored::Unit* clean_;
+};
+
+// Σ_c (φ_c/√ᾱ − x_c)² less its centre at the places of one row.
+template <class T, class Stored, int C, int G> class Difference : Places<T, Stored, C, G> {
+    using V = Pair<T>;
+
+  public:
+    Difference(const Question<T>& question, const T* noisy, const Block<T, Stored>& block,
+               const Place& at, int step, int g)
+        : Places<T, Stored, C, G>(question, noisy, block, at, step, g),
+          centre_(V::all(-centre<T, Stored>(question, at.sample))) {}
+
     IN_PLACE void operator()(int j, V* squares) const {
-        const int channels = C ? C : channels_;
+        const int channels = C ? C : this->channels_;
         for (int c = 0; c < channels; ++c) {
-            const V clean = Stored::get(clean_ + (std::size_t(j) * channels + c) * Stored::size);
+            const V clean = this->clean(j, c);
             for (int other = 0; other < G; ++other) {
-                const V apart = V::all(noisy_[other][c * plane_ + j]) - clean;
+                const V apart = this->noisy(other, j, c) - clean;
                 squares[other] = V::fused(apart, apart, c ? squares[other] : centre_);
             }
         }
@@ -59,8 +74,4 @@ template <class T, class Stored, int C, int G> class Difference {
 
   private:
     V centre_;
-    int channels_;
-    std::size_t plane_;
-    const T* noisy_[G];
-    const typename Stored::Unit* clean_;
 };

@@ -40,6 +40,11 @@ inline std::vector<Group> grouped(const std::vector<Run>& runs) {
     return groups;
 }
 
+// Whether every image is met at so few displacements that laying it out is what costs.
+template <class T> bool few_displacements(const Question<T>& question) {
+    return question.rows.size() * question.columns.size() < 4;
+}
+
 // Memory aligned for vectors, without values at first.
 template <class T> class Buffer {
   public:

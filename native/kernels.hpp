@@ -21,16 +21,17 @@ template <class T, class Stored> class Work {
         : question_(question),
           pixels_(question.height * question.width),
           images_(unit_images(question.count, Pair<T>::count)),
-          chunks_((question.count + images_ - 1) / images_),
-          noisy_(question.noisy) {
+          chunks_((question.count + images_ - 1) / images_) {
         // Where a pair of positions is rare, laying out the images is what costs: share it.
-        const bool shared = question.rows.size() * question.columns.size() < 4;
-        samples_ = shared ? question.batch : 1;
-        if (Stored::scale == 1) return;
+        samples_ = few_displacements(question) ? question.batch : 1;
         const std::size_t plane = std::size_t(question.noisy_height) * question.noisy_width;
-        scaled_.resize(plane * question.batch * question.channels);
-        for (std::size_t j = 0; j < scaled_.size(); ++j) scaled_[j] = question.noisy[j] * Stored::scale;
-        noisy_ = scaled_.data();
+        const std::size_t values = plane * question.channels;
+        for (int sample = 0; sample < question.batch; ++sample) {
+            lifts_.push_back(lifts<T, Stored>(question, sample));
+            const double factor = noisy_factor<T, Stored>(question, sample);
+            const T* from = question.noisy + sample * values;
+            for (std::size_t j = 0; j < values; ++j) noisy_.push_back(static_cast<T>(from[j] * factor));
+        }
     }
 
     std::int64_t units() const { return std::int64_t(chunks_) * (question_.batch / samples_); }
@@ -45,10 +46,8 @@ template <class T, class Stored> class Work {
 
     const Question<T>& question_;
     int pixels_, images_, chunks_, samples_;
-    const T* noisy_;  // in the scale of what is stored
-
-  private:
-    std::vector<T> scaled_;
+    std::vector<T> noisy_;  // times `noisy_factor`
+    std::vector<std::vector<double>> lifts_;
 };
 
 template <class T, class Stored, int C, bool Best> class PosteriorWork : public Work<T, Stored> {
@@ -70,7 +69,7 @@ template <class T, class Stored, int C, bool Best> class PosteriorWork : public 
     void run_unit(std::int64_t unit) {
         this->blocks(unit, [this](int chunk, int sample, int first, int last) {
             const Question<T>& q = this->question_;
-            Sweep<T, Stored> sweep(q, this->noisy_);
+            Sweep<T, Stored> sweep(q, this->noisy_.data());
             std::vector<std::unique_ptr<Sink>> sinks;
             for (int b = 0; b < this->samples_; ++b) sinks.push_back(std::make_unique<Sink>(q));
             for (int image = first; image < last; image += Pair<T>::count) {
@@ -117,7 +116,7 @@ template <class T, class Stored, int C, bool Best> class PosteriorWork : public 
             if (Best) entropy += share * (parts[part].entropy[pixel] - apart);
         }
         const std::size_t place = std::size_t(sample) * this->pixels_ + pixel;
-        const double lifted = lift<T, Stored>(q, sample);
+        const double lifted = this->lifts_[sample][pixel];
         answer_.log_weight[place] = lifted + base + std::log(total);
         for (int c = 0; c < q.channels; ++c)
             answer_.mean[(std::size_t(sample) * q.channels + c) * this->pixels_ + pixel] =
@@ -129,7 +128,7 @@ template <class T, class Stored, int C, bool Best> class PosteriorWork : public 
 
     void finish_sources(const Part* parts, int sample, int pixel) {
         const int best = this->question_.best;
-        const double lifted = lift<T, Stored>(this->question_, sample);
+        const double lifted = this->lifts_[sample][pixel];
         std::vector<Source> all;
         for (int part = 0; part < this->chunks_; ++part) {
             const Source* list = &parts[part].sources[std::size_t(pixel) * best];
@@ -160,7 +159,7 @@ template <class T, class Stored, int C> class EvidenceWork : public Work<T, Stor
   private:
     void run_unit(std::int64_t unit) {
         this->blocks(unit, [this](int, int sample, int first, int last) {
-            Sweep<T, Stored> sweep(this->question_, this->noisy_);
+            Sweep<T, Stored> sweep(this->question_, this->noisy_.data());
             EvidenceSink<T> sink(this->question_);
             for (int image = first; image < last; image += Pair<T>::count) {
                 sweep.take(image);
@@ -175,11 +174,10 @@ template <class T, class Stored, int C> class EvidenceWork : public Work<T, Stor
 
     void write(int sample, int image, int present, const EvidenceSink<T>& sink) {
         const std::size_t first = std::size_t(sample) * this->question_.count + image;
-        const double lifted = lift<T, Stored>(this->question_, sample);
         for (int lane = 0; lane < present; ++lane)
             for (int pixel = 0; pixel < this->pixels_; ++pixel)
                 evidence_[(first + lane) * this->pixels_ + pixel] =
-                    static_cast<T>(lifted + sink.read(pixel, lane));
+                    static_cast<T>(this->lifts_[sample][pixel] + sink.read(pixel, lane));
     }
 
     T* evidence_;

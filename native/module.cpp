@@ -40,6 +40,9 @@ template <class T> struct Arguments {
 
 constexpr py::ssize_t most = 1 << 24;
 
+// What products may lose of a log-weight, nats. Attention adds evidence up over pixels, and losses with it.
+constexpr double rounding_of_posterior = 2e-3, rounding_of_evidence = rounding_of_posterior / 4;
+
 template <class T> Question<T> question_of(const Arguments<T>& given) {
     Question<T> q{};
     q.noisy = data<T>(given.noisy, "noisy", {-1, -1, -1, -1});
@@ -92,6 +95,7 @@ py::tuple posterior(const Arguments<T>& given, const py::array& index, int best,
     if (*std::min_element(q.index, q.index + q.count) < 0) refuse("index", "at least 0");
     if (best < 0 || best > (1 << 16)) refuse("best", "from 0 to 65536");
     q.best = best;
+    q.rounding = rounding_of_posterior;
     const Kernels<T>& kernels = kernels_of<T>(chosen(instructions));
     const std::vector<py::ssize_t> pixels{q.batch, q.height, q.width};
     const std::vector<py::ssize_t> list{q.batch, best, q.height, q.width};
@@ -113,7 +117,8 @@ py::tuple posterior(const Arguments<T>& given, const py::array& index, int best,
 
 template <class T>
 py::array evidence(const Arguments<T>& given, const std::string& instructions) {
-    const Question<T> q = question_of(given);
+    Question<T> q = question_of(given);
+    q.rounding = rounding_of_evidence;
     const Kernels<T>& kernels = kernels_of<T>(chosen(instructions));
     py::array_t<T> result({q.batch, q.count, q.height, q.width});
     T* values = result.mutable_data();

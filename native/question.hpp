@@ -28,6 +28,7 @@ template <class T> struct Question {
     std::vector<Run> rows, columns;
     int best;       // K, sources to keep for every pixel
     double depth;   // log-weights this far below the largest count for nothing, nats
+    double rounding;  // what products may lose of a log-weight, nats
     int threads;
 };
 

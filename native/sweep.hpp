@@ -11,13 +11,14 @@
 //
 // In single precision, where windows are large, from every squared difference its mean for the patch
 // that the noise was added to, C (1−ᾱ)/ᾱ, is taken: sums over windows that fit are then near zero, and
-// rounded the less.
+// rounded the less. Where there is noise enough, products take the place of differences (products.hpp).
 #pragma once
 
 #include "block.hpp"
 #include "differences.hpp"
 #include "exponential.hpp"
 #include "neighbours.hpp"
+#include "products.hpp"
 
 // The working memory of one thread, and how a noisy image slides over a block of images.
 template <class T, class Stored> class Sweep {
@@ -37,6 +38,8 @@ template <class T, class Stored> class Sweep {
           line_(std::size_t(question.width + group_size) * lanes),
           groups_(grouped(question.columns)),
           block_(question),
+          products_(question),
+          leaned_(group_size * line_),
           tile_(group_size * steps_ * line_),
           rows_(group_size * k_ * line_),
           spare_(2 * std::size_t(question.width + 2 * question.frame) * lanes) {
@@ -52,9 +55,12 @@ template <class T, class Stored> class Sweep {
     // Visits all pairs of one noisy image, telling `sink` of the log₂-weights of each row of pixels:
     // (ℓ + Π) / ln 2.
     template <int C, class Sink> void visit(int sample, bool biased, Sink& sink) {
+        multiply_ = by_products<T, Stored>(question_, sample);
+        if (multiply_) block_.take_norms(scale_of(sample));
         for (const Group& group : groups_) {
             // Pixels that only some of the displacements reach are left at `never` by the others.
             tile_.fill(static_cast<T>(never));
+            if (biased) leaned_.fill(static_cast<T>(never));
             for (const Run& row : question_.rows) slide<C>(sample, biased, row, group, sink);
         }
     }
@@ -63,15 +69,16 @@ template <class T, class Stored> class Sweep {
     template <int C, class Sink>
     void slide(int sample, bool biased, const Run& run, const Group& group, Sink& sink) {
         const int height = run.length + k_ - 1;
-        for (int first = 0; first < height; first += steps_) {
-            const Place at{sample, run, group, first, std::min(steps_, height - first)};
+        const int steps = multiply_ ? 1 : steps_;
+        for (int first = 0; first < height; first += steps) {
+            const Place at{sample, run, group, first, std::min(steps, height - first)};
             advance<C>(at);
             for (int step = std::max(0, k_ - 1 - first); step < at.count; ++step) {
                 const int output = first + step - k_ + 1;
                 const int pixel_row = (run.query + output) % question_.height;
-                if (biased) lean(group, step, pixel_row);
                 const T* lines[group_size];
-                for (int g = 0; g < group.size; ++g) lines[g] = tile(g, step);
+                for (int g = 0; g < group.size; ++g)
+                    lines[g] = biased ? lean(group, g, step, pixel_row) : tile(g, step);
                 sink.row(*this, group, pixel_row, run.source + output, lines);
             }
         }
@@ -80,6 +87,7 @@ template <class T, class Stored> class Sweep {
     // Leaves the ℓ / ln 2 of the windows that end in some rows in the tile. Small windows K have loops of
     // their own; K = 0 is any window.
     template <int C> void advance(const Place& at) {
+        if (multiply_) return multiply<C>(at);
         switch (C == 0 ? 0 : k_) {
             case 1: return advance_by<C, 1>(at);
             case 3: return advance_by<C, 3>(at);
@@ -100,6 +108,12 @@ template <class T, class Stored> class Sweep {
             if (stacked_) return stack_up<C, K>(at);
         }
         add_up<C, K>(at);
+    }
+
+    template <int C> void multiply(const Place& at) {
+        T* windows[group_size] = {};
+        for (int g = 0; g < at.group.size; ++g) windows[g] = tile(g, 0) + at.group.offset(g) * lanes;
+        products_.template advance<C>(noisy_, block_, at, windows);
     }
 
     template <int C, int K> void stack_up(const Place& at) {
@@ -169,17 +183,18 @@ template <class T, class Stored> class Sweep {
         }
     }
 
-    // Adds Π / ln 2 to a row of the tile.
-    void lean(const Group& group, int step, int pixel_row) {
+    // A row of the tile with Π / ln 2.
+    const T* lean(const Group& group, int g, int step, int pixel_row) {
         const T* bias = block_.bias(pixel_row);
-        for (int g = 0; g < group.size; ++g) {
-            T* line = tile(g, step) + group.offset(g) * lanes;
-            for (int j = 0; j < group.runs[g].length; ++j) {
-                const int column = (group.runs[g].query + j) % question_.width;
-                V::fused(V::load(bias + column * lanes), V::all(T(1 / ln2)), V::load(line + j * lanes))
-                    .store(line + j * lanes);
-            }
+        const std::size_t offset = std::size_t(group.offset(g)) * lanes;
+        const T* from = tile(g, step) + offset;
+        T* to = leaned_.get() + g * line_;
+        for (int j = 0; j < group.runs[g].length; ++j) {
+            const int column = (group.runs[g].query + j) % question_.width;
+            V::fused(V::load(bias + column * lanes), V::all(T(1 / ln2)), V::load(from + j * lanes))
+                .store(to + offset + j * lanes);
         }
+        return to;
     }
 
     // Calls take(g, place, sum) with the sums over k neighbours of one row of squared differences,
@@ -276,5 +291,7 @@ template <class T, class Stored> class Sweep {
     const std::size_t line_;  // numbers of a row
     std::vector<Group> groups_;
     Block<T, Stored> block_;
-    Buffer<T> tile_, rows_, spare_;
+    Products<T, Stored> products_;
+    bool multiply_ = false;  // whether the noisy image is met by products
+    Buffer<T> leaned_, tile_, rows_, spare_;
 };

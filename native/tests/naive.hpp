@@ -83,6 +83,7 @@ template <class T> void draw_question(std::mt19937& draw, Asked<T>& asked) {
     q.index = asked.index.data();
     q.best = below(draw, 4);
     q.depth = 80;
+    q.rounding = below(draw, 2) ? 2e-5 : 0;
     q.threads = 1 + below(draw, 3);
 }
 

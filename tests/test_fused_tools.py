@@ -51,7 +51,8 @@ from triton.compiler import ASTSource
 from scoremachines.engine.fused_kernels import fused
 from scoremachines.engine.product_kernels import attend, unroll
 
-FLOATS = "noisy images bias factor factors scale log_weight means squares largest_out sums_out"
+FLOATS = "noisy images bias factor factors scale log_weight means largest_out sums_out"
+FLOATS += " squares query_squares"
 HALVES, NUMBERS = "query patches values", "places taps ranges kinds"
 KNOWN = dict.fromkeys("count moves image_parts rows number pixels".split(), "i32")
 for names, kind in ((FLOATS, "*fp32"), (HALVES, "*fp16"), (NUMBERS, "*i32")):

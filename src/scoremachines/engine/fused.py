@@ -77,9 +77,10 @@ class FusedEngine:
         slots: training images whose differences a program takes at once; None for what makes a
             good tile.
         longest: rows and columns of the largest tile of differences, powers of two from 16 on.
-        digits: largest C·k²·ᾱ/(1−ᾱ) at which products give the posterior; they lose about 2⁻²³ of
-            it, nats, from log-weights. For evidence, which attention adds up over pixels, a
-            quarter of that. 0 leaves all to differences.
+        digits: largest C·k²·ᾱ/(1−ᾱ), shared out among the lots of 16 to 64 values that a patch is
+            taken in, at which products give the posterior; they lose about 2⁻²³ of the whole,
+            nats, from the log-weight of a patch that does not fit. For evidence, which attention
+            adds up over pixels, a quarter of that. 0 leaves all to differences.
 
     Raises:
         InputError: no such GPU, or no Triton.

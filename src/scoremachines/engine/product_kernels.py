@@ -10,7 +10,8 @@ Tensor cores multiply numbers of 11 bits, exactly. So a patch goes in as two hal
 rounded to 11 bits and the rest rounded to 11, and three of the four products of halves are taken;
 the fourth is below the last bit of a float32. Weights and colours go in as halves too. The adders
 of tensor cores cut digits off, so they add up no more than one lot of a patch's values, and one
-tile's weights; what they found is added up as usual.
+tile's weights. Of each lot the distance is known before the next one is added, so what is small in
+the end is a sum of small numbers: digits are lost to the squares of a lot only, not of a patch.
 
 A weight less than 2⁻⁴⁰ of the largest that its program has seen counts as 0.
 
@@ -67,11 +68,12 @@ def unroll(
     dims: tl.constexpr,
     tile: tl.constexpr,
 ):
-    """Write patches, `[rows, 2, dims]` in two halves, their squares, `[rows]`, and their values.
+    """Write patches, `[rows, 2, dims]` in two halves, and their values.
 
     Row `i·number + j` is the patch of image i, of the framed `shape`, whose first value lies at
     `places[j]`, times `scale[i]`. Its values lie `taps` further, and where these are negative, are
-    0. `values` may be None.
+    0. The squares of each lot of them are added up in `squares`, `[rows, lots]`. `values` may be
+    None.
     """
     ROWS: tl.constexpr = tile[0]
     TAKEN: tl.constexpr = tile[1]
@@ -81,7 +83,6 @@ def unroll(
     row = tl.minimum(row, rows - 1)
     first = images + row // number * (shape[0] * PLANE) + tl.load(places + row % number)
     factor = tl.load(scale + row // number)[:, None]
-    square = tl.zeros((ROWS, TAKEN), tl.float32)
     for start in range(0, dims, TAKEN):
         at = start + tl.arange(0, TAKEN)
         tap = tl.load(taps + at)
@@ -90,8 +91,9 @@ def unroll(
         to = patches + row[:, None] * (2 * dims) + at[None, :]
         tl.store(to, part, mask=shown)
         tl.store(to + dims, rest, mask=shown)
-        square += x * x
-    tl.store(squares + row[:, None], tl.sum(square, axis=1)[:, None], mask=shown)
+        x = part.to(tl.float32) + rest.to(tl.float32)
+        lot = squares + row * (dims // TAKEN) + start // TAKEN
+        tl.store(lot[:, None], tl.sum(x * x, axis=1)[:, None], mask=shown)
     if values is not None:
         its = _colours(first + radius * (shape[2] + 1), factor, PLANE, shape[0])
         column = tl.arange(0, VALUES)
@@ -108,10 +110,9 @@ def _products(query, patches, shown, dims: tl.constexpr):
 
 
 @triton.jit
-def _log_weights(products, squares, on, bias, kind, kinds, place, shown):
-    """Return ℓ + Π of pixels and places, without |q|²; −∞ where they do not meet."""
-    square = tl.load(squares, mask=shown, other=0.0)
-    new = products * on[0] + tl.where(shown, square * on[1], -float("inf"))[None, :]
+def _log_weights(distances, bias, kind, kinds, place, shown):
+    """Return ℓ + Π of pixels and places; −∞ where they do not meet."""
+    new = tl.where(shown[None, :], distances, -float("inf"))
     if bias is not None:
         new += (tl.load(bias) * LOG2E)[:, None]
     if kinds is not None:
@@ -149,6 +150,7 @@ def _share(part, parts, count, each, evidence: tl.constexpr):
 @triton.jit
 def attend(
     query,
+    query_squares,
     patches,
     squares,
     values,
@@ -181,24 +183,30 @@ def attend(
     first, last = tl.load(ranges), tl.load(ranges + 1)
     each = tl.cdiv(last - first, PLACES)
     start, end = _share(part, parts, count, each, evidence)
-    query += (sample.to(tl.int64) * pixels + pixel)[:, None] * (2 * dims) + value[None, :]
-    on = (tl.load(factors + 2 * sample), tl.load(factors + 2 * sample + 1))
+    asked = sample.to(tl.int64) * pixels + pixel
+    query += asked[:, None] * (2 * dims) + value[None, :]
+    query_squares += asked * LOTS
+    factors += 3 * sample
+    on = (tl.load(factors), tl.load(factors + 1), tl.load(factors + 2))
     kind = pixel if kinds is None else tl.load(kinds + pixel)
     nothing = tl.zeros((PIXELS,), tl.float32)
     largest = nothing + NEVER
     sums = nothing if evidence else tl.zeros((PIXELS, VALUES), tl.float32)
-    products = tl.zeros((PIXELS, PLACES), tl.float32)
+    distances = tl.zeros((PIXELS, PLACES), tl.float32)
     for step in range(start * LOTS, end * LOTS):
         lot, turn = step % LOTS, step // LOTS
         image, place = turn // each, first + turn % each * PLACES + ahead
         shown, row = place < last, image.to(tl.int64) * number + place
         at = row[:, None] * (2 * dims) + (lot * taken + value)[None, :]
-        products += _products(query + lot * taken, patches + at, shown, dims)
+        products = _products(query + lot * taken, patches + at, shown, dims)
+        square = tl.load(squares + row * LOTS + lot, mask=shown, other=0.0) * on[1]
+        its_square = tl.load(query_squares + lot) * on[2]
+        distances += products * on[0] + (its_square[:, None] + square[None, :])
         if lot == LOTS - 1:
             of = (sample * count + image).to(tl.int64) * pixels + pixel
             its = None if bias is None else bias + of
-            new = _log_weights(products, squares + row, on, its, kind, kinds, place, shown)
-            products = tl.zeros((PIXELS, PLACES), tl.float32)
+            new = _log_weights(distances, its, kind, kinds, place, shown)
+            distances = tl.zeros((PIXELS, PLACES), tl.float32)
             if evidence:
                 largest, sums = _added(largest, sums, new)
                 if turn % each == each - 1:

@@ -13,10 +13,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-__all__ = ["COLUMNS", "LIFT", "PIXELS", "PLACES", "Layout", "layout", "padded_values"]
+__all__ = ["COLUMNS", "LIFT", "PIXELS", "PLACES", "WARPS", "Layout", "layout", "padded_values"]
 
-PIXELS, PLACES = 64, 128
-"""Pixels and places that a program takes at once."""
+PIXELS, PLACES, WARPS = 64, 128, 4
+"""Pixels and places that a program takes at once, and between how many warps."""
 COLUMNS = 16
 """Values of a place: 4 colours, their other halves, a 1, and zeros."""
 LIFT = 15

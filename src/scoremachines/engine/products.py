@@ -21,6 +21,7 @@ from scoremachines.engine.product_layout import (
     LIFT,
     PIXELS,
     PLACES,
+    WARPS,
     layout,
     padded_values,
 )
@@ -30,8 +31,8 @@ from scoremachines.posterior import Posterior
 
 __all__ = ["DIGITS", "Products", "patch_bytes", "products_serve", "query_bytes"]
 
-DIGITS = 32_000
-"""Largest C·k²·ᾱ/(1−ᾱ) at which products give the posterior, unless said otherwise."""
+DIGITS = 64_000
+"""Largest C·k²·ᾱ/(1−ᾱ) a lot at which products give the posterior, unless said otherwise."""
 PROGRAMS = 1024
 """Between how many programs the work is divided, about: a few rounds of the largest GPUs."""
 
@@ -39,12 +40,14 @@ PROGRAMS = 1024
 def products_serve(query: Query, digits: float) -> Tensor:
     """Return for which noisy images products keep enough digits, bool `[B]`.
 
-    They do where `C·k²·ᾱ/(1−ᾱ)` is at most `digits`, and colours of `φ/√ᾱ` and of training images
-    are about 1 in size: log-weights then lose about 2⁻²³ of it, nats.
+    They do where `C·k²·ᾱ/(1−ᾱ)` is at most `digits` times the number of lots that a patch is
+    taken in, and colours of `φ/√ᾱ` and of training images are about 1 in size. Log-weights lose
+    about 2⁻²³ of it, nats, where nothing fits, and the less the better a patch fits.
     """
     assert query.window is not None
     values = query.noisy.shape[1] * query.window**2
-    return values * query.signal.square() / query.variance <= digits
+    dims, taken = padded_values(values)
+    return values * query.signal.square() / query.variance <= digits * (dims // taken)
 
 
 def patch_bytes(query: Query) -> int:
@@ -54,8 +57,9 @@ def patch_bytes(query: Query) -> int:
     reach, places = query.window - 1, height * width
     if query.sources == "inside":
         places = (height - reach) * (width - reach)
-    dims, _ = padded_values(channels * query.window**2)
-    return places * (4 * dims + 40) + 12 * channels * (height + reach) * (width + reach)
+    dims, taken = padded_values(channels * query.window**2)
+    framed = 12 * channels * (height + reach) * (width + reach)
+    return places * (4 * (dims + dims // taken) + 36) + framed
 
 
 def query_bytes(query: Query) -> int:
@@ -63,9 +67,10 @@ def query_bytes(query: Query) -> int:
     assert query.window is not None
     channels, height, width = query.noisy.shape[1:]
     pixels, reach = height * width, query.window - 1
-    dims, _ = padded_values(channels * query.window**2)
+    dims, taken = padded_values(channels * query.window**2)
     said = 8 * (COLUMNS + 1) * pixels * (PROGRAMS // -(-pixels // PIXELS) + 1)
-    return 4 * pixels * (dims + 1) + 12 * channels * (height + reach) * (width + reach) + said
+    patches = 4 * pixels * (dims + dims // taken)
+    return patches + 12 * channels * (height + reach) * (width + reach) + said
 
 
 def _parts(pixels: int, places: int) -> int:
@@ -79,7 +84,7 @@ class Patches:
 
     Args:
         halves: half precision, `[n, V, 2, dims]`.
-        squares: their squared lengths, `[n, V]`.
+        squares: the squared lengths of their lots, `[n, V, lots]`.
         values: colours in two halves, and 1, half precision, `[n, V, COLUMNS]`; or None.
         scale: powers of two, float64 `[n]`.
     """
@@ -88,6 +93,11 @@ class Patches:
     squares: Tensor
     values: Tensor | None
     scale: Tensor
+
+    @property
+    def places(self) -> int:
+        """Number of patches."""
+        return self.squares.shape[:2].numel()
 
 
 class Products:
@@ -111,14 +121,14 @@ class Products:
         clean = self._patches(images, self.layout.place_at, clean=True)
         count, pixels = len(images), len(self.layout.order)
         found = self.query.noisy.new_empty(len(self.query.noisy), count, pixels)
-        self._attend(clean, None, min(count, _parts(pixels, clean.squares.numel())), None, found)
-        return torch.stack([self._finished(*pair) for pair in enumerate(found)]).to(found)
+        self._attend(clean, None, min(count, _parts(pixels, clean.places)), None, found)
+        return torch.stack([self._finished(each) for each in found]).to(found)
 
     def posterior(self, images: Tensor, bias: Tensor | None) -> Posterior:
         """Return what training images say of every pixel, given Π_u(i)."""
         clean = self._patches(images, self.layout.place_at, clean=True)
         batch, pixels = len(self.query.noisy), len(self.layout.order)
-        parts = _parts(pixels, clean.squares.numel())
+        parts = _parts(pixels, clean.places)
         largest = self.query.noisy.new_empty(batch, parts, pixels)
         sums = self.query.noisy.new_empty(batch, parts, pixels, COLUMNS)
         if bias is not None:
@@ -128,8 +138,8 @@ class Products:
             bias = bias.contiguous()
         self._attend(clean, bias, parts, largest, sums)
         scale = clean.scale[0].float()
-        pairs = enumerate(zip(largest, sums, strict=True))
-        return Posterior.cat([self._merged(number, *pair, scale) for number, pair in pairs])
+        pairs = zip(largest, sums, strict=True)
+        return Posterior.cat([self._merged(*pair, scale) for pair in pairs])
 
     def _patches(self, images: Tensor, at: Tensor, *, clean: bool) -> Patches:
         """Return patches; training images have one scale, and each noisy image has its own."""
@@ -146,7 +156,7 @@ class Products:
         rows, tile = len(images) * number, (2048 // taken, taken)
         halves = images.new_empty(len(images), number, 2, dims, dtype=torch.float16)
         values = halves.new_empty(len(images), number, COLUMNS) if clean else None
-        squares = images.new_empty(len(images), number)
+        squares = images.new_empty(len(images), number, dims // taken)
         with torch.cuda.device_of(images):
             unroll[(-(-rows // tile[0]),)](
                 wide,
@@ -177,20 +187,22 @@ class Products:
         from scoremachines.engine.product_kernels import attend
 
         its, evidence = self.layout, largest is None
-        count, number = clean.squares.shape
+        count, number = clean.squares.shape[:2]
         ranges = its.ranges
         if bias is None and not evidence and its.kinds is None:  # all images are one
             ranges, count, number = ranges * count, 1, count * number
-        scale = clean.scale[0]
-        on = (self.factor * -2 / (self.noisy.scale * scale), self.factor / scale**2)
+        scales = clean.scale[0], self.noisy.scale
+        on = (-2 / (scales[0] * scales[1]), 1 / scales[0] ** 2, 1 / scales[1] ** 2)
+        factors = torch.stack([self.factor * each for each in on], 1).float()
         with torch.cuda.device_of(sums):
             attend[(len(its.ranges), parts, len(sums))](
                 self.noisy.halves,
+                self.noisy.squares,
                 clean.halves,
                 clean.squares,
                 clean.values,
                 bias,
-                torch.stack(on, 1).float(),
+                factors,
                 ranges,
                 its.kinds,
                 sums if evidence else largest,
@@ -202,11 +214,11 @@ class Products:
                 taken=its.taken,
                 tile=(PIXELS, PLACES),
                 evidence=evidence,
-                num_warps=PIXELS // 16,
+                num_warps=WARPS,
                 num_stages=2,
             )
 
-    def _merged(self, sample: int, largest: Tensor, sums: Tensor, scale: Tensor) -> Posterior:
+    def _merged(self, largest: Tensor, sums: Tensor, scale: Tensor) -> Posterior:
         """Return the posterior of all parts, `[parts, H·W]` and `[parts, H·W, COLUMNS]`."""
         shape = self.query.noisy.shape[1:]
         most = largest.amax(0)
@@ -214,14 +226,13 @@ class Products:
         total = sums[:, 8]
         colours = sums[:, : shape[0]] + sums[:, 4 : 4 + shape[0]]
         colours = colours / (total.clamp(min=1) * scale)[:, None]
-        log_weight = self._finished(sample, most.double() + total.double().log2() - LIFT)
+        log_weight = self._finished(most.double() + total.double().log2() - LIFT)
         mean = self._in_place(colours.T.contiguous()).view(1, *shape)
         return Posterior(log_weight[None], mean)
 
-    def _finished(self, sample: int, log_weight: Tensor) -> Tensor:
-        """Return log-weights `[…, H, W]`, nats, from those without |q|² and of base 2."""
-        squares = self.noisy.squares[sample].double() / self.noisy.scale[sample] ** 2
-        nats = (log_weight.double() + self.factor[sample] * squares) * math.log(2)
+    def _finished(self, log_weight: Tensor) -> Tensor:
+        """Return log-weights `[…, H, W]` of average patches, nats, from sums, of base 2."""
+        nats = log_weight.double() * math.log(2)
         size, window, sources = self.query.noisy.shape[-2:], self.query.window, self.query.sources
         assert window is not None
         counts = log_counts(tuple(size), window, sources, nats.device)

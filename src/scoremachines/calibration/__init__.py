@@ -6,6 +6,7 @@ from scoremachines.calibration.curves import MEASURES as MEASURES
 from scoremachines.calibration.curves import Curves as Curves
 from scoremachines.calibration.predicted import RULES as RULES
 from scoremachines.calibration.predicted import predict_windows as predict_windows
+from scoremachines.calibration.search import SEARCHES as SEARCHES
 from scoremachines.calibration.strength import StrengthCalibration as StrengthCalibration
 from scoremachines.calibration.strength import calibrate_strength as calibrate_strength
 from scoremachines.calibration.windows import Calibration as Calibration
@@ -14,6 +15,7 @@ from scoremachines.calibration.windows import calibrate as calibrate
 __all__ = [
     "MEASURES",
     "RULES",
+    "SEARCHES",
     "Calibration",
     "Curves",
     "StrengthCalibration",

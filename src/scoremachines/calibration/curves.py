@@ -22,11 +22,26 @@ from scoremachines.sampling import check_counts, sample_labels
 from scoremachines.schedule import predicted
 from scoremachines.trajectory import Step, kg_trajectory, starting_noise
 
-__all__ = ["MEASURES", "Curves", "check_measure", "follow", "known_sources", "likeness"]
+__all__ = [
+    "MEASURES",
+    "Ask",
+    "Curves",
+    "Search",
+    "check_measure",
+    "follow",
+    "known_sources",
+    "likeness",
+    "middle_vote",
+]
 
 MEASURES = ("noise", "clean", "error")
 """noise: cosine similarity of the two ε̂ (KG's). clean: Pearson r of the two x̂0. error: minus the
 mean squared difference of the two x̂0."""
+
+Ask = Callable[[int], dict[str, Tensor]]
+"""Compares a network with the candidate at a position: for every measure `[trajectory]`."""
+Search = Callable[[Ask], dict[int, dict[str, Tensor]]]
+"""Asks about some candidates at one step, and returns what was found; called step by step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +50,13 @@ class Curves:
 
     Args:
         candidates: windows, pixels, or strengths, rising.
-        values: for every measure, float64 `[step, candidate, trajectory]`, steps by rising time.
+        values: for every measure, float64 `[step, candidate, trajectory]`, steps by rising time;
+            NaN for all trajectories where a candidate was not asked about.
         measure: the one that was chosen by.
         about: how the numbers came about, in words and numbers.
 
     Raises:
-        InputError: the numbers do not fit together or are not finite.
+        InputError: the numbers do not fit together, or one is infinite.
     """
 
     candidates: tuple[float, ...]
@@ -58,7 +74,7 @@ class Curves:
         shape = self.chosen_by.shape
         for name, value in self.values.items():
             fits = value.ndim == 3 and value.shape == shape and value.numel() > 0
-            if not fits or shape[1] != len(self.candidates) or not torch.isfinite(value).all():
+            if not fits or shape[1] != len(self.candidates) or not _complete(value):
                 raise InputError("curves", name, accepted)
 
     @property
@@ -75,16 +91,34 @@ class Curves:
         Returns:
             Positions in `candidates`.
         """
-        votes = self.chosen_by.argmax(1).sort(1).values
-        count = votes.shape[1]
-        low, high = votes[:, (count - 1) // 2, None], votes[:, count // 2, None]
-        mean = self.chosen_by.mean(2)
-        better = mean.gather(1, high) > mean.gather(1, low)
-        return torch.where(better, high, low)[:, 0].tolist()
+        return [middle_vote(values) for values in self.chosen_by]
 
     def best_on_average(self) -> list[int]:
         """Return for every step the candidate with the largest mean over trajectories."""
-        return self.chosen_by.mean(2).argmax(1).tolist()
+        return self.chosen_by.mean(2).nan_to_num(nan=-torch.inf).argmax(1).tolist()
+
+
+def _complete(values: Tensor) -> bool:
+    """Return whether every step has a candidate asked about, for all trajectories."""
+    asked = ~values.isnan()
+    whole = (asked.all(2) == asked.any(2)).all() and asked.any(2).any(1).all()
+    return bool(whole and not values.isinf().any())
+
+
+def middle_vote(values: Tensor) -> int:
+    """Return the candidate in the middle of the trajectories' votes, as `Curves.voted` has it.
+
+    Args:
+        values: of one step, `[candidate, trajectory]`; NaN where a candidate has none.
+
+    Returns:
+        Its position.
+    """
+    values = values.nan_to_num(nan=-torch.inf)
+    votes = values.argmax(0).sort().values
+    low, high = int(votes[(len(votes) - 1) // 2]), int(votes[len(votes) // 2])
+    mean = values.mean(1)
+    return high if mean[high] > mean[low] else low
 
 
 def likeness(found: Tensor, known: Tensor, noisy: Tensor, alpha_bar: float) -> dict[str, Tensor]:
@@ -121,6 +155,7 @@ def follow(
     seed: int,
     labels: int | str | Sequence[int | str] | None = None,
     on_step: Callable[[Step], object] | None = None,
+    search: Search | None = None,
 ) -> tuple[tuple[float, ...], dict[str, Tensor]]:
     """Follow a network down its own trajectories, and compare machines with it at every step.
 
@@ -133,9 +168,12 @@ def follow(
         seed: of their starting noise.
         labels: one class for all trajectories, or one for each.
         on_step: called after every step.
+        search: which machines are asked at a step, as in `scoremachines.calibration.search`; by
+            default all.
 
     Returns:
-        The times j/n, rising, and for every measure float64 `[step, machine, trajectory]`.
+        The times j/n, rising, and for every measure float64 `[step, machine, trajectory]`, NaN
+        where a machine was not asked.
 
     Raises:
         InputError: a count is out of range, or the network is made for other images.
@@ -143,26 +181,26 @@ def follow(
     check_counts(steps=steps, seeds=seeds)
     classes = sample_labels(data, labels, seeds)
     noise = starting_noise(seed, range(seeds), network.shape, torch.float64).to(network.device)
-    rows: list[list[dict[str, Tensor]]] = []
+    rows: list[dict[int, dict[str, Tensor]]] = []
     for step in kg_trajectory(network, noise, network.schedule, steps, classes):
-        rows.append(
-            [
-                likeness(
-                    machine.denoise(step.noisy, step.alpha_bar, classes),
-                    step.clean,
-                    step.noisy,
-                    step.alpha_bar,
-                )
-                for machine in machines
-            ]
-        )
+
+        def ask(position: int, step: Step = step) -> dict[str, Tensor]:
+            found = machines[position].denoise(step.noisy, step.alpha_bar, classes)
+            return likeness(found, step.clean, step.noisy, step.alpha_bar)
+
+        everything = range(len(machines))
+        rows.append(search(ask) if search else {each: ask(each) for each in everything})
         if on_step is not None:
             on_step(step)
     rows.reverse()
     values = {
-        name: torch.stack([torch.stack([each[name] for each in row]) for row in rows]).cpu()
+        name: torch.full((steps, len(machines), seeds), torch.nan, dtype=torch.float64)
         for name in MEASURES
     }
+    for number, row in enumerate(rows):
+        for position, numbers in row.items():
+            for name, value in numbers.items():
+                values[name][number, position] = value
     return tuple(j / steps for j in range(1, steps + 1)), values
 
 

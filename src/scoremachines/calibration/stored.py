@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from scoremachines.calibration.curves import Curves
 from scoremachines.files import atomic_path, reading
@@ -36,7 +38,7 @@ def write_choice(
         "measure": curves.measure,
         "about": dict(curves.about),
         "candidates": list(curves.candidates),
-        "curves": {name: value.tolist() for name, value in curves.values.items()},
+        "curves": {name: _plain(value) for name, value in curves.values.items()},
     }
     with atomic_path(path) as partial:
         partial.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
@@ -59,10 +61,7 @@ def read_choice(path: str | Path, kind: str) -> tuple[list[float], list[float], 
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         if content["kind"] != kind:
             raise ValueError(f"it holds {content['kind']}")
-        values = {
-            str(name): torch.tensor(value, dtype=torch.float64)
-            for name, value in content["curves"].items()
-        }
+        values = {str(name): _tensor(value) for name, value in content["curves"].items()}
         curves = Curves(
             tuple(content["candidates"]), values, str(content["measure"]), dict(content["about"])
         )
@@ -72,3 +71,16 @@ def read_choice(path: str | Path, kind: str) -> tuple[list[float], list[float], 
         if not len(times) == len(chosen) == len(curves.chosen_by) or not known:
             raise ValueError("times, choices and curves do not fit together")
     return times, chosen, curves
+
+
+def _plain(values: Tensor) -> list[list[list[float] | None]]:
+    """Return numbers `[step][candidate][trajectory]`; null for a candidate not asked about."""
+    return [[None if row[0] != row[0] else row for row in step] for step in values.tolist()]
+
+
+def _tensor(values: list[list[list[float] | None]]) -> Tensor:
+    """Return what `_plain` was given."""
+    count = max(len(row) for step in values for row in step if row is not None)
+    missing = [math.nan] * count
+    rows = [[missing if row is None else row for row in step] for step in values]
+    return torch.tensor(rows, dtype=torch.float64)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from scoremachines.attention import Attention
 from scoremachines.calibration.curves import Curves, check_measure, follow, known_sources
+from scoremachines.calibration.search import make_search
 from scoremachines.calibration.stored import read_choice, write_choice
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
@@ -57,7 +58,7 @@ class Calibration(WindowSchedule):
         return cls(tuple(times), tuple(chosen), curves)
 
     def by(self, measure: str) -> Calibration:
-        """Return k(t) as another measure of the same curves chooses it.
+        """Return k(t) as another measure of the same curves chooses it, of what was asked about.
 
         Args:
             measure: `"noise"`, `"clean"` or `"error"`.
@@ -113,6 +114,7 @@ def calibrate(
     sources: str | None = None,
     attention: str | Tensor | Callable[[Tensor, Tensor], Tensor] | Attention = "none",
     measure: str = "noise",
+    search: str = "all",
     steps: int = 20,
     seeds: int = 8,
     seed: int = 0,
@@ -131,6 +133,8 @@ def calibrate(
         attention: the machine's, as in `ScoreMachine`.
         measure: what decides: `"noise"`, the cosine similarity of ε̂ (KG's), `"clean"`, Pearson r
             of x̂0, or `"error"`, minus the mean squared difference of x̂0. All three are kept.
+        search: which candidates are asked about at a step: `"all"`, or `"near"` the choice of the
+            noisier step before, and on from there while that gets better: about three of them.
         steps: of the network's trajectories; their times are the knots of k(t).
         seeds: number of trajectories.
         seed: of their starting noise.
@@ -161,6 +165,7 @@ def calibrate(
         seed=seed,
         labels=labels,
         on_step=on_step,
+        search=make_search(search, len(machines), measure),
     )
     about = {
         "network": type(network).__name__,
@@ -168,6 +173,7 @@ def calibrate(
         "fingerprint": data.fingerprint(),
         "sources": chosen,
         "attention": first.attention.name,
+        "search": search,
         "seed": seed,
     }
     return Calibration.by_vote(times, Curves(candidates, values, measure, about))

@@ -51,6 +51,7 @@ def calibrate_run(
             data,
             windows=_windows(settings.windows),
             measure=settings.measure,
+            search=settings.search,
             steps=settings.steps,
             seeds=settings.seeds,
             seed=settings.seed,

@@ -97,6 +97,8 @@ class CalibrateSettings:
     """the windows to choose among, such as 3,5,7; by default all that the network can see"""
     measure: str = "noise"
     """what decides: noise (cosine of the noise, as Kamb & Ganguli), clean (Pearson r) or error"""
+    search: str = "all"
+    """which windows are asked about at a step: all, or those near the last choice (faster)"""
     steps: int = 20
     """steps of the network's trajectories"""
     seeds: int = 8

@@ -5,10 +5,12 @@ images of a block are innermost. Here they are the lanes of two vectors, and byt
 images to a word. Sums over a window take four additions a direction, and weights are added up as
 they come, below a reference that follows the largest, so nothing is held for all pairs. A
 log-weight `depth` below the reference is passed over: all of them together are less than `2⁻²³`
-(float32) or `2⁻⁵²` (float64) of the total. In float32, for windows from 5 on, the mean C (1−ᾱ)/ᾱ
-under the noise is taken from every squared difference, which shifts all log-weights alike and
-leaves more digits where a patch fits. Where the best sources are kept it is not, so there the last
-digits may differ.
+(float32) or `2⁻⁵²` (float64) of the total.
+
+In float32, for windows from 5 on, products take the place of differences where there is noise
+enough (theory §2.5), at half the arithmetic. Elsewhere the mean C (1−ᾱ)/ᾱ under the noise is taken
+from every squared difference, which shifts all log-weights alike and leaves more digits where a
+patch fits. Where the best sources are kept neither is done, so there the last digits may differ.
 
 The instruction set is chosen when the package is loaded: AVX-512, AVX2, or what the compiler makes
 of 16-byte vectors (SSE2, NEON). Results do not depend on the number of threads.

@@ -165,8 +165,8 @@ def _sweep_bytes(query: Query, plan: Plan, window: int, threads: int, best: int)
     framed = (height + window) * (width + window) * channels
     # Where every pixel has one place to draw from, a thread takes all noisy images at once.
     samples = plan.batch if query.sources == "same" else 1
-    lines = 6 * window * (width + 2) + 4 * (width + window)
-    values = 2 * (framed + pixels) + lines + samples * pixels * (channels + 3)
+    lines = 10 * window * (width + window) + 14 * (width + window)
+    values = 2 * (framed + framed // channels + pixels) + lines + samples * pixels * (channels + 3)
     each = 64 * values + samples * pixels * best * 24
     units = 16 * plan.batch // samples
     parts = 16 * plan.batch * pixels * (8 * (channels + 2) + 24 * best)

@@ -42,12 +42,14 @@ def products_serve(query: Query, digits: float) -> Tensor:
 
     They do where `C·k²·ᾱ/(1−ᾱ)` is at most `digits` times the number of lots that a patch is
     taken in, and colours of `φ/√ᾱ` and of training images are about 1 in size. Log-weights lose
-    about 2⁻²³ of it, nats, where nothing fits, and the less the better a patch fits.
+    about 2⁻²³ of it, nats, where nothing fits, and the less the better a patch fits. What halves
+    lose of single values is lost in any case, so `ᾱ/(1−ᾱ)` is at most `digits / 16`, too.
     """
     assert query.window is not None
     values = query.noisy.shape[1] * query.window**2
     dims, taken = padded_values(values)
-    return values * query.signal.square() / query.variance <= digits * (dims // taken)
+    ratio = query.signal.square() / query.variance
+    return (values * ratio <= digits * (dims // taken)) & (ratio <= digits / 16)
 
 
 def patch_bytes(query: Query) -> int:

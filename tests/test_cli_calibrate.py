@@ -68,6 +68,7 @@ def test_choices_reach_the_calibration(run: Path) -> None:
         (["--windows", "3,x"], "windows='3,x'"),
         (["--windows", "9"], "larger than the image"),
         (["--measure", "luck"], "measure='luck'"),
+        (["--search", "far"], "search='far'"),
         (["--steps", "0"], "steps=0"),
     ],
 )

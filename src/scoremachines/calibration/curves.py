@@ -154,8 +154,8 @@ def follow(
     seeds: int,
     seed: int,
     labels: int | str | Sequence[int | str] | None = None,
+    search: Search,
     on_step: Callable[[Step], object] | None = None,
-    search: Search | None = None,
 ) -> tuple[tuple[float, ...], dict[str, Tensor]]:
     """Follow a network down its own trajectories, and compare machines with it at every step.
 
@@ -167,9 +167,8 @@ def follow(
         seeds: number of trajectories, at least 1.
         seed: of their starting noise.
         labels: one class for all trajectories, or one for each.
+        search: which machines are asked at a step, as in `scoremachines.calibration.search`.
         on_step: called after every step.
-        search: which machines are asked at a step, as in `scoremachines.calibration.search`; by
-            default all.
 
     Returns:
         The times j/n, rising, and for every measure float64 `[step, machine, trajectory]`, NaN
@@ -188,8 +187,7 @@ def follow(
             found = machines[position].denoise(step.noisy, step.alpha_bar, classes)
             return likeness(found, step.clean, step.noisy, step.alpha_bar)
 
-        everything = range(len(machines))
-        rows.append(search(ask) if search else {each: ask(each) for each in everything})
+        rows.append(search(ask))
         if on_step is not None:
             on_step(step)
     rows.reverse()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from scoremachines.attention import Attention, StrengthSchedule
 from scoremachines.calibration.curves import Curves, check_measure, follow, known_sources
+from scoremachines.calibration.search import every
 from scoremachines.calibration.stored import read_choice, write_choice
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
@@ -144,6 +145,7 @@ def calibrate_strength(
         seeds=seeds,
         seed=seed,
         labels=labels,
+        search=every(len(machines)),
         on_step=on_step,
     )
     about = {

@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from pybind11.setup_helpers import Pybind11Extension
+from pybind11.setup_helpers import Pybind11Extension, has_flag
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
 
@@ -25,6 +25,8 @@ FLAGS = {
     "x86_avx2.cpp": ["-mavx2", "-mfma"],
     "x86_avx512.cpp": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
 }
+# The order of instructions that suits 512-bit vectors better than a compiler's default (docs/benchmarks.md).
+TUNING = {"x86_avx512.cpp": "-mtune=znver3"}
 
 
 class Build(build_ext):
@@ -32,13 +34,14 @@ class Build(build_ext):
 
     def build_extensions(self) -> None:
         compile_one = self.compiler._compile
+        known = {flag for flag in TUNING.values() if has_flag(self.compiler, flag)}
 
         def with_its_flags(
             obj: str, src: str, ext: str, cc_args: Any, extra: Any, pp: Any
         ) -> None:
-            own = (
-                FLAGS.get(Path(src).name, []) if platform.machine() in ("x86_64", "AMD64") else []
-            )
+            name, own = Path(src).name, []
+            if platform.machine() in ("x86_64", "AMD64"):
+                own = FLAGS.get(name, []) + sorted(known & {TUNING.get(name)})
             compile_one(obj, src, ext, cc_args, [*extra, *own], pp)
 
         if self.compiler.compiler_type == "unix":
@@ -49,7 +52,7 @@ class Build(build_ext):
 extension = Pybind11Extension(
     "scoremachines.engine._native",
     [str(FOLDER / name) for name in SOURCES],
-    depends=[str(path) for path in sorted(FOLDER.glob("*.hpp"))],
+    depends=["setup.py", *(str(path) for path in sorted(FOLDER.glob("*.hpp")))],
     cxx_std=17,
     extra_compile_args=[
         "-O3",

@@ -8,6 +8,7 @@ namespace plain {
 #include "groups.hpp"
 #include "sweep.hpp"
 #include "posterior.hpp"
+#include "thinned.hpp"
 #include "evidence.hpp"
 #include "whole.hpp"
 #include "forest.hpp"

@@ -7,6 +7,7 @@ template <class T> class EvidenceSink {
     static constexpr int lanes = Pair<T>::count;
 
   public:
+    static constexpr bool sifts = false;
     explicit EvidenceSink(const Question<T>& question)
         : question_(question),
           most_(std::size_t(question.height) * question.width * lanes),

@@ -5,6 +5,7 @@ constexpr int group_size = 2;
 
 // Successive displacements along a row, whose pixels are visited together.
 struct Group {
+    int number = 0;                       // among all groups
     int size = 0, first = 0, extent = 0;  // all their pixels lie in first .. first+extent
     Run runs[group_size];
 
@@ -28,12 +29,23 @@ inline bool joins(const Group& group, const Run& run) {
            run.length + group_size > leader.length;
 }
 
+// Columns of the pixels at the places of a line.
+struct Columns {
+    int first, extent, width;
+    Columns(const Group& group, int width)
+        : first(group.first % width), extent(group.extent), width(width) {}
+    int operator[](int x) const { return first + x < width ? first + x : first + x - width; }
+};
+
 inline std::vector<Group> grouped(const std::vector<Run>& runs) {
     std::vector<Group> groups;
     for (const Run& run : runs) {
         if (groups.empty() || !joins(groups.back(), run)) groups.emplace_back();
         Group& group = groups.back();
-        if (group.size == 0) group.first = run.query;
+        if (group.size == 0) {
+            group.number = int(groups.size()) - 1;
+            group.first = run.query;
+        }
         group.extent = std::max(group.extent, run.query - group.first + run.length);
         group.runs[group.size++] = run;
     }

@@ -50,12 +50,15 @@ template <class T, class Stored> class Work {
     std::vector<std::vector<double>> lifts_;
 };
 
-template <class T, class Stored, int C, bool Best> class PosteriorWork : public Work<T, Stored> {
-    using Sink = PosteriorSink<T, Stored, C, Best>;
+template <class T, class Stored, int C, class Sink> class PosteriorWork : public Work<T, Stored> {
+    static constexpr bool Best = Sink::lists;
 
   public:
     PosteriorWork(const Question<T>& question, const Answer<T>& answer)
-        : Work<T, Stored>(question), answer_(answer), parts_(std::size_t(question.batch) * this->chunks_) {}
+        : Work<T, Stored>(question),
+          answer_(answer),
+          values_(Sink::values(question)),
+          parts_(std::size_t(question.batch) * this->chunks_) {}
 
     static void run(void* self, std::int64_t unit) { static_cast<PosteriorWork*>(self)->run_unit(unit); }
 
@@ -71,7 +74,8 @@ template <class T, class Stored, int C, bool Best> class PosteriorWork : public 
             const Question<T>& q = this->question_;
             Sweep<T, Stored> sweep(q, this->noisy_.data());
             std::vector<std::unique_ptr<Sink>> sinks;
-            for (int b = 0; b < this->samples_; ++b) sinks.push_back(std::make_unique<Sink>(q));
+            for (int b = sample; b < sample + this->samples_; ++b)
+                sinks.push_back(std::make_unique<Sink>(q, b, this->lifts_[b]));
             for (int image = first; image < last; image += Pair<T>::count) {
                 sweep.take(image);
                 for (int b = 0; b < this->samples_; ++b)
@@ -85,13 +89,13 @@ template <class T, class Stored, int C, bool Best> class PosteriorWork : public 
         const Question<T>& q = this->question_;
         Part& part = parts_[std::size_t(sample) * this->chunks_ + chunk];
         part.log_weight.resize(this->pixels_);
-        part.mean.resize(std::size_t(this->pixels_) * q.channels);
+        part.mean.resize(std::size_t(this->pixels_) * values_);
         part.entropy.resize(Best ? this->pixels_ : 0);
         part.sources.resize(Best ? std::size_t(this->pixels_) * q.best : 0);
         for (int pixel = 0; pixel < this->pixels_; ++pixel) {
             double entropy = 0;
             const Source* sources = nullptr;
-            double* mean = part.mean.data() + std::size_t(pixel) * q.channels;
+            double* mean = part.mean.data() + std::size_t(pixel) * values_;
             part.log_weight[pixel] = sink.read(pixel, mean, &entropy, &sources);
             if (!Best) continue;
             part.entropy[pixel] = entropy;
@@ -100,26 +104,25 @@ template <class T, class Stored, int C, bool Best> class PosteriorWork : public 
     }
 
     void finish_pixel(int sample, int pixel) {
-        const Question<T>& q = this->question_;
         const Part* parts = &parts_[std::size_t(sample) * this->chunks_];
         double most = -HUGE_VAL, total = 0, entropy = 0;
         for (int part = 0; part < this->chunks_; ++part)
             most = std::max(most, parts[part].log_weight[pixel]);
-        std::vector<double> mean(q.channels, 0.0);
+        std::vector<double> mean(values_, 0.0);
         const double base = std::isfinite(most) ? most : 0;
         for (int part = 0; part < this->chunks_; ++part) {
             const double apart = parts[part].log_weight[pixel] - base, share = std::exp(apart);
             if (!(share > 0)) continue;
             total += share;
-            for (int c = 0; c < q.channels; ++c)
-                mean[c] += share * parts[part].mean[std::size_t(pixel) * q.channels + c];
+            for (int c = 0; c < values_; ++c)
+                mean[c] += share * parts[part].mean[std::size_t(pixel) * values_ + c];
             if (Best) entropy += share * (parts[part].entropy[pixel] - apart);
         }
         const std::size_t place = std::size_t(sample) * this->pixels_ + pixel;
         const double lifted = this->lifts_[sample][pixel];
         answer_.log_weight[place] = lifted + base + std::log(total);
-        for (int c = 0; c < q.channels; ++c)
-            answer_.mean[(std::size_t(sample) * q.channels + c) * this->pixels_ + pixel] =
+        for (int c = 0; c < values_; ++c)
+            answer_.mean[(std::size_t(sample) * values_ + c) * this->pixels_ + pixel] =
                 static_cast<T>(total > 0 ? mean[c] / total : 0);
         if (!Best) return;
         answer_.entropy[place] = total > 0 ? std::max(0.0, entropy / total + std::log(total)) : 0;
@@ -146,6 +149,7 @@ template <class T, class Stored, int C, bool Best> class PosteriorWork : public 
     }
 
     const Answer<T>& answer_;
+    const int values_;  // means of each pixel
     std::vector<Part> parts_;
 };
 
@@ -183,10 +187,11 @@ template <class T, class Stored, int C> class EvidenceWork : public Work<T, Stor
     T* evidence_;
 };
 
-template <class T, class Stored, int C, bool Best>
+template <class T, class Stored, int C, class Sink>
 void posterior_of(const Question<T>& question, const Answer<T>& answer) {
-    PosteriorWork<T, Stored, C, Best> work(question, answer);
-    in_parallel(work.units(), question.threads, &PosteriorWork<T, Stored, C, Best>::run, &work);
+    using Work = PosteriorWork<T, Stored, C, Sink>;
+    Work work(question, answer);
+    in_parallel(work.units(), question.threads, &Work::run, &work);
     work.finish();
 }
 
@@ -212,10 +217,12 @@ template <class T, class Ask> void by_kind(const Question<T>& question, const As
 template <class T> void posterior(const Question<T>& question, const Answer<T>& answer) {
     by_kind(question, [&](auto channels, auto stored) {
         using Stored = decltype(stored);
-        if (question.best > 0)
-            posterior_of<T, Stored, channels, true>(question, answer);
+        if (question.threshold != nullptr)
+            posterior_of<T, Stored, channels, ThinnedSink<T, Stored, channels>>(question, answer);
+        else if (question.best > 0)
+            posterior_of<T, Stored, channels, PosteriorSink<T, Stored, channels, true>>(question, answer);
         else
-            posterior_of<T, Stored, channels, false>(question, answer);
+            posterior_of<T, Stored, channels, PosteriorSink<T, Stored, channels, false>>(question, answer);
     });
 }
 

@@ -87,12 +87,17 @@ template <class T> Question<T> question_of(const Arguments<T>& given) {
     return q;
 }
 
+const std::int64_t* indices(const py::array& index, int count) {
+    const std::int64_t* places = data<std::int64_t>(index, "index", {count});
+    if (*std::min_element(places, places + count) < 0) refuse("index", "at least 0");
+    return places;
+}
+
 template <class T>
 py::tuple posterior(const Arguments<T>& given, const py::array& index, int best,
                     const std::string& instructions) {
     Question<T> q = question_of(given);
-    q.index = data<std::int64_t>(index, "index", {q.count});
-    if (*std::min_element(q.index, q.index + q.count) < 0) refuse("index", "at least 0");
+    q.index = indices(index, q.count);
     if (best < 0 || best > (1 << 16)) refuse("best", "from 0 to 65536");
     q.best = best;
     q.rounding = rounding_of_posterior;
@@ -113,6 +118,30 @@ py::tuple posterior(const Arguments<T>& given, const py::array& index, int best,
         kernels.posterior(q, answer);
     }
     return py::make_tuple(log_weight, mean, entropy, source_weight, image, position);
+}
+
+// The same from some of the pairs; the means are those of x and of x².
+template <class T>
+py::tuple thinned(const Arguments<T>& given, const py::array& index, const py::array& threshold,
+                  std::uint64_t seed, const std::string& instructions) {
+    Question<T> q = question_of(given);
+    q.index = indices(index, q.count);
+    q.rounding = rounding_of_posterior;
+    q.threshold = data<double>(threshold, "threshold", {q.batch, q.height, q.width});
+    q.seed = seed;
+    if (std::any_of(q.threshold, q.threshold + threshold.size(), [](double t) { return std::isnan(t); }))
+        refuse("threshold", "numbers, or infinite");
+    const Kernels<T>& kernels = kernels_of<T>(chosen(instructions));
+    py::array_t<double> log_weight({q.batch, q.height, q.width});
+    py::array_t<T> means({q.batch, 2 * q.channels, q.height, q.width});
+    Answer<T> answer{};
+    answer.log_weight = log_weight.mutable_data();
+    answer.mean = means.mutable_data();
+    {
+        const py::gil_scoped_release free;
+        kernels.posterior(q, answer);
+    }
+    return py::make_tuple(log_weight, means);
 }
 
 template <class T>
@@ -207,6 +236,22 @@ PYBIND11_MODULE(_native, module) {
         py::arg("index"), py::arg("rows"), py::arg("columns"), py::arg("window"),
         py::arg("wrapped"), py::arg("best"), py::arg("depth"), py::arg("threads"),
         py::arg("instructions") = "");
+    module.def(
+        "thinned",
+        [](const py::array& noisy, const py::array& scale, const py::array& images,
+           const py::array& index, const py::array& rows, const py::array& columns, int window,
+           bool wrapped, const py::array& threshold, std::uint64_t seed, int threads,
+           const std::string& instructions) -> py::tuple {
+            return by_type(noisy, [&](auto zero) -> py::tuple {
+                using T = decltype(zero);
+                return thinned<T>({noisy, scale, images, rows, columns, py::none(), window, wrapped,
+                                   1.0, threads},
+                                  index, threshold, seed, instructions);
+            });
+        },
+        py::arg("noisy"), py::arg("scale"), py::arg("images"), py::arg("index"), py::arg("rows"),
+        py::arg("columns"), py::arg("window"), py::arg("wrapped"), py::arg("threshold"),
+        py::arg("seed"), py::arg("threads"), py::arg("instructions") = "");
     module.def(
         "evidence",
         [](const py::array& noisy, const py::array& scale, const py::array& images,

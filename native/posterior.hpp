@@ -11,7 +11,10 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
     static constexpr int slack = 7;
 
   public:
-    explicit PosteriorSink(const Question<T>& question)
+    static constexpr bool lists = Best, sifts = false;
+    static int values(const Question<T>& question) { return question.channels; }
+
+    PosteriorSink(const Question<T>& question, int, const std::vector<double>&)
         : question_(question),
           channels_(C ? C : question.channels),
           fields_(channels_ + 1 + Best),
@@ -52,14 +55,6 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
     }
 
   private:
-    // Columns of the pixels at the places of a line.
-    struct Columns {
-        int first, extent, width;
-        Columns(const Group& group, int width)
-            : first(group.first % width), extent(group.extent), width(width) {}
-        int operator[](int x) const { return first + x < width ? first + x : first + x - width; }
-    };
-
     template <class Sweep> struct Row {
         const Sweep& sweep;
         const Group& group;

@@ -77,6 +77,13 @@ template <class T, class Stored, int C, int G> class Product : Places<T, Stored,
     const T* norms_;
 };
 
+// Looks at log-weights as they come, at no more than the cost of comparing them; this one at none.
+struct NoSieve {
+    template <class V> IN_PLACE void operator()(int, int, V) {}
+    IN_PLACE void write(int) {}
+    template <int G> NoSieve from(int) const { return {}; }
+};
+
 // How windows slide over the products.
 template <class T, class Stored> class Products {
     using V = Pair<T>;
@@ -93,23 +100,25 @@ template <class T, class Stored> class Products {
     }
 
     // Turns the log₂-weights of the windows that end in the row before, in `windows`, into those that end
-    // in this one.
-    template <int C>
-    void advance(const T* noisy, const Block<T, Stored>& block, const Place& at, T* const* windows) {
+    // in this one, and shows them to a sieve.
+    template <int C, class Sieve>
+    void advance(const T* noisy, const Block<T, Stored>& block, const Place& at, T* const* windows,
+                 const Sieve& sieve) {
         if (at.first == 0) {
             for (int g = 0; g < at.group.size; ++g)
                 std::fill(windows[g], windows[g] + at.group.runs[g].length * lanes, T(0));
         }
         if (at.group.size == 2 && at.group.alike())
-            return slide<C, 2>({question_, noisy, block, at, 0}, at, 0, windows);
+            return slide<C, 2>({question_, noisy, block, at, 0}, at, 0, windows, sieve);
         for (int g = 0; g < at.group.size; ++g)
-            slide<C, 1>({question_, noisy, block, at, g}, at, g, windows);
+            slide<C, 1>({question_, noisy, block, at, g}, at, g, windows, sieve);
     }
 
   private:
     // For G displacements from the g-th of a group on.
-    template <int C, int G>
-    APART void slide(const Product<T, Stored, C, G>& given, const Place& at, int g, T* const* windows) {
+    template <int C, int G, class Sieve>
+    APART void slide(const Product<T, Stored, C, G>& given, const Place& at, int g, T* const* windows,
+                     const Sieve& sieve) {
         const Product<T, Stored, C, G> product = given;  // in registers, which no store can change
         const int k = question_.window, length = at.group.runs[g].length;
         T *terms[G], *here[G], *out[G];
@@ -129,17 +138,24 @@ template <class T, class Stored> class Products {
                 sums[other] = sums[other] + now[other];
             }
         }
-        for (int j = 0; j < length; ++j) {
-            product(j + k - 1, now);
-            const std::size_t place = std::size_t(j) * lanes;
-            for (int other = 0; other < G; ++other) {
-                now[other].store(terms[other] + place + (k - 1) * lanes);
-                const V along = sums[other] + now[other];
-                sums[other] = along - V::load(terms[other] + place);
-                const V change = along - V::load(gone[other] + place);
-                along.store(here[other] + place);
-                (V::load(out[other] + place) + change).store(out[other] + place);
+        auto show = sieve.template from<G>(g);
+        for (int first = 0; first < length; first += 64) {
+            const int end = std::min(first + 64, length);
+            for (int j = first; j < end; ++j) {
+                product(j + k - 1, now);
+                const std::size_t place = std::size_t(j) * lanes;
+                for (int other = 0; other < G; ++other) {
+                    now[other].store(terms[other] + place + (k - 1) * lanes);
+                    const V along = sums[other] + now[other];
+                    sums[other] = along - V::load(terms[other] + place);
+                    const V change = along - V::load(gone[other] + place);
+                    along.store(here[other] + place);
+                    const V window = V::load(out[other] + place) + change;
+                    window.store(out[other] + place);
+                    show(other, j, window);
+                }
             }
+            show.write(first);
         }
     }
 

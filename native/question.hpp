@@ -29,6 +29,8 @@ template <class T> struct Question {
     int best;       // K, sources to keep for every pixel
     double depth;   // log-weights this far below the largest count for nothing, nats
     double rounding;  // what products may lose of a log-weight, nats
+    const double* threshold;  // ℓ below which pairs are thinned out [B, H, W]; null: none are
+    std::uint64_t seed;       // of what decides which
     int threads;
 };
 

@@ -72,7 +72,10 @@ template <class T, class Stored> class Sweep {
         const int steps = multiply_ ? 1 : steps_;
         for (int first = 0; first < height; first += steps) {
             const Place at{sample, run, group, first, std::min(steps, height - first)};
-            advance<C>(at);
+            if (multiply_)
+                multiply<C>(at, sink);
+            else
+                advance<C>(at);
             for (int step = std::max(0, k_ - 1 - first); step < at.count; ++step) {
                 const int output = first + step - k_ + 1;
                 const int pixel_row = (run.query + output) % question_.height;
@@ -87,7 +90,6 @@ template <class T, class Stored> class Sweep {
     // Leaves the ℓ / ln 2 of the windows that end in some rows in the tile. Small windows K have loops of
     // their own; K = 0 is any window.
     template <int C> void advance(const Place& at) {
-        if (multiply_) return multiply<C>(at);
         switch (C == 0 ? 0 : k_) {
             case 1: return advance_by<C, 1>(at);
             case 3: return advance_by<C, 3>(at);
@@ -110,10 +112,18 @@ template <class T, class Stored> class Sweep {
         add_up<C, K>(at);
     }
 
-    template <int C> void multiply(const Place& at) {
+    template <int C, class Sink> void multiply(const Place& at, Sink& sink) {
         T* windows[group_size] = {};
         for (int g = 0; g < at.group.size; ++g) windows[g] = tile(g, 0) + at.group.offset(g) * lanes;
-        products_.template advance<C>(noisy_, block_, at, windows);
+        const int output = at.first - k_ + 1;
+        if constexpr (Sink::sifts) {
+            if (output >= 0) {
+                const int pixel_row = (at.run.query + output) % question_.height;
+                const auto& sieve = sink.sieve(first(), at.group, pixel_row, at.run.source + output);
+                return products_.template advance<C>(noisy_, block_, at, windows, sieve);
+            }
+        }
+        products_.template advance<C>(noisy_, block_, at, windows, all_);
     }
 
     template <int C, int K> void stack_up(const Place& at) {
@@ -292,6 +302,7 @@ template <class T, class Stored> class Sweep {
     std::vector<Group> groups_;
     Block<T, Stored> block_;
     Products<T, Stored> products_;
+    NoSieve all_;
     bool multiply_ = false;  // whether the noisy image is met by products
     Buffer<T> leaned_, tile_, rows_, spare_;
 };

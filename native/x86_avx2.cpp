@@ -12,6 +12,7 @@ namespace avx2 {
 #include "groups.hpp"
 #include "sweep.hpp"
 #include "posterior.hpp"
+#include "thinned.hpp"
 #include "evidence.hpp"
 #include "whole.hpp"
 #include "forest.hpp"

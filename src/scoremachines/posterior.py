@@ -23,7 +23,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-__all__ = ["Posterior", "Sources"]
+__all__ = ["Moments", "Posterior", "Sources"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,26 @@ class Sources:
 
 
 @dataclass(frozen=True)
+class Moments:
+    """The first moments of x within a posterior.
+
+    Args:
+        log_weight: log Σ w, nats, float64 `[B, H, W]`.
+        mean: `[B, C, H, W]`, in [-1, 1].
+        square: mean of x², `[B, C, H, W]`.
+    """
+
+    log_weight: Tensor
+    mean: Tensor
+    square: Tensor
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance of each channel, float64 `[B, C, H, W]`; no less than rounding leaves of it."""
+        return (self.square.double() - self.mean.double().square()).clamp(min=1e-6)
+
+
+@dataclass(frozen=True)
 class Posterior:
     """What a subset of the training set says of every pixel of `B` noisy images (theory §2.1).
 
@@ -93,6 +113,8 @@ class Posterior:
         sources: the best K sources, if asked for.
         log_rest: log of a bound R on the weight of sources that were left out, nats, float64
             `[B, H, W]`, −∞ for none; None from engines that leave nothing out.
+        chance: bounds on what chance did, to the mean in any channel and to `log_weight`, nats,
+            float64 `[B, 2, H, W]`; None from engines that draw nothing (theory §2.7).
     """
 
     log_weight: Tensor
@@ -100,6 +122,7 @@ class Posterior:
     entropy: Tensor | None = None
     sources: Sources | None = None
     log_rest: Tensor | None = None
+    chance: Tensor | None = None
 
     @classmethod
     def empty(cls, like: Tensor, best: int = 0) -> Posterior:
@@ -128,15 +151,20 @@ class Posterior:
         log_rest = None
         if any(part.log_rest is not None for part in parts):
             log_rest = torch.cat([part._rest() for part in parts])
+        chance = None
+        if any(part.chance is not None for part in parts):
+            chance = torch.cat([part._chance() for part in parts])
         mean = torch.cat([part.mean for part in parts])
-        return cls(log_weight, mean, entropy, sources, log_rest)
+        return cls(log_weight, mean, entropy, sources, log_rest, chance)
 
     def at(self, index: Tensor | slice) -> Posterior:
         """Return the posterior of some of the noisy images."""
         entropy = None if self.entropy is None else self.entropy[index]
         sources = None if self.sources is None else self.sources.map(lambda field: field[index])
         log_rest = None if self.log_rest is None else self.log_rest[index]
-        return Posterior(self.log_weight[index], self.mean[index], entropy, sources, log_rest)
+        chance = None if self.chance is None else self.chance[index]
+        log_weight, mean = self.log_weight[index], self.mean[index]
+        return Posterior(log_weight, mean, entropy, sources, log_rest, chance)
 
     def to(self, dtype: torch.dtype) -> Posterior:
         """Return the posterior with its mean in another dtype."""
@@ -165,7 +193,21 @@ class Posterior:
         log_rest = None
         if self.log_rest is not None or other.log_rest is not None:
             log_rest = torch.logaddexp(self._rest(), other._rest())
-        return Posterior(total, mean, entropy, sources, log_rest)
+        chance = None
+        if self.chance is not None or other.chance is not None:
+            chance = self._merged_chance(other, share, other_share)
+        return Posterior(total, mean, entropy, sources, log_rest, chance)
+
+    def _merged_chance(self, other: Posterior, share: Tensor, other_share: Tensor) -> Tensor:
+        """Return what chance did to both, and to their shares (theory §2.7)."""
+        (error, log_error), (error_b, log_error_b) = self._chance().unbind(1), other._chance().unbind(1)
+        apart = (self.mean - other.mean).abs().amax(1) + error + error_b
+        moved = share * other_share * torch.expm1(log_error + log_error_b)
+        terms = share * error, other_share * error_b, moved * apart
+        # A part that weighs nothing has no say, however little is known of it.
+        total = sum(torch.nan_to_num(term, nan=0.0, posinf=torch.inf) for term in terms)
+        assert isinstance(total, Tensor)
+        return torch.stack([total, torch.maximum(log_error, log_error_b)], 1)
 
     def shifted(self, offset: Tensor) -> Posterior:
         """Return the posterior whose log-weights are all larger by `offset`, nats `[B, H, W]`."""
@@ -174,27 +216,39 @@ class Posterior:
             raised = sources.log_weight + offset[:, None]
             sources = Sources(raised, sources.image, sources.position)
         log_rest = None if self.log_rest is None else self.log_rest + offset
-        return Posterior(self.log_weight + offset, self.mean, self.entropy, sources, log_rest)
+        return replace(self, log_weight=self.log_weight + offset, sources=sources, log_rest=log_rest)
 
     @property
     def share_left_out(self) -> Tensor:
         """The share of the weight that may have been left out, `R / (Z + R)`, `[B, H, W]`."""
         apart = torch.nan_to_num(self._rest() - self.log_weight, nan=-torch.inf, neginf=-torch.inf)
-        return torch.sigmoid(apart)
+        return torch.sigmoid(apart + self.log_error)
+
+    @property
+    def log_error(self) -> Tensor:
+        """What chance may have done to `log_weight`, nats, at most; float64 `[B, H, W]`."""
+        return self._chance()[:, 1]
 
     @property
     def error_bound(self) -> Tensor:
         """Largest error of the mean at each pixel, in any channel, float64 `[B, H, W]`.
 
         With Z the subset's weight and R the bound on what was left out of it,
-        `(1 + max_c |μ_c|) R / (Z + R)`, rounding apart (theory §2.6). 0 where nothing was.
+        `(1 + max_c |μ_c|) R / (Z + R)`, rounding apart (theory §2.6). 0 where nothing was. What
+        chance may have done comes on top, and can be more with a small probability (theory §2.7).
         """
-        return (1 + self.mean.abs().amax(1).double()) * self.share_left_out
+        error = self._chance()[:, 0]
+        return error + (1 + self.mean.abs().amax(1).double() + error) * self.share_left_out
 
     def _rest(self) -> Tensor:
         if self.log_rest is None:
             return torch.full_like(self.log_weight, -torch.inf)
         return self.log_rest
+
+    def _chance(self) -> Tensor:
+        if self.chance is None:
+            return torch.zeros_like(self.log_weight)[:, None].repeat(1, 2, 1, 1)
+        return self.chance
 
     @property
     def weights(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""The adaptive engine: leaves out sources that cannot matter, and says how much that may cost.
+"""The adaptive engine: leaves out what cannot matter, and says how much that may cost.
 
 At low noise a pixel's posterior rests on few of the training set's patches. Trees of patches
 (`forest`) bound the weight of all others without looking at them. With Z the weight of the sources
@@ -7,9 +7,12 @@ evaluated and R a bound on that of the rest, the error of x̂0 is at most
     |x̂0 − x̂0'| ≤ (1 + |x̂0'|) R / (Z + R)                         (theory §2.6)
 
 at every pixel: deterministic, for any training set. The engine goes down the trees until this is
-within its tolerance. Where most sources matter, as at middling and high noise, that would take
-longer than the exact engine, which then answers; so it does for attention, for sources that differ
-from pixel to pixel, and for large windows.
+within its tolerance.
+
+Where most sources matter, as at middling and high noise, that would take longer than the exact
+engine. There it computes all distances, but draws the pairs that it adds up (`thinning`, theory
+§2.7); the bound then holds with a stated probability. Where that is not worth it either, as with
+few images, or with attention or lists of sources, it answers exactly.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from scoremachines.engine import native
 from scoremachines.engine.forest import Forest, Forests, patch_counts
 from scoremachines.engine.native import NativeEngine, depth, framed_query, stored_images
 from scoremachines.engine.protocol import Plan, Query
+from scoremachines.engine.thinning import thinnable, thinned, thinned_bytes
 from scoremachines.errors import InputError
 from scoremachines.posterior import Posterior, Sources
 
@@ -34,8 +38,8 @@ LARGEST = 128
 """Values of a patch, C k², beyond which bounds are never tight enough."""
 PILOT = 256
 """Images, at least, from which the cost of a question is estimated."""
-WORTH = 0.08
-"""Share of the pairs that may be left to evaluate if bounds are to be worth their while."""
+WORTH = 0.02
+"""Share of the pairs that may be left to evaluate if trees are to be worth their while."""
 START, AIM, STEEP = 6.0, 0.5, 1.2
 """How far above its safe value the threshold of a pilot is, nats; the share of the tolerance that
 the first round aims at; and how many nats the threshold falls for each that the bound should."""
@@ -74,7 +78,9 @@ class AdaptiveEngine:
 
     def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
         plan = self.exact.plan(query, count, evidence=evidence, pairwise=pairwise, best=best)
-        if evidence or not _bounded(query):
+        thins = not best and thinnable(query)
+        thins &= thinned_bytes(query, count, self.exact.thread_count) <= self.memory // 2
+        if evidence or not (_bounded(query) or thins):
             return plan
         return Plan(plan.batch, count)
 
@@ -84,11 +90,12 @@ class AdaptiveEngine:
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
-        kept = stored_images(images, query)
-        whole = bias is not None or not _bounded(query)
-        if whole or not self.forests.fits(kept, query.window or 1, query.sources):
+        if bias is not None:
             return self._exactly(query, images, index, bias, best)
-        return self._adaptively(query, kept, index, best)
+        kept = stored_images(images, query)
+        if _bounded(query) and self.forests.fits(kept, query.window or 1, query.sources):
+            return self._adaptively(query, kept, index, best)
+        return self._thinly(query, kept, index, best)
 
     def _exactly(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
@@ -97,12 +104,23 @@ class AdaptiveEngine:
         posterior = self.exact.posterior(query, images, index, bias, best)
         return replace(posterior, log_rest=torch.full_like(posterior.log_weight, -torch.inf))
 
+    def _thinly(self, query: Query, images: Tensor, index: Tensor, best: int) -> Posterior:
+        """Return the answer from pairs that are drawn, where that is worth it; else the exact one."""
+        if best or not thinnable(query):
+            return self._exactly(query, images, index, None, best)
+        parts = []
+        for b in range(len(query.noisy)):
+            part = query.part(slice(b, b + 1))
+            found = thinned(self.exact, part, images, index, self.tolerance)
+            parts.append(found or self._exactly(part, images, index, None, 0))
+        return Posterior.cat(parts)
+
     def _adaptively(self, query: Query, images: Tensor, index: Tensor, best: int) -> Posterior:
-        """Return the answer to noisy images, those that are worth it by the trees."""
+        """Return the answer to noisy images, by the trees to those for which they are worth it."""
         step = max(1, len(images) // max(PILOT, len(images) // 128))
         some = images[::step].contiguous()
         if self.estimate and len(some) < PILOT:
-            return self._exactly(query, images, index, None, best)
+            return self._thinly(query, images, index, best)
         known = self.exact.posterior(query, some, index[::step], None, 0).log_weight
         known = known + self._log_count(query)
         pilots = [
@@ -123,7 +141,7 @@ class AdaptiveEngine:
                 start = known[chosen], above[chosen]
                 parts.append(self._search(asked, images, index, best, forest, *start))
             else:
-                parts.append(self._exactly(asked, images, index, None, best))
+                parts.append(self._thinly(asked, images, index, best))
         return Posterior.cat(parts).at(torch.cat(order).argsort())
 
     def share(self, query: Query, some: Tensor) -> float:

@@ -34,7 +34,7 @@ from scoremachines.engine.protocol import Plan, Query
 from scoremachines.engine.whole import Whole
 from scoremachines.errors import InputError
 from scoremachines.patches import PERIODIC
-from scoremachines.posterior import Posterior, Sources
+from scoremachines.posterior import Moments, Posterior, Sources
 
 try:
     from scoremachines.engine import _native  # type: ignore[attr-defined]
@@ -44,6 +44,7 @@ except ImportError:  # built without a compiler
 __all__ = [
     "NativeEngine",
     "depth",
+    "doubtful",
     "framed_query",
     "native_instructions",
     "say_once_if_missing",
@@ -103,7 +104,7 @@ class NativeEngine:
         self.memory, self.threads, self.instructions = memory, threads, instructions
 
     def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
-        return plan_native(self.memory, self._threads(), query, count, evidence, pairwise, best)
+        return plan_native(self.memory, self.thread_count, query, count, evidence, pairwise, best)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         if query.window is None:
@@ -120,9 +121,9 @@ class NativeEngine:
     ) -> Posterior:
         if query.window is None:
             return self._whole(query, images).posteriors(bias, index, best)
-        doubtful = _doubtful(query)
-        if doubtful.any():
-            return self._posterior_of_each(query, images, index, bias, best, doubtful)
+        precise = doubtful(query)
+        if precise.any():
+            return self._posterior_of_each(query, images, index, bias, best, precise)
         log_counts = _log_counts(query)
         found = _native.posterior(
             **self._arguments(query, images),
@@ -137,6 +138,41 @@ class NativeEngine:
         sources = Sources(*lists)
         return Posterior(log_weight, mean, entropy, sources).shifted(-log_counts[None])
 
+    def moments(
+        self, query: Query, images: Tensor, index: Tensor, log_threshold: Tensor, seed: int
+    ) -> Moments:
+        """Return the moments of the posterior from pairs that are drawn (theory §2.7).
+
+        Rows of pixels that draw nothing cost nothing.
+
+        Args:
+            query: noisy images, with a window.
+            images: training images, `[n, C, H, W]`.
+            index: their places in the training set, int64 `[n]`.
+            log_threshold: log T, on the scale of a posterior's `log_weight`, nats, float64
+                `[B, H, W]`; −∞ to draw all pairs, ∞ to draw none: Σ w is then 0.
+            seed: of the draw, from 0 to 2⁶⁴ − 1.
+
+        Returns:
+            Sums in expectation: over all pairs.
+        """
+        log_counts = _log_counts(query)
+        arguments = self._arguments(query, images)
+        drawing = (log_threshold < torch.inf).any(2).any(0)
+        if not drawing.any():
+            nothing = torch.zeros_like(query.noisy)
+            return Moments(log_threshold.neg(), nothing, nothing)
+        if not drawing.all():
+            arguments["rows"] = _of_some(np.asarray(arguments["rows"]), drawing.numpy())
+        log_weight, means = _native.thinned(
+            **arguments,
+            index=index.contiguous().numpy(),
+            threshold=(log_threshold + log_counts).contiguous().numpy(),
+            seed=seed,
+        )
+        mean, square = torch.from_numpy(means).chunk(2, 1)
+        return Moments(torch.from_numpy(log_weight) - log_counts, mean, square)
+
     def _posterior_of_each(
         self,
         query: Query,
@@ -144,13 +180,13 @@ class NativeEngine:
         index: Tensor,
         bias: Tensor | None,
         best: int,
-        doubtful: Tensor,
+        precise: Tensor,
     ) -> Posterior:
         """Return the posterior of each noisy image by itself, of the doubtful ones in float64."""
         parts = []
-        for b, precise in enumerate(doubtful.tolist()):
+        for b, doubled in enumerate(precise.tolist()):
             part = query.part(slice(b, b + 1))
-            kind = torch.float64 if precise else query.noisy.dtype
+            kind = torch.float64 if doubled else query.noisy.dtype
             part = replace(part, noisy=part.noisy.to(kind))
             its_bias = None if bias is None else bias[b : b + 1].to(kind)
             parts.append(self.posterior(part, images, index, its_bias, best))
@@ -163,9 +199,11 @@ class NativeEngine:
 
     def running(self) -> dict[str, object]:
         """Return threads and instruction set, as the native part is told them."""
-        return {"threads": self._threads(), "instructions": self.instructions or ""}
+        return {"threads": self.thread_count, "instructions": self.instructions or ""}
 
-    def _threads(self) -> int:
+    @property
+    def thread_count(self) -> int:
+        """How many threads work at once."""
         return self.threads or torch.get_num_threads()
 
     def _arguments(self, query: Query, images: Tensor) -> dict[str, object]:
@@ -241,6 +279,16 @@ def _table(size: int, window: int, sources: str) -> np.ndarray:
     return np.array([(run.query, run.source, run.length) for run in axis], dtype=np.int32)
 
 
+def _of_some(table: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the parts of an axis' runs whose pixels are wanted, `[runs, 3]`."""
+    parts = []
+    for query, source, length in table.tolist():
+        here = wanted[np.arange(query, query + length) % len(wanted)]
+        edges = np.flatnonzero(np.diff(here, prepend=False, append=False))
+        parts += [(query + a, source + a, b - a) for a, b in edges.reshape(-1, 2).tolist()]
+    return np.array(parts, dtype=np.int32)
+
+
 def _log_counts(query: Query) -> Tensor:
     """Return log |V(u)|, float64 `[H, W]`."""
     size, window = tuple(query.noisy.shape[-2:]), query.window or 1
@@ -253,7 +301,7 @@ def depth(query: Query, log_counts: Tensor, images: int) -> float:
     return rounding + float(log_counts.max()) + math.log(images)
 
 
-def _doubtful(query: Query) -> Tensor:
+def doubtful(query: Query) -> Tensor:
     """Return for which noisy images single precision may lose digits of x̂0 that matter, `[B]`.
 
     A log-weight is `−ᾱ/(2(1−ᾱ))` times a sum of C k² squares, each of order 1 where nothing fits,

@@ -25,7 +25,7 @@ FLAGS = {
     "x86_avx2.cpp": ["-mavx2", "-mfma"],
     "x86_avx512.cpp": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
 }
-# The order of instructions that suits 512-bit vectors better than a compiler's default (docs/benchmarks.md).
+# An order of instructions that suits 512-bit vectors better than compilers' own.
 TUNING = {"x86_avx512.cpp": "-mtune=znver3"}
 
 

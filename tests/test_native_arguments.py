@@ -151,9 +151,15 @@ def main(seed, rounds):
     draw = np.random.default_rng(seed)
     refused = answered = 0
     for _ in range(rounds):
-        name = str(draw.choice(["posterior", "evidence", "distances", "average"]))
-        if name in ("posterior", "evidence"):
+        name = str(draw.choice(["posterior", "thinned", "evidence", "distances", "average"]))
+        if name in ("posterior", "thinned", "evidence"):
             arguments = question(draw)
+            if name == "thinned":
+                for other in ("bias", "best", "depth"):
+                    del arguments[other]
+                batch, height, width = (len(arguments["scale"]), *arguments["images"].shape[2:])
+                arguments["threshold"] = draw.normal(-9, 20, (batch, height, width))
+                arguments["seed"] = int(draw.integers(2**63))
             if name == "evidence":
                 for other in ("bias", "index", "best"):
                     del arguments[other]

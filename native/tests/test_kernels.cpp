@@ -82,6 +82,34 @@ template <class T> void check_posterior(const Kernels<T>& kernels, const Asked<T
     }
 }
 
+// With all pairs drawn the moments are those of the posterior; with few, nothing outside may be touched.
+template <class T> void check_thinned(const Kernels<T>& kernels, const Asked<T>& asked, std::mt19937& draw) {
+    Question<T> q = asked.question;
+    const int pixels = q.height * q.width;
+    if (q.bias != nullptr) return;
+    q.best = 0;
+    q.seed = draw();
+    std::vector<double> log_weight(q.batch * pixels), threshold(log_weight.size(), -HUGE_VAL);
+    std::vector<T> means(2 * q.batch * q.channels * pixels);
+    q.threshold = threshold.data();
+    Answer<T> answer{};
+    answer.log_weight = log_weight.data();
+    answer.mean = means.data();
+    kernels.posterior(q, answer);
+    for (int b = 0; b < q.batch; ++b) {
+        const std::vector<naive::Pair> pairs = naive::pairs_of(asked, b, true);
+        for (int u = 0; u < pixels; ++u) {
+            const Pixel known = pixel_of(asked, pairs, u);
+            const double scale = rounding<T>() * (10 + std::abs(known.log_weight));
+            expect(log_weight[b * pixels + u], known.log_weight, rounding<T>(), "thinned log-weight");
+            for (int c = 0; c < q.channels; ++c)
+                expect(means[(2 * b * q.channels + c) * pixels + u], known.mean[c], scale, "thinned mean");
+        }
+    }
+    for (double& one : threshold) one = std::normal_distribution<double>(0, 20)(draw);
+    kernels.posterior(q, answer);
+}
+
 template <class T> void check_evidence(const Kernels<T>& kernels, const Asked<T>& asked) {
     const auto& q = asked.question;
     const std::size_t pixels = std::size_t(q.height) * q.width;
@@ -136,6 +164,7 @@ template <class T> void check(const Kernels<T>& kernels, int rounds) {
         Asked<T> asked;
         naive::draw_question(draw, asked);
         check_posterior(kernels, asked);
+        check_thinned(kernels, asked, draw);
         check_evidence(kernels, asked);
         check_whole(kernels, asked, draw);
     }

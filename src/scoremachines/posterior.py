@@ -200,7 +200,10 @@ class Posterior:
 
     def _merged_chance(self, other: Posterior, share: Tensor, other_share: Tensor) -> Tensor:
         """Return what chance did to both, and to their shares (theory §2.7)."""
-        (error, log_error), (error_b, log_error_b) = self._chance().unbind(1), other._chance().unbind(1)
+        (error, log_error), (error_b, log_error_b) = (
+            self._chance().unbind(1),
+            other._chance().unbind(1),
+        )
         apart = (self.mean - other.mean).abs().amax(1) + error + error_b
         moved = share * other_share * torch.expm1(log_error + log_error_b)
         terms = share * error, other_share * error_b, moved * apart
@@ -216,7 +219,9 @@ class Posterior:
             raised = sources.log_weight + offset[:, None]
             sources = Sources(raised, sources.image, sources.position)
         log_rest = None if self.log_rest is None else self.log_rest + offset
-        return replace(self, log_weight=self.log_weight + offset, sources=sources, log_rest=log_rest)
+        return replace(
+            self, log_weight=self.log_weight + offset, sources=sources, log_rest=log_rest
+        )
 
     @property
     def share_left_out(self) -> Tensor:

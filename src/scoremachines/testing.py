@@ -247,7 +247,7 @@ def _same_posterior(found: Posterior, known: Posterior, tolerance: float, text: 
     _close(found.mean, known.mean, tolerance, f"{text}: mean", bound[:, None])
     share = found.share_left_out + known.share_left_out
     scale = 1 + known.log_weight.abs()
-    slack = -torch.log1p(-share) / scale
+    slack = (found.log_error + known.log_error - torch.log1p(-share)) / scale
     what = f"{text}: log-weight"
     _close(found.log_weight / scale, known.log_weight / scale, tolerance, what, slack)
     if found.entropy is not None and known.entropy is not None:

@@ -7,9 +7,7 @@ evaluated and R a bound on that of the rest, the error of x̂0 is at most
     |x̂0 − x̂0'| ≤ (1 + |x̂0'|) R / (Z + R)                         (theory §2.6)
 
 at every pixel: deterministic, for any training set. The engine goes down the trees until this is
-within its tolerance.
-
-Where most sources matter, as at middling and high noise, that would take longer than the exact
+within its tolerance. Where most sources matter, as at middling and high noise, that would take longer than the exact
 engine. There it computes all distances, but draws the pairs that it adds up (`thinning`, theory
 §2.7); the bound then holds with a stated probability. Where that is not worth it either, as with
 few images, or with attention or lists of sources, it answers exactly.
@@ -34,8 +32,8 @@ from scoremachines.posterior import Posterior, Sources
 
 __all__ = ["AdaptiveEngine"]
 
-LARGEST = 128
-"""Values of a patch, C k², beyond which bounds are never tight enough."""
+LARGEST, WORTHY = 128, 48
+"""Values of a patch, C k², beyond which bounds are never tight enough, or not worth a pilot."""
 PILOT = 256
 """Images, at least, from which the cost of a question is estimated."""
 WORTH = 0.02
@@ -80,9 +78,8 @@ class AdaptiveEngine:
         plan = self.exact.plan(query, count, evidence=evidence, pairwise=pairwise, best=best)
         thins = not best and thinnable(query)
         thins &= thinned_bytes(query, count, self.exact.thread_count) <= self.memory // 2
-        if evidence or not (_bounded(query) or thins):
-            return plan
-        return Plan(plan.batch, count)
+        whole = not evidence and (thins or _bounded(query, LARGEST))
+        return Plan(plan.batch, count) if whole else plan
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         return self.exact.evidence(query, images)
@@ -93,7 +90,8 @@ class AdaptiveEngine:
         if bias is not None:
             return self._exactly(query, images, index, bias, best)
         kept = stored_images(images, query)
-        if _bounded(query) and self.forests.fits(kept, query.window or 1, query.sources):
+        trees = _bounded(query, WORTHY if self.estimate else LARGEST)
+        if trees and self.forests.fits(kept, query.window or 1, query.sources):
             return self._adaptively(query, kept, index, best)
         return self._thinly(query, kept, index, best)
 
@@ -105,7 +103,7 @@ class AdaptiveEngine:
         return replace(posterior, log_rest=torch.full_like(posterior.log_weight, -torch.inf))
 
     def _thinly(self, query: Query, images: Tensor, index: Tensor, best: int) -> Posterior:
-        """Return the answer from pairs that are drawn, where that is worth it; else the exact one."""
+        """Return the answer from pairs that are drawn, or the exact one if that is better."""
         if best or not thinnable(query):
             return self._exactly(query, images, index, None, best)
         parts = []
@@ -190,9 +188,7 @@ class AdaptiveEngine:
             posterior, _ = self._round(query, images, index, best, forest, level)
             found = posterior if found is None else _chosen(open_pixels, posterior, found)
             done = found.error_bound <= self.tolerance
-            if (
-                found.sources is not None
-            ):  # whatever was left out weighs less than the last of them
+            if found.sources is not None:  # what was left out weighs less than the last of them
                 done &= (found.sources.log_weight[:, -1] + self._log_count(query) > level) | (
                     ~open_pixels
                 )
@@ -261,11 +257,11 @@ class AdaptiveEngine:
         return math.log(patch_counts(query.noisy[:1], query.window or 1, query.sources))
 
 
-def _bounded(query: Query) -> bool:
+def _bounded(query: Query, largest: int) -> bool:
     """Tell whether trees can answer: small patches, the same for every pixel."""
     if query.window is None or query.sources not in ("inside", "wrapped"):
         return False
-    return query.noisy.shape[1] * query.window**2 <= LARGEST
+    return query.noisy.shape[1] * query.window**2 <= largest
 
 
 def _framed(query: Query) -> np.ndarray:

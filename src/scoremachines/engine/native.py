@@ -34,7 +34,7 @@ from scoremachines.engine.protocol import Plan, Query
 from scoremachines.engine.whole import Whole
 from scoremachines.errors import InputError
 from scoremachines.patches import PERIODIC
-from scoremachines.posterior import Moments, Posterior, Sources
+from scoremachines.posterior import Posterior, Sources
 
 try:
     from scoremachines.engine import _native  # type: ignore[attr-defined]
@@ -111,7 +111,7 @@ class NativeEngine:
             return self._whole(query, images).evidence()
         log_counts = _log_counts(query)
         found = _native.evidence(
-            **self._arguments(query, images), depth=depth(query, log_counts, 1)
+            **self.arguments(query, images), depth=depth(query, log_counts, 1)
         )
         evidence = torch.from_numpy(found)
         return evidence.sub_(log_counts.to(evidence.dtype))
@@ -126,7 +126,7 @@ class NativeEngine:
             return self._posterior_of_each(query, images, index, bias, best, precise)
         log_counts = _log_counts(query)
         found = _native.posterior(
-            **self._arguments(query, images),
+            **self.arguments(query, images),
             bias=None if bias is None else bias.contiguous().numpy(),
             index=index.contiguous().numpy(),
             best=best,
@@ -137,41 +137,6 @@ class NativeEngine:
             return Posterior(log_weight - log_counts, mean)
         sources = Sources(*lists)
         return Posterior(log_weight, mean, entropy, sources).shifted(-log_counts[None])
-
-    def moments(
-        self, query: Query, images: Tensor, index: Tensor, log_threshold: Tensor, seed: int
-    ) -> Moments:
-        """Return the moments of the posterior from pairs that are drawn (theory §2.7).
-
-        Rows of pixels that draw nothing cost nothing.
-
-        Args:
-            query: noisy images, with a window.
-            images: training images, `[n, C, H, W]`.
-            index: their places in the training set, int64 `[n]`.
-            log_threshold: log T, on the scale of a posterior's `log_weight`, nats, float64
-                `[B, H, W]`; −∞ to draw all pairs, ∞ to draw none: Σ w is then 0.
-            seed: of the draw, from 0 to 2⁶⁴ − 1.
-
-        Returns:
-            Sums in expectation: over all pairs.
-        """
-        log_counts = _log_counts(query)
-        arguments = self._arguments(query, images)
-        drawing = (log_threshold < torch.inf).any(2).any(0)
-        if not drawing.any():
-            nothing = torch.zeros_like(query.noisy)
-            return Moments(log_threshold.neg(), nothing, nothing)
-        if not drawing.all():
-            arguments["rows"] = _of_some(np.asarray(arguments["rows"]), drawing.numpy())
-        log_weight, means = _native.thinned(
-            **arguments,
-            index=index.contiguous().numpy(),
-            threshold=(log_threshold + log_counts).contiguous().numpy(),
-            seed=seed,
-        )
-        mean, square = torch.from_numpy(means).chunk(2, 1)
-        return Moments(torch.from_numpy(log_weight) - log_counts, mean, square)
 
     def _posterior_of_each(
         self,
@@ -206,7 +171,7 @@ class NativeEngine:
         """How many threads work at once."""
         return self.threads or torch.get_num_threads()
 
-    def _arguments(self, query: Query, images: Tensor) -> dict[str, object]:
+    def arguments(self, query: Query, images: Tensor) -> dict[str, object]:
         """Return what both functions of the native part are told."""
         assert query.window is not None
         height, width = images.shape[-2:]
@@ -277,16 +242,6 @@ def _table(size: int, window: int, sources: str) -> np.ndarray:
     """Return the runs of an axis, `[runs, 3]`; the same array each time."""
     axis = runs(size, window, sources)
     return np.array([(run.query, run.source, run.length) for run in axis], dtype=np.int32)
-
-
-def _of_some(table: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return the parts of an axis' runs whose pixels are wanted, `[runs, 3]`."""
-    parts = []
-    for query, source, length in table.tolist():
-        here = wanted[np.arange(query, query + length) % len(wanted)]
-        edges = np.flatnonzero(np.diff(here, prepend=False, append=False))
-        parts += [(query + a, source + a, b - a) for a, b in edges.reshape(-1, 2).tolist()]
-    return np.array(parts, dtype=np.int32)
 
 
 def _log_counts(query: Query) -> Tensor:

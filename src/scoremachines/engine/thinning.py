@@ -1,9 +1,9 @@
 """Thinning: the posterior from some of the pairs, and how far off that may be (theory §2.7).
 
-Every distance is computed, but exponentials and sums are paid only for pairs drawn with probability
-p = min(1, m/T), where m is the largest weight of κ pairs that are drawn together and T a threshold;
-those drawn count 1/p times. Sums keep their expectation, no term exceeds κT, and Bernstein's
-inequality bounds what chance may do to them. How many are drawn does not grow with the training set.
+Every distance is computed, but exponentials and sums are paid only for pairs drawn with
+probability p = min(1, w/T), where w is a pair's weight and T its pixel's threshold; those drawn
+count 1/p times. Sums keep their expectation, no term exceeds T, and Bernstein's inequality bounds
+what chance may do to them. How many are drawn does not grow with the training set.
 
 T comes from a pilot, which only decides how well the work is spent: the bound holds for any T that
 is fixed before the draw.
@@ -16,18 +16,18 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from scoremachines.engine import native
 from scoremachines.engine.geometry import log_counts
 from scoremachines.engine.native import NativeEngine, doubtful
 from scoremachines.engine.protocol import Query
 from scoremachines.posterior import Moments, Posterior
 
-__all__ = ["CERTAIN", "TOGETHER", "chance", "thinnable", "thinned", "thinned_bytes", "thresholds"]
+__all__ = ["CERTAIN", "chance", "moments", "thinnable", "thinned", "thinned_bytes", "thresholds"]
 
-TOGETHER = 1
-"""κ: pairs that are drawn together, those of two displacements and of two images."""
 CERTAIN = 1e-5
 """Probability, at most, that any bound on the answer for one noisy image is wrong."""
 PILOT, GROUPS = 32, 8
@@ -46,10 +46,53 @@ ROUNDS = 5
 """Times that a bound on the error is put into the formula that it comes from."""
 
 
+def moments(
+    engine: NativeEngine,
+    query: Query,
+    images: Tensor,
+    index: Tensor,
+    log_threshold: Tensor,
+    seed: int,
+) -> Moments:
+    """Return the moments of the posterior from pairs that are drawn (theory §2.7).
+
+    Rows of pixels that draw nothing cost nothing.
+
+    Args:
+        engine: computes them.
+        query: noisy images, with a window.
+        images: training images, `[n, C, H, W]`.
+        index: their places in the training set, int64 `[n]`.
+        log_threshold: log T, on the scale of a posterior's `log_weight`, nats, float64
+            `[B, H, W]`; −∞ to draw all pairs, ∞ to draw none: Σ w is then 0.
+        seed: of the draw, from 0 to 2⁶⁴ − 1.
+
+    Returns:
+        Sums in expectation: over all pairs.
+    """
+    size, window = tuple(query.noisy.shape[-2:]), query.window or 1
+    counts = log_counts(size, window, query.sources, query.noisy.device)
+    arguments = engine.arguments(query, images)
+    drawing = (log_threshold != torch.inf).any(2).any(0)
+    if not drawing.any():
+        nothing = torch.zeros_like(query.noisy)
+        return Moments(log_threshold.neg(), nothing, nothing)
+    if not drawing.all():
+        arguments["rows"] = _of_some(np.asarray(arguments["rows"]), drawing.numpy())
+    log_weight, means = native._native.thinned(
+        **arguments,
+        index=index.contiguous().numpy(),
+        threshold=(log_threshold + counts).contiguous().numpy(),
+        seed=seed,
+    )
+    mean, square = torch.from_numpy(means).chunk(2, 1)
+    return Moments(torch.from_numpy(log_weight) - counts, mean, square)
+
+
 def chance(found: Moments, log_threshold: Tensor, certain: float) -> Tensor:
     """Return what chance may have done, with some probability at most (theory §2.7).
 
-    With `y = κ T log(1/δ) / Ŵ` and S_c the root of the variance of x_c, bounded likewise,
+    With `y = T log(1/δ) / Ŵ` and S_c the root of the variance of x_c, bounded likewise,
 
         |x̂0 − μ̂_c| ≤ √(2y) S_c + ⅔ (1 + |x̂0|) y
 
@@ -59,8 +102,8 @@ def chance(found: Moments, log_threshold: Tensor, certain: float) -> Tensor:
         certain: probability that one of the bounds is wrong, at most, for each noisy image.
 
     Returns:
-        Bounds on the error of the mean in any channel, and of the log-weight in nats; infinite where
-        nothing can be said. Float64 `[B, 2, H, W]`.
+        Bounds on the error of the mean in any channel, and of the log-weight in nats; infinite
+        where nothing can be said. Float64 `[B, 2, H, W]`.
     """
     y = (log_threshold + _log_terms(found, certain) - found.log_weight).exp()[:, None]
     above = _root(y, 1 + 2 * y / 3, 1).square()
@@ -99,7 +142,7 @@ def thresholds(known: Moments, error: float, certain: float) -> Tensor:
 
 
 def thinnable(query: Query) -> bool:
-    """Tell whether thinning can answer: many sources a pixel, and weights that are exact enough."""
+    """Tell whether thinning can answer: many sources a pixel, and log-weights exact enough."""
     if query.window is None or query.sources == "same":
         return False
     return not bool(doubtful(query).any())
@@ -112,6 +155,9 @@ def thinned_bytes(query: Query, count: int, threads: int) -> int:
         query: the noisy images.
         count: number of training images.
         threads: how many work at once.
+
+    Returns:
+        An upper estimate.
     """
     channels, height, width = query.noisy.shape[1:]
     parts = max(16, count // 512 + 1) * 16 * (channels + 2)
@@ -127,7 +173,7 @@ def thinned(
     tolerance: float,
     worth: float = WORTH,
 ) -> Posterior | None:
-    """Return the posterior of one noisy image within a tolerance, or None where that is not worth it.
+    """Return the posterior of one noisy image within a tolerance, if that is worth it.
 
     Args:
         engine: computes it.
@@ -155,7 +201,7 @@ def thinned(
     asked = torch.ones_like(level, dtype=torch.bool)
     for attempt in range(ATTEMPTS):
         ask = torch.where(asked, level, torch.inf)
-        now = engine.moments(query, images, index, ask, _seed(query, attempt))
+        now = moments(engine, query, images, index, ask, _seed(query, attempt))
         if attempt == 0:
             found, doubt = now, chance(now, level, certain)
         else:
@@ -180,7 +226,7 @@ def _pilot(engine: NativeEngine, query: Query, images: Tensor, index: Tensor) ->
 
     def ask(group: int) -> Moments:
         some = torch.arange(0, len(images), step)[group::GROUPS][:PILOT]
-        found = engine.moments(query, images[some].contiguous(), index[some], all_pairs, 0)
+        found = moments(engine, query, images[some].contiguous(), index[some], all_pairs, 0)
         log_share = math.log(len(images) / len(some))
         return replace(found, log_weight=found.log_weight + log_share)
 
@@ -197,6 +243,16 @@ def _pilot(engine: NativeEngine, query: Query, images: Tensor, index: Tensor) ->
     return Moments(cautious, mean, square)
 
 
+def _of_some(table: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the parts of an axis' runs whose pixels are wanted, `[runs, 3]`."""
+    parts = []
+    for query, source, length in table.tolist():
+        here = wanted[np.arange(query, query + length) % len(wanted)]
+        edges = np.flatnonzero(np.diff(here, prepend=False, append=False))
+        parts += [(query + a, source + a, b - a) for a, b in edges.reshape(-1, 2).tolist()]
+    return np.array(parts, dtype=np.int32)
+
+
 def _where(here: Tensor, first: Moments, second: Moments) -> Moments:
     return Moments(
         torch.where(here, first.log_weight, second.log_weight),
@@ -206,10 +262,10 @@ def _where(here: Tensor, first: Moments, second: Moments) -> Moments:
 
 
 def _log_terms(found: Moments, certain: float) -> float:
-    """Return log of κ log(1/δ), with δ the share of each bound in what may go wrong."""
+    """Return log of log(1/δ), with δ the share of each bound in what may go wrong."""
     channels, height, width = found.mean.shape[1:]
     bounds = (2 + 3 * channels) * height * width
-    return math.log(TOGETHER * math.log(bounds / certain))
+    return math.log(math.log(bounds / certain))
 
 
 def _root(y: Tensor, rest: Tensor, sign: int) -> Tensor:
@@ -219,7 +275,7 @@ def _root(y: Tensor, rest: Tensor, sign: int) -> Tensor:
 
 
 def _seed(query: Query, attempt: int) -> int:
-    """Return a number that no other question has: what is drawn must not depend on what is asked."""
+    """Return a number of the question's own: what is drawn must not depend on what is asked."""
     text = hashlib.blake2b(query.noisy.contiguous().numpy().tobytes(), digest_size=8)
     text.update(f"{query.alpha_bar.tolist()} {query.window} {query.sources} {attempt}".encode())
     return int.from_bytes(text.digest(), "little")

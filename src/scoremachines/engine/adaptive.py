@@ -48,7 +48,8 @@ class AdaptiveEngine:
 
     Args:
         memory: bytes that the engine may use above the training set.
-        tolerance: largest error of x̂0, in units of the images' [-1, 1].
+        tolerance: largest error of x̂0, in units of the images' [-1, 1]; where pairs are drawn, with
+            a probability of `thinning.CERTAIN` for each noisy image that it is more.
         threads: how many threads; None for as many as torch uses.
         estimate: estimate first whether bounds are worth their while, and answer exactly if not;
             False to use them wherever they hold.

@@ -7,10 +7,10 @@ evaluated and R a bound on that of the rest, the error of x̂0 is at most
     |x̂0 − x̂0'| ≤ (1 + |x̂0'|) R / (Z + R)                         (theory §2.6)
 
 at every pixel: deterministic, for any training set. The engine goes down the trees until this is
-within its tolerance. Where most sources matter, as at middling and high noise, that would take longer than the exact
-engine. There it computes all distances, but draws the pairs that it adds up (`thinning`, theory
-§2.7); the bound then holds with a stated probability. Where that is not worth it either, as with
-few images, or with attention or lists of sources, it answers exactly.
+within its tolerance. Where most sources matter, as at middling and high noise, that would take
+longer than the exact engine. There it computes all distances, but draws the pairs that it adds up
+(`thinning`, theory §2.7); the bound then holds with a stated probability. Where that is not worth
+it either, as with few images, or with attention or lists of sources, it answers exactly.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class AdaptiveEngine:
 
     Args:
         memory: bytes that the engine may use above the training set.
-        tolerance: largest error of x̂0, in units of the images' [-1, 1]; where pairs are drawn, with
-            a probability of `thinning.CERTAIN` for each noisy image that it is more.
+        tolerance: largest error of x̂0, in units of the images' [-1, 1]. Where pairs are drawn it
+            is more with a probability of at most 10⁻⁵ for each noisy image.
         threads: how many threads; None for as many as torch uses.
         estimate: estimate first whether bounds are worth their while, and answer exactly if not;
             False to use them wherever they hold.

@@ -51,8 +51,8 @@ class AdaptiveEngine:
         tolerance: largest error of x̂0, in units of the images' [-1, 1]. Where pairs are drawn it
             is more with a probability of at most 10⁻⁵ for each noisy image.
         threads: how many threads; None for as many as torch uses.
-        estimate: estimate first whether bounds are worth their while, and answer exactly if not;
-            False to use them wherever they hold.
+        estimate: estimate first whether trees are worth their while, and draw or answer exactly
+            if not; False to use them wherever they hold.
 
     Raises:
         InputError: the package was built without its native part, or an argument is out of range.

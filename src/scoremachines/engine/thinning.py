@@ -197,16 +197,13 @@ def thinned(
     drawn = ((known.log_weight - level).exp() / pairs).clamp(max=1).mean()
     if drawn > worth:
         return None
-    found, doubt = known, torch.zeros(0)
+    found, doubt = known, torch.full((1, 2, *size), torch.inf, dtype=torch.float64)
     asked = torch.ones_like(level, dtype=torch.bool)
     for attempt in range(ATTEMPTS):
         ask = torch.where(asked, level, torch.inf)
         now = moments(engine, query, images, index, ask, _seed(query, attempt))
-        if attempt == 0:
-            found, doubt = now, chance(now, level, certain)
-        else:
-            found = _where(asked, now, found)
-            doubt = torch.where(asked[:, None], chance(now, level, certain), doubt)
+        found = _where(asked, now, found)
+        doubt = torch.where(asked[:, None], chance(now, level, certain), doubt)
         asked = ~(doubt[:, 0] <= tolerance)
         if not asked.any():
             return Posterior(found.log_weight, found.mean, chance=doubt)

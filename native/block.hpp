@@ -9,10 +9,9 @@ template <class T, class Stored> class Block {
     explicit Block(const Question<T>& question)
         : question_(question),
           framed_width_(question.width + 2 * question.frame),
-          clean_(std::size_t(framed_width_) * (question.height + 2 * question.frame) *
-                     question.channels * Stored::size +
-                 2 * margin()),
-          norms_(std::size_t(framed_width_) * (question.height + 2 * question.frame) * lanes),
+          clean_(pixels() * question.channels * Stored::size + 2 * margin()),
+          norms_(pixels() * lanes),
+          risen_(pixels() * lanes),
           bias_(std::size_t(question.width) * question.height * lanes) {}
 
     // Lays out images first .. first+lanes; missing ones are given zeros and a bias of `never`.
@@ -39,28 +38,28 @@ template <class T, class Stored> class Block {
         return true;
     }
 
-    // Lays out factor · |x_i|², pixel by pixel.
-    void take_norms(T factor) {
-        const std::size_t pixels = std::size_t(framed_width_) * (question_.height + 2 * question_.frame);
+    // Lays out factor · |x_i|², pixel by pixel, and how much more it is than k rows above.
+    void take_norms(T factor, int k) {
+        const std::size_t above = std::size_t(k) * framed_width_ * lanes;
         const Unit* from = framed(0, 0);
-        for (std::size_t place = 0; place < pixels; ++place) {
+        for (std::size_t place = 0; place < pixels() * lanes; place += lanes) {
             Pair<T> sum = Pair<T>::all(0);
             for (int c = 0; c < question_.channels; ++c, from += Stored::size) {
                 const Pair<T> value = Stored::get(from);
                 sum = Pair<T>::fused(value, value, sum);
             }
-            (sum * Pair<T>::all(factor)).store(norms_.get() + place * lanes);
+            const Pair<T> norm = sum * Pair<T>::all(factor);
+            norm.store(norms_.get() + place);
+            if (place >= above) (norm - Pair<T>::load(norms_.get() + place - above)).store(risen_.get() + place);
         }
     }
 
     // What `take_norms` laid out, [framed rows, framed columns, lanes], from one place on.
-    const T* norms(int row, int column) const {
-        return norms_.get() + (std::size_t(row) * framed_width_ + column) * lanes;
-    }
+    const T* norms(int row, int column) const { return norms_.get() + place(row, column) * lanes; }
+    const T* risen(int row, int column) const { return risen_.get() + place(row, column) * lanes; }
     // x_i of the images taken, [framed rows, framed columns, C, Stored::size], from one place on.
     const Unit* framed(int row, int column) const {
-        const std::ptrdiff_t place = std::ptrdiff_t(row) * framed_width_ + column;
-        return clean_.get() + margin() + place * question_.channels * Stored::size;
+        return clean_.get() + margin() + place(row, column) * question_.channels * Stored::size;
     }
     // x_i(v), [C, Stored::size]. Past a border there are numbers too, for `group_size` pixels.
     const Unit* values(int row, int column) const {
@@ -74,6 +73,10 @@ template <class T, class Stored> class Block {
     int present() const { return present_; }
 
   private:
+    std::ptrdiff_t place(int row, int column) const { return std::ptrdiff_t(row) * framed_width_ + column; }
+    std::size_t pixels() const {
+        return std::size_t(framed_width_) * (question_.height + 2 * question_.frame);
+    }
     std::size_t margin() const { return std::size_t(group_size) * question_.channels * Stored::size; }
 
     void take_image(int image, int lane) {
@@ -112,5 +115,5 @@ template <class T, class Stored> class Block {
     const Question<T>& question_;
     int framed_width_, first_ = 0, present_ = 0;
     Buffer<Unit> clean_;
-    Buffer<T> norms_, bias_;
+    Buffer<T> norms_, risen_, bias_;
 };

@@ -25,53 +25,50 @@ struct Place {
 template <class T, class Stored, int C, int G> class Places {
     using V = Pair<T>;
 
-  protected:
+  public:
     Places(const Question<T>& question, const T* noisy, const Block<T, Stored>& block, const Place& at,
            int step, int g)
         : channels_(C ? C : question.channels),
-          plane_(std::size_t(question.noisy_height) * question.noisy_width) {
-        const int row = at.first + step;
-        const std::size_t line = std::size_t(at.run.query + row) * question.noisy_width;
-        for (int other = 0; other < G; ++other)
-            noisy_[other] = noisy + at.sample * channels_ * plane_ + line +
-                            at.group.runs[g + other].query;
-        clean_ = block.framed(at.run.source + row, at.group.runs[g].source);
+          clean_(block.framed(at.run.source + at.first + step, at.group.runs[g].source)) {
+        const std::size_t row = std::size_t(at.sample) * question.noisy_height + at.run.query + at.first + step;
+        noisy_ = noisy + (row * question.noisy_width + at.group.runs[g].query) * channels_;
     }
 
-    IN_PLACE V noisy(int other, int j, int c) const { return V::all(noisy_[other][c * plane_ + j]); }
+    IN_PLACE int channels() const { return C ? C : channels_; }
+    IN_PLACE V noisy(int other, int j, int c) const {
+        return V::all(noisy_[std::ptrdiff_t(j + other) * channels() + c]);
+    }
     IN_PLACE V clean(int j, int c) const {
-        return Stored::get(clean_ + (std::size_t(j) * (C ? C : channels_) + c) * Stored::size);
+        return Stored::get(clean_ + (std::ptrdiff_t(j) * channels() + c) * Stored::size);
     }
-
-    int channels_;
 
   private:
-    std::size_t plane_;
-    const T* noisy_[G];
+    int channels_;
     const typename Stored::Unit* clean_;
+    const T* noisy_;
 };
 
 // Σ_c (φ_c/√ᾱ − x_c)² less its centre at the places of one row.
-template <class T, class Stored, int C, int G> class Difference : Places<T, Stored, C, G> {
+template <class T, class Stored, int C, int G> class Difference {
     using V = Pair<T>;
 
   public:
     Difference(const Question<T>& question, const T* noisy, const Block<T, Stored>& block,
                const Place& at, int step, int g)
-        : Places<T, Stored, C, G>(question, noisy, block, at, step, g),
+        : row_(question, noisy, block, at, step, g),
           centre_(V::all(-centre<T, Stored>(question, at.sample))) {}
 
     IN_PLACE void operator()(int j, V* squares) const {
-        const int channels = C ? C : this->channels_;
-        for (int c = 0; c < channels; ++c) {
-            const V clean = this->clean(j, c);
+        for (int c = 0; c < row_.channels(); ++c) {
+            const V clean = row_.clean(j, c);
             for (int other = 0; other < G; ++other) {
-                const V apart = this->noisy(other, j, c) - clean;
+                const V apart = row_.noisy(other, j, c) - clean;
                 squares[other] = V::fused(apart, apart, c ? squares[other] : centre_);
             }
         }
     }
 
   private:
+    Places<T, Stored, C, G> row_;
     V centre_;
 };

@@ -11,12 +11,7 @@ struct Group {
 
     // How far the first pixel of a run is from that of the group: less than `group_size`.
     int offset(int member) const { return runs[member].query - first; }
-    // Whether all draw from the same positions.
-    bool alike() const {
-        for (int g = 1; g < size; ++g)
-            if (runs[g].source != runs[0].source || runs[g].length != runs[0].length) return false;
-        return true;
-    }
+    bool alike = false;  // whether two draw from the same positions, for pixels side by side
 };
 
 // Whether a run is a neighbour of those of a group: one line of the tile, `group_size` longer than
@@ -28,6 +23,9 @@ inline bool joins(const Group& group, const Run& run) {
            run.query < leader.query + group_size && run.length <= leader.length &&
            run.length + group_size > leader.length;
 }
+
+// A place modulo the size of its axis; seldom a division.
+inline int around(int place, int size) { return place < size ? place : place % size; }
 
 // Columns of the pixels at the places of a line.
 struct Columns {
@@ -47,6 +45,9 @@ inline std::vector<Group> grouped(const std::vector<Run>& runs) {
             group.first = run.query;
         }
         group.extent = std::max(group.extent, run.query - group.first + run.length);
+        const Run& leader = group.runs[0];
+        group.alike = group.size == 1 && run.query == leader.query + 1 && run.source == leader.source &&
+                      run.length == leader.length;
         group.runs[group.size++] = run;
     }
     return groups;

@@ -30,7 +30,9 @@ template <class T, class Stored> class Work {
             lifts_.push_back(lifts<T, Stored>(question, sample));
             const double factor = noisy_factor<T, Stored>(question, sample);
             const T* from = question.noisy + sample * values;
-            for (std::size_t j = 0; j < values; ++j) noisy_.push_back(static_cast<T>(from[j] * factor));
+            for (std::size_t j = 0; j < plane; ++j)
+                for (std::size_t c = 0; c < values; c += plane)
+                    noisy_.push_back(static_cast<T>(from[c + j] * factor));
         }
     }
 
@@ -46,7 +48,7 @@ template <class T, class Stored> class Work {
 
     const Question<T>& question_;
     int pixels_, images_, chunks_, samples_;
-    std::vector<T> noisy_;  // times `noisy_factor`
+    std::vector<T> noisy_;  // times `noisy_factor` [B, noisy_height, noisy_width, C]
     std::vector<std::vector<double>> lifts_;
 };
 

@@ -17,6 +17,10 @@ template <> struct Lanes<float> {
     static Lanes fused(Lanes a, Lanes b, Lanes c) {
         return {_mm256_fmadd_ps(a.value, b.value, c.value)};
     }
+    // c − a · b.
+    static Lanes less(Lanes a, Lanes b, Lanes c) {
+        return {_mm256_fnmadd_ps(a.value, b.value, c.value)};
+    }
     static Lanes larger(Lanes a, Lanes b) { return {_mm256_max_ps(a.value, b.value)}; }
     static bool any_above(Lanes a, Lanes b) {
         return _mm256_movemask_ps(_mm256_cmp_ps(a.value, b.value, _CMP_GT_OQ)) != 0;
@@ -44,15 +48,11 @@ template <> struct Lanes<float> {
         return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))};
     }
     // What the lower, and the upper, halves of some words are as the upper halves of floats.
-    static Lanes lower_halves(const std::uint32_t* from) {
-        return {_mm256_castsi256_ps(_mm256_slli_epi32(words(from), 16))};
-    }
-    static Lanes upper_halves(const std::uint32_t* from) {
+    static void halves(const std::uint32_t* from, Lanes& lower, Lanes& upper) {
+        const __m256i words = _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
         const __m256i mask = _mm256_set1_epi32(static_cast<int>(0xffff0000));
-        return {_mm256_castsi256_ps(_mm256_and_si256(words(from), mask))};
-    }
-    static __m256i words(const std::uint32_t* from) {
-        return _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
+        lower.value = _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
+        upper.value = _mm256_castsi256_ps(_mm256_and_si256(words, mask));
     }
     static Lanes from_floats(const float* from) { return load_any(from); }
     static Lanes load_any(const float* from) { return {_mm256_loadu_ps(from)}; }
@@ -71,6 +71,9 @@ template <> struct Lanes<double> {
     friend Lanes operator*(Lanes a, Lanes b) { return {_mm256_mul_pd(a.value, b.value)}; }
     static Lanes fused(Lanes a, Lanes b, Lanes c) {
         return {_mm256_fmadd_pd(a.value, b.value, c.value)};
+    }
+    static Lanes less(Lanes a, Lanes b, Lanes c) {
+        return {_mm256_fnmadd_pd(a.value, b.value, c.value)};
     }
     static Lanes larger(Lanes a, Lanes b) { return {_mm256_max_pd(a.value, b.value)}; }
     static bool any_above(Lanes a, Lanes b) {

@@ -17,6 +17,10 @@ template <> struct Lanes<float> {
     static Lanes fused(Lanes a, Lanes b, Lanes c) {
         return {_mm512_fmadd_ps(a.value, b.value, c.value)};
     }
+    // c − a · b.
+    static Lanes less(Lanes a, Lanes b, Lanes c) {
+        return {_mm512_fnmadd_ps(a.value, b.value, c.value)};
+    }
     static Lanes larger(Lanes a, Lanes b) { return {_mm512_max_ps(a.value, b.value)}; }
     static bool any_above(Lanes a, Lanes b) {
         return _mm512_cmp_ps_mask(a.value, b.value, _CMP_GT_OQ) != 0;
@@ -37,12 +41,12 @@ template <> struct Lanes<float> {
         return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))};
     }
     // What the lower, and the upper, halves of some words are as the upper halves of floats.
-    static Lanes lower_halves(const std::uint32_t* from) {
-        return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_load_si512(from), 16))};
-    }
-    static Lanes upper_halves(const std::uint32_t* from) {
+    static void halves(const std::uint32_t* from, Lanes& lower, Lanes& upper) {
+        __m512i words = _mm512_load_si512(from);
+        asm("" : "+v"(words));  // else it would be loaded twice
         const __m512i mask = _mm512_set1_epi32(static_cast<int>(0xffff0000));
-        return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_load_si512(from), mask))};
+        lower.value = _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
+        upper.value = _mm512_castsi512_ps(_mm512_and_si512(words, mask));
     }
     static Lanes from_floats(const float* from) { return load_any(from); }
     static Lanes load_any(const float* from) { return {_mm512_loadu_ps(from)}; }
@@ -61,6 +65,9 @@ template <> struct Lanes<double> {
     friend Lanes operator*(Lanes a, Lanes b) { return {_mm512_mul_pd(a.value, b.value)}; }
     static Lanes fused(Lanes a, Lanes b, Lanes c) {
         return {_mm512_fmadd_pd(a.value, b.value, c.value)};
+    }
+    static Lanes less(Lanes a, Lanes b, Lanes c) {
+        return {_mm512_fnmadd_pd(a.value, b.value, c.value)};
     }
     static Lanes larger(Lanes a, Lanes b) { return {_mm512_max_pd(a.value, b.value)}; }
     static bool any_above(Lanes a, Lanes b) {

@@ -14,6 +14,8 @@ template <class T> struct Lanes {
     friend Lanes operator-(Lanes a, Lanes b) { return {a.value - b.value}; }
     friend Lanes operator*(Lanes a, Lanes b) { return {a.value * b.value}; }
     static Lanes fused(Lanes a, Lanes b, Lanes c) { return {a.value * b.value + c.value}; }
+    // c − a · b.
+    static Lanes less(Lanes a, Lanes b, Lanes c) { return {c.value - a.value * b.value}; }
     static Lanes larger(Lanes a, Lanes b) { return choose_above(a, b, a, b); }
     static bool any_above(Lanes a, Lanes b) {
         const auto above = a.value > b.value;
@@ -60,18 +62,14 @@ template <class T> struct Lanes {
         return result;
     }
     // What the lower, and the upper, halves of some words are as the upper halves of floats.
-    static Lanes lower_halves(const std::uint32_t* from) {
-        return from_words([=](int lane) { return from[lane] << 16; });
-    }
-    static Lanes upper_halves(const std::uint32_t* from) {
-        return from_words([=](int lane) { return from[lane] & 0xffff0000u; });
-    }
-    template <class Words> static Lanes from_words(const Words& words) {
-        std::uint32_t bits[count];
-        Lanes result;
-        for (int lane = 0; lane < count; ++lane) bits[lane] = words(lane);
-        __builtin_memcpy(&result.value, bits, sizeof bits);
-        return result;
+    static void halves(const std::uint32_t* from, Lanes& lower, Lanes& upper) {
+        std::uint32_t low[count], high[count];
+        for (int lane = 0; lane < count; ++lane) {
+            low[lane] = from[lane] << 16;
+            high[lane] = from[lane] & 0xffff0000u;
+        }
+        __builtin_memcpy(&lower.value, low, sizeof low);
+        __builtin_memcpy(&upper.value, high, sizeof high);
     }
     static Lanes from_floats(const float* from) {
         Lanes result;

@@ -85,3 +85,27 @@ IN_PLACE void sum_in_blocks(int length, const Value& value, const Take& take) {
         take(start + r - 2 * R, (before[r] + between[0]) + beginning);
     }
 }
+
+// The same for windows of k values, one power of two after the other in memory: `spare` for twice as many
+// vectors as there are values.
+template <class V, class T, class Value, class Take>
+void sum_by_powers(int length, int k, T* spare, const Value& value, const Take& take) {
+    const int width = length + k - 1;
+    T *sums = spare, *powers = sums + std::size_t(width) * V::count;
+    for (int j = 0; j < width; ++j) {
+        const V one = value(j);
+        one.store(sums + j * V::count);
+        one.store(powers + j * V::count);
+    }
+    for (int size = 2, taken = 1; size <= k; size *= 2) {
+        for (int j = 0; j + size <= width; ++j)
+            (V::load(powers + j * V::count) + V::load(powers + (j + size / 2) * V::count))
+                .store(powers + j * V::count);
+        if (!(k & size)) continue;
+        for (int j = 0; j < length; ++j)
+            (V::load(sums + j * V::count) + V::load(powers + (j + taken) * V::count))
+                .store(sums + j * V::count);
+        taken += size;
+    }
+    for (int j = 0; j < length; ++j) take(j, V::load(sums + j * V::count));
+}

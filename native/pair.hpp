@@ -19,11 +19,19 @@ template <class T> struct Pair {
     static Pair fused(Pair a, Pair b, Pair c) {
         return {V::fused(a.first, b.first, c.first), V::fused(a.second, b.second, c.second)};
     }
+    static Pair less(Pair a, Pair b, Pair c) {
+        return {V::less(a.first, b.first, c.first), V::less(a.second, b.second, c.second)};
+    }
     static Pair larger(Pair a, Pair b) {
         return {V::larger(a.first, b.first), V::larger(a.second, b.second)};
     }
     V largest_of_both() const { return V::larger(first, second); }
 };
+
+// The sum over the lanes of one vector.
+template <class T> double across(const T* values) {
+    return std::accumulate(values, values + Lanes<T>::count, 0.0);
+}
 
 // Values as they are.
 template <class T> struct Plain {
@@ -53,6 +61,46 @@ struct Packed {
             to[lane - size] |= bits;
     }
     static Pair<float> get(const Unit* from) {
-        return {Lanes<float>::lower_halves(from), Lanes<float>::upper_halves(from)};
+        Pair<float> values;
+        Lanes<float>::halves(from, values.first, values.second);
+        return values;
     }
+};
+
+// What is at G displacements side by side. Not an array, which compilers would not keep in registers.
+template <class V, int G> struct Beside {
+    V one;
+    Beside<V, G - 1> rest;
+
+    template <class T> IN_PLACE static Beside load(const T* from) {
+        return {V::load(from), Beside<V, G - 1>::load(from + V::count)};
+    }
+    template <class T> IN_PLACE void store(T* to) const {
+        one.store(to);
+        rest.store(to + V::count);
+    }
+    template <class T> IN_PLACE void store(T* const* to, std::ptrdiff_t place) const {
+        one.store(to[0] + place);
+        rest.store(to + 1, place);
+    }
+    IN_PLACE static Beside all(V value) { return {value, Beside<V, G - 1>::all(value)}; }
+    IN_PLACE friend Beside operator+(Beside a, Beside b) { return {a.one + b.one, a.rest + b.rest}; }
+    IN_PLACE friend Beside operator-(Beside a, Beside b) { return {a.one - b.one, a.rest - b.rest}; }
+    // a(g) · b + c, and c − a(g) · b, where a(g) is that of the g-th displacement.
+    template <int g = 0, class Value> IN_PLACE static Beside fused(const Value& a, V b, Beside c) {
+        return {V::fused(a(g), b, c.one), Beside<V, G - 1>::template fused<g + 1>(a, b, c.rest)};
+    }
+    template <int g = 0, class Value> IN_PLACE static Beside less(const Value& a, V b, Beside c) {
+        return {V::less(a(g), b, c.one), Beside<V, G - 1>::template less<g + 1>(a, b, c.rest)};
+    }
+};
+template <class V> struct Beside<V, 0> {
+    template <class T> IN_PLACE static Beside load(const T*) { return {}; }
+    template <class T> IN_PLACE void store(T*) const {}
+    template <class T> IN_PLACE void store(T* const*, std::ptrdiff_t) const {}
+    IN_PLACE static Beside all(V) { return {}; }
+    IN_PLACE friend Beside operator+(Beside, Beside) { return {}; }
+    IN_PLACE friend Beside operator-(Beside, Beside) { return {}; }
+    template <int, class Value> IN_PLACE static Beside fused(const Value&, V, Beside) { return {}; }
+    template <int, class Value> IN_PLACE static Beside less(const Value&, V, Beside) { return {}; }
 };

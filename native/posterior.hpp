@@ -43,11 +43,11 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
     // weighed by L.
     double read(int pixel, double* mean, double* entropy, const Source** sources) const {
         const T* sums = sums_of(pixel);
-        const double total = across_lanes(sums);
+        const double total = across<T>(sums);
         for (int c = 0; c < channels_; ++c)
-            mean[c] = total > 0 ? across_lanes(sums + (c + 1) * lanes) / (total * Stored::scale) : 0;
+            mean[c] = total > 0 ? across<T>(sums + (c + 1) * lanes) / (total * Stored::scale) : 0;
         if (Best) {
-            const double log_sum = across_lanes(sums + (channels_ + 1) * lanes);
+            const double log_sum = across<T>(sums + (channels_ + 1) * lanes);
             *entropy = total > 0 ? std::max(0.0, std::log(total) - ln2 * log_sum / total) : 0;
             *sources = lists_.data() + std::size_t(pixel) * question_.best;
         }
@@ -65,11 +65,6 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
         int source(int g, int x) const { return group.runs[g].source + x - group.offset(g); }
     };
 
-    static double across_lanes(const T* values) {
-        double sum = 0;
-        for (int lane = 0; lane < lanes; ++lane) sum += values[lane];
-        return sum;
-    }
     T* sums_of(int pixel) { return sums_.get() + std::size_t(pixel) * fields_ * lanes; }
     const T* sums_of(int pixel) const { return sums_.get() + std::size_t(pixel) * fields_ * lanes; }
 

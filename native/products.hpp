@@ -53,38 +53,47 @@ template <class T, class Stored> std::vector<double> lifts(const Question<T>& qu
     return found;
 }
 
-// (2λ q·p − λ|p|²) / ln 2 at the places of one row, as `Difference` has its squares.
-template <class T, class Stored, int C, int G> class Product : Places<T, Stored, C, G> {
+// (2λ q·p − λ|p|²) / ln 2 at the places of one row, as `Difference` has its squares. Where windows are whole,
+// less that at the row which leaves them.
+template <class T, class Stored, int C, int G, bool full> class Product {
     using V = Pair<T>;
+    using Row = Places<T, Stored, C, G>;
 
   public:
     Product(const Question<T>& question, const T* noisy, const Block<T, Stored>& block, const Place& at,
             int g)
-        : Places<T, Stored, C, G>(question, noisy, block, at, 0, g),
-          norms_(block.norms(at.run.source + at.first, at.group.runs[g].source)) {}
+        : enters_(question, noisy, block, at, 0, g),
+          leaves_(question, noisy, block, at, full ? -question.window : 0, g) {
+        const int row = at.run.source + at.first, column = at.group.runs[g].source;
+        norms_ = full ? block.risen(row, column) : block.norms(row, column);
+    }
 
-    IN_PLACE void operator()(int j, V* products) const {
-        const int channels = C ? C : this->channels_;
-        const V norm = V::load(norms_ + std::size_t(j) * V::count);
-        for (int c = 0; c < channels; ++c) {
-            const V clean = this->clean(j, c);
-            for (int other = 0; other < G; ++other)
-                products[other] = V::fused(this->noisy(other, j, c), clean, c ? products[other] : norm);
-        }
+    using All = Beside<V, G>;
+
+    IN_PLACE All operator()(int j) const {
+        All all = All::all(V::load(norms_ + std::size_t(j) * V::count));
+        for (int c = 0; c < enters_.channels(); ++c)
+            all = All::fused([&](int g) { return enters_.noisy(g, j, c); }, enters_.clean(j, c), all);
+        for (int c = 0; full && c < enters_.channels(); ++c)
+            all = All::less([&](int g) { return leaves_.noisy(g, j, c); }, leaves_.clean(j, c), all);
+        return all;
     }
 
   private:
+    Row enters_, leaves_;
     const T* norms_;
 };
 
 // Looks at log-weights as they come, at no more than the cost of comparing them; this one at none.
 struct NoSieve {
-    template <class V> IN_PLACE void operator()(int, int, V) {}
+    template <class Weights> IN_PLACE void operator()(int, Weights) {}
     IN_PLACE void write(int) {}
     template <int G> NoSieve from(int) const { return {}; }
 };
 
-// How windows slide over the products.
+// How windows slide over the products: down in their columns, whose sums take in one row and lose another,
+// then along the row. Products that leave are computed again: to keep them costs a store and a load each, of
+// more than the first cache holds.
 template <class T, class Stored> class Products {
     using V = Pair<T>;
     static constexpr int lanes = V::count;
@@ -93,73 +102,90 @@ template <class T, class Stored> class Products {
     explicit Products(const Question<T>& question)
         : question_(question),
           line_(std::size_t(question.width + 2 * question.frame + group_size) * lanes),
-          terms_(group_size * line_),
-          rows_(group_size * question.window * line_),
-          nothing_(line_) {
-        nothing_.fill(0);
-    }
+          columns_(group_size * line_) {}
 
-    // Turns the log₂-weights of the windows that end in the row before, in `windows`, into those that end
-    // in this one, and shows them to a sieve.
+    // Moves the windows of the displacements of a group down by one row. Those that are whole leave their
+    // log₂-weights, and what is in `bases`, in `windows`, and are shown to a sieve.
     template <int C, class Sieve>
-    void advance(const T* noisy, const Block<T, Stored>& block, const Place& at, T* const* windows,
-                 const Sieve& sieve) {
-        if (at.first == 0) {
-            for (int g = 0; g < at.group.size; ++g)
-                std::fill(windows[g], windows[g] + at.group.runs[g].length * lanes, T(0));
+    void advance(const T* noisy, const Block<T, Stored>& block, const Place& at, const T* bases,
+                 T* const* windows, const Sieve& sieve) {
+        if (at.first == 0) columns_.fill(0);
+        for (int g = 0; g < at.group.size; g += 1 + at.group.alike) {
+            const Row row{noisy, block, at, bases + g * lanes, windows + g, g};
+            if (at.group.alike)
+                move<C, 2>(row, sieve);
+            else
+                move<C, 1>(row, sieve);
         }
-        if (at.group.size == 2 && at.group.alike())
-            return slide<C, 2>({question_, noisy, block, at, 0}, at, 0, windows, sieve);
-        for (int g = 0; g < at.group.size; ++g)
-            slide<C, 1>({question_, noisy, block, at, g}, at, g, windows, sieve);
     }
 
   private:
-    // For G displacements from the g-th of a group on.
-    template <int C, int G, class Sieve>
-    APART void slide(const Product<T, Stored, C, G>& given, const Place& at, int g, T* const* windows,
-                     const Sieve& sieve) {
-        const Product<T, Stored, C, G> product = given;  // in registers, which no store can change
-        const int k = question_.window, length = at.group.runs[g].length;
-        T *terms[G], *here[G], *out[G];
-        const T* gone[G];
-        V sums[G], now[G];
-        for (int other = 0; other < G; ++other) {
-            sums[other] = V::all(0);
-            out[other] = windows[g + other];
-            terms[other] = terms_.get() + (g + other) * line_;
-            here[other] = rows_.get() + (std::size_t(g + other) * k + at.first % k) * line_;
-            gone[other] = at.first < k ? nothing_.get() : here[other];
-        }
-        for (int j = 0; j < k - 1; ++j) {
-            product(j, now);
-            for (int other = 0; other < G; ++other) {
-                now[other].store(terms[other] + j * lanes);
-                sums[other] = sums[other] + now[other];
-            }
-        }
-        auto show = sieve.template from<G>(g);
+    struct Row {  // of the displacements from the g-th of a group on
+        const T* noisy;
+        const Block<T, Stored>& block;
+        const Place& at;
+        const T* bases;
+        T* const* windows;
+        int g;
+    };
+
+    template <int C, int G, class Sieve> void move(const Row& row, const Sieve& sieve) {
+        const int k = question_.window, first = row.at.first;
+        if (first < k - 1)
+            gather<C, G>({question_, row.noisy, row.block, row.at, row.g}, row);
+        else if (first < k)
+            slide<C, G, false>({question_, row.noisy, row.block, row.at, row.g}, row, sieve);
+        else
+            slide<C, G, true>({question_, row.noisy, row.block, row.at, row.g}, row, sieve);
+    }
+
+    // Moves the sums of one column down by one row.
+    template <class Product> IN_PLACE static auto renewed(const Product& product, int j, T* column) {
+        const auto sums = Product::All::load(column) + product(j);
+        sums.store(column);
+        return sums;
+    }
+
+    // Adds a row to the sums of columns, of windows that are not whole yet.
+    template <int C, int G> APART void gather(const Product<T, Stored, C, G, false>& given, const Row& row) {
+        const auto product = given;  // in registers, which no store can change
+        T* columns = columns_.get() + row.g * line_;
+        const int end = row.at.group.runs[row.g].length + question_.window - 1;
+        for (int j = 0; j < end; ++j) renewed(product, j, columns + j * G * lanes);
+    }
+
+    // Moves the windows of G displacements, side by side in memory; `full` ones lose a row.
+    template <int C, int G, bool full, class Sieve>
+    APART void slide(const Product<T, Stored, C, G, full>& given, const Row& row, const Sieve& sieve) {
+        const auto product = given;
+        const int k = question_.window, length = row.at.group.runs[row.g].length;
+        T *columns = columns_.get() + row.g * line_, *latest = columns + (k - 1) * G * lanes;
+        T* out[G];
+        std::copy(row.windows, row.windows + G, out);
+        auto sums = Beside<V, G>::load(row.bases);
+        for (int j = 0; j < k - 1; ++j) sums = sums + renewed(product, j, columns + j * G * lanes);
+        auto show = sieve.template from<G>(row.g);
+        auto now = renewed(product, k - 1, latest);
+        // What the next place needs is begun before this one is finished: chains of operations are long.
+        const auto pass = [&](int j, auto more) {
+            const auto window = sums + now;
+            if constexpr (more) now = renewed(product, j + k, latest + (j + 1) * G * lanes);
+            sums = window - Beside<V, G>::load(columns + j * G * lanes);
+            window.store(out, std::ptrdiff_t(j) * lanes);
+            show(j, window);
+        };
         for (int first = 0; first < length; first += 64) {
             const int end = std::min(first + 64, length);
-            for (int j = first; j < end; ++j) {
-                product(j + k - 1, now);
-                const std::size_t place = std::size_t(j) * lanes;
-                for (int other = 0; other < G; ++other) {
-                    now[other].store(terms[other] + place + (k - 1) * lanes);
-                    const V along = sums[other] + now[other];
-                    sums[other] = along - V::load(terms[other] + place);
-                    const V change = along - V::load(gone[other] + place);
-                    along.store(here[other] + place);
-                    const V window = V::load(out[other] + place) + change;
-                    window.store(out[other] + place);
-                    show(other, j, window);
-                }
-            }
+            for (int j = first; j < end - 1; ++j) pass(j, std::true_type{});
+            if (end < length)
+                pass(end - 1, std::true_type{});
+            else
+                pass(end - 1, std::false_type{});
             show.write(first);
         }
     }
 
     const Question<T>& question_;
     const std::size_t line_;
-    Buffer<T> terms_, rows_, nothing_;
+    Buffer<T> columns_;
 };

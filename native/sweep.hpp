@@ -39,10 +39,12 @@ template <class T, class Stored> class Sweep {
           groups_(grouped(question.columns)),
           block_(question),
           products_(question),
+          bases_(group_size * lanes),
           leaned_(group_size * line_),
           tile_(group_size * steps_ * line_),
           rows_(group_size * k_ * line_),
           spare_(2 * std::size_t(question.width + 2 * question.frame) * lanes) {
+        bases_.fill(0);
         rows_.fill(0);
     }
 
@@ -56,7 +58,7 @@ template <class T, class Stored> class Sweep {
     // (ℓ + Π) / ln 2.
     template <int C, class Sink> void visit(int sample, bool biased, Sink& sink) {
         multiply_ = by_products<T, Stored>(question_, sample);
-        if (multiply_) block_.take_norms(scale_of(sample));
+        if (multiply_) block_.take_norms(scale_of(sample), k_);
         for (const Group& group : groups_) {
             // Pixels that only some of the displacements reach are left at `never` by the others.
             tile_.fill(static_cast<T>(never));
@@ -70,6 +72,7 @@ template <class T, class Stored> class Sweep {
     void slide(int sample, bool biased, const Run& run, const Group& group, Sink& sink) {
         const int height = run.length + k_ - 1;
         const int steps = multiply_ ? 1 : steps_;
+        if constexpr (Sink::sifts) sink.begin(first(), group, run, bases_.get());
         for (int first = 0; first < height; first += steps) {
             const Place at{sample, run, group, first, std::min(steps, height - first)};
             if (multiply_)
@@ -78,7 +81,7 @@ template <class T, class Stored> class Sweep {
                 advance<C>(at);
             for (int step = std::max(0, k_ - 1 - first); step < at.count; ++step) {
                 const int output = first + step - k_ + 1;
-                const int pixel_row = (run.query + output) % question_.height;
+                const int pixel_row = around(run.query + output, question_.height);
                 const T* lines[group_size];
                 for (int g = 0; g < group.size; ++g)
                     lines[g] = biased ? lean(group, g, step, pixel_row) : tile(g, step);
@@ -118,12 +121,11 @@ template <class T, class Stored> class Sweep {
         const int output = at.first - k_ + 1;
         if constexpr (Sink::sifts) {
             if (output >= 0) {
-                const int pixel_row = (at.run.query + output) % question_.height;
-                const auto& sieve = sink.sieve(first(), at.group, pixel_row, at.run.source + output);
-                return products_.template advance<C>(noisy_, block_, at, windows, sieve);
+                const auto& sieve = sink.sieve(at.group, around(at.run.query + output, question_.height));
+                return products_.template advance<C>(noisy_, block_, at, bases_.get(), windows, sieve);
             }
         }
-        products_.template advance<C>(noisy_, block_, at, windows, all_);
+        products_.template advance<C>(noisy_, block_, at, bases_.get(), windows, all_);
     }
 
     template <int C, int K> void stack_up(const Place& at) {
@@ -140,9 +142,11 @@ template <class T, class Stored> class Sweep {
     template <int C, int K> void add_up(const Place& at) {
         const int row = at.first;
         const T scale = scale_of(at.sample);
+        V bases[group_size];
         T *here[group_size] = {}, *out[group_size] = {};
         const T* above[group_size][K > 0 ? K : 1] = {};
         for (int g = 0; g < at.group.size; ++g) {
+            bases[g] = V::load(bases_.get() + g * lanes);
             here[g] = ring(g, row);
             out[g] = tile(g, 0) + at.group.offset(g) * lanes;
             for (int back = 1; back < K; ++back) above[g][back] = ring(g, row - back);
@@ -155,7 +159,7 @@ template <class T, class Stored> class Sweep {
                 sum = sum + (V::load(above[g][back] + place) + V::load(above[g][back + 1] + place));
             for (int back = 1; K == 0 && back < k_; ++back)
                 sum = sum + V::load(ring(g, row - back) + place);
-            (sum * V::all(scale)).store(out[g] + place);
+            V::fused(sum, V::all(scale), bases[g]).store(out[g] + place);
         });
     }
 
@@ -164,6 +168,7 @@ template <class T, class Stored> class Sweep {
     template <int R> APART void stack(const Place& at, int g) {
         using One = Lanes<T>;
         const One scale = One::all(scale_of(at.sample));
+        const T* base = bases_.get() + g * lanes;
         const int block = at.first / R;
         const std::size_t offset = std::size_t(at.group.offset(g)) * lanes;
         const std::size_t end = std::size_t(at.group.runs[g].length) * lanes;
@@ -182,7 +187,7 @@ template <class T, class Stored> class Sweep {
             for (int r = 0; r < R; ++r) {
                 if (r > 0) beginning = beginning + values[r];
                 const One sum = (One::load(rests[r] + place) + whole) + beginning;
-                (sum * scale).store(sums[r] + place);
+                One::fused(sum, scale, One::load(base + place % lanes)).store(sums[r] + place);
             }
             One rest = values[R - 1];
             rest.store(rests[R - 1] + place);
@@ -211,14 +216,11 @@ template <class T, class Stored> class Sweep {
     // where `place` says where in a line they belong.
     template <int C, int K, bool Blocks = false, class Take>
     void along(const Place& at, int step, const Take& take) {
-        if constexpr (K == 0) {
-            for (int g = 0; g < at.group.size; ++g) along_any<C>(at, step, g, take);
-        } else if constexpr (Blocks && K > 5) {
-            for (int g = 0; g < at.group.size; ++g) along_blocks<C, K / 2>(at, step, g, take);
+        if constexpr (K == 0 || (Blocks && K > 5)) {
+            for (int g = 0; g < at.group.size; ++g) along_one<C, K / 2>(at, step, g, take);
         } else {
             // Sums over more neighbours leave no registers for another displacement.
-            if (K <= 5 && at.group.size == 2 && at.group.alike())
-                return along_some<C, K, 2>(at, step, 0, take);
+            if (K <= 5 && at.group.alike) return along_some<C, K, 2>(at, step, 0, take);
             for (int g = 0; g < at.group.size; ++g) along_some<C, K, 1>(at, step, g, take);
         }
     }
@@ -242,44 +244,22 @@ template <class T, class Stored> class Sweep {
         }
     }
 
-    // The same for windows of 2R + 1, from blocks of R as in `stack`.
+    // The same for one displacement: windows of 2R + 1 from blocks of R as in `stack`, or any.
     template <int C, int R, class Take>
-    APART void along_blocks(const Place& at, int step, int g, const Take& given) {
+    APART void along_one(const Place& at, int step, int g, const Take& given) {
         const Take take = given;
         const Difference<T, Stored, C, 1> difference(question_, noisy_, block_, at, step, g);
-        sum_in_blocks<V, R>(
-            at.group.runs[g].length,
-            [=](int j) {
-                V square;
-                difference(j, &square);
-                return square;
-            },
-            [=](int j, V sum) { take(g, j * lanes, sum); });
-    }
-
-    // The same for any window, one power of two after the other in memory.
-    template <int C, class Take>
-    void along_any(const Place& at, int step, int g, const Take& take) {
-        const Difference<T, Stored, C, 1> difference(question_, noisy_, block_, at, step, g);
-        const int length = at.group.runs[g].length, width = length + k_ - 1;
-        T *sums = spare_.get(), *powers = sums + std::size_t(width) * lanes;
-        for (int j = 0; j < width; ++j) {
-            V square[1];
-            difference(j, square);
-            square[0].store(sums + j * lanes);
-            square[0].store(powers + j * lanes);
-        }
-        for (int size = 2, taken = 1; size <= k_; size *= 2) {
-            for (int j = 0; j + size <= width; ++j)
-                (V::load(powers + j * lanes) + V::load(powers + (j + size / 2) * lanes))
-                    .store(powers + j * lanes);
-            if (!(k_ & size)) continue;
-            for (int j = 0; j < length; ++j)
-                (V::load(sums + j * lanes) + V::load(powers + (j + taken) * lanes))
-                    .store(sums + j * lanes);
-            taken += size;
-        }
-        for (int j = 0; j < length; ++j) take(g, j * lanes, V::load(sums + j * lanes));
+        const int length = at.group.runs[g].length;
+        const auto square = [=](int j) {
+            V found;
+            difference(j, &found);
+            return found;
+        };
+        const auto put = [=](int j, V sum) { take(g, j * lanes, sum); };
+        if constexpr (R > 0)
+            sum_in_blocks<V, R>(length, square, put);
+        else
+            sum_by_powers<V>(length, k_, spare_.get(), square, put);
     }
 
     // ℓ / ln 2 over the distance in the scale of what is stored.
@@ -304,5 +284,6 @@ template <class T, class Stored> class Sweep {
     Products<T, Stored> products_;
     NoSieve all_;
     bool multiply_ = false;  // whether the noisy image is met by products
+    Buffer<T> bases_;         // what a sink wants added to all log₂-weights of a displacement
     Buffer<T> leaned_, tile_, rows_, spare_;
 };

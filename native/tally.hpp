@@ -42,11 +42,11 @@ template <class T, bool Best> class Tally {
     // log Σ exp ℓ, the mean colour, the entropy and the best sources of a pixel.
     double read(int pixel, double* mean, double* entropy, const Source** sources) const {
         const T* sums = sums_.get() + std::size_t(pixel) * fields_ * lanes;
-        const double total = across(sums);
+        const double total = across<T>(sums);
         for (int c = 0; c < channels_; ++c)
-            mean[c] = total > 0 ? across(sums + (c + 1) * lanes) / total : 0;
+            mean[c] = total > 0 ? across<T>(sums + (c + 1) * lanes) / total : 0;
         if (Best) {
-            const double log_sum = across(sums + (channels_ + 1) * lanes);
+            const double log_sum = across<T>(sums + (channels_ + 1) * lanes);
             *entropy = total > 0 ? std::max(0.0, std::log(total) - log_sum / total) : 0;
             *sources = lists_.data() + std::size_t(pixel) * best_;
         }
@@ -54,12 +54,6 @@ template <class T, bool Best> class Tally {
     }
 
   private:
-    static double across(const T* values) {
-        double sum = 0;
-        for (int lane = 0; lane < lanes; ++lane) sum += values[lane];
-        return sum;
-    }
-
     // Sets what counts for nothing and is not among the best sources either.
     void lower(int pixel) {
         double floor = reference_[pixel] - depth_;

@@ -3,20 +3,23 @@
 //
 // A pair of weight w is drawn with probability p = min(1, w/T), where T is its pixel's threshold, and then
 // counts 1/p times. In logarithms: it is drawn where log₂ w + e > log₂ T, with e = −log₂ u and u even in
-// (0, 1]. Each image has one e for every displacement. So those of one pixel are independent of each other,
-// which is what its bound needs; different pixels share theirs.
+// (0, 1]. Each image has one e for every displacement, which the sweep adds to all its log-weights. So those
+// of one pixel are independent of each other, which is what its bound needs; different pixels share theirs.
 #pragma once
 
-// Flags the places of a row where pairs of some lane are drawn, at G displacements.
+// Flags the places of a row where pairs of some lane are drawn, at G displacements side by side.
 template <class T, int G> struct Flags {
-    Pair<T> apart[G];        // their e
-    const T* thresholds[G];  // of the pixels at the places of the row
+    const T* thresholds;  // of the pixels at the places of the first displacement
     std::uint64_t* drawn[G];
     std::uint64_t bits[G];  // of 64 places
 
-    IN_PLACE void operator()(int g, int j, Pair<T> weight) {
-        const Lanes<T> raised = (weight + apart[g]).largest_of_both();
-        bits[g] |= std::uint64_t(Lanes<T>::any_above(raised, Lanes<T>::all(thresholds[g][j]))) << (j % 64);
+    IN_PLACE void operator()(int j, Beside<Pair<T>, G> raised) {
+        flag(0, j, raised.one);
+        if constexpr (G == 2) flag(1, j, raised.rest.one);
+    }
+    IN_PLACE void flag(int g, int j, Pair<T> raised) {
+        const bool any = Lanes<T>::any_above(raised.largest_of_both(), Lanes<T>::all(thresholds[j + g]));
+        bits[g] |= std::uint64_t(any) << (j % 64);
     }
     // Takes down what was found of the 64 places from j on, or of fewer.
     IN_PLACE void write(int j) {
@@ -29,20 +32,13 @@ template <class T, int G> struct Flags {
 
 // The same for a row of all displacements of a group.
 template <class T> struct Sieve {
-    const T* apart;  // e of the first displacement
     const T* thresholds[group_size];
     std::uint64_t* drawn[group_size];
 
-    Pair<T> apart_of(int g) const { return Pair<T>::load(apart + g * Pair<T>::count); }
     // What to flag the places of G displacements with, from the g-th on.
     template <int G> Flags<T, G> from(int g) const {
-        Flags<T, G> flags;
-        for (int other = 0; other < G; ++other) {
-            flags.apart[other] = apart_of(g + other);
-            flags.thresholds[other] = thresholds[g + other];
-            flags.drawn[other] = drawn[g + other];
-            flags.bits[other] = 0;
-        }
+        Flags<T, G> flags{thresholds[g], {}, {}};
+        for (int other = 0; other < G; ++other) flags.drawn[other] = drawn[g + other];
         return flags;
     }
 };
@@ -81,15 +77,20 @@ template <class T, class Stored, int C> class ThinnedSink {
         sums_.fill(0);
     }
 
-    // A sieve for the rows of some pixels that draw from a row of a block's images.
-    Sieve<T>& sieve(int first_image, const Group& group, int pixel_row, int source_row) {
+    // Sets what a sweep adds to all log₂-weights as a group slides along rows of a block's images: e. No two
+    // rows of sources that a pixel meets are equally far from it, up or down, modulo the height.
+    void begin(int first_image, const Group& group, const Run& rows, T* bases) {
         if (first_image != drawn_) draw(first_image);
-        // No two rows of sources that a pixel meets are equally far from it, up or down, modulo the height.
-        const int turn = pixel_row - source_row + (pixel_row >= source_row ? 0 : question_.height);
-        sieve_.apart = apart_.get() + (std::size_t(turn) * groups_ + group.number) * group_size * 2 * lanes;
+        const int down = (rows.query - rows.source) % question_.height;
+        const int turn = down < 0 ? down + question_.height : down;
+        apart_now_ = apart_.get() + (std::size_t(turn) * groups_ + group.number) * group_size * 2 * lanes;
+        std::copy(apart_now_, apart_now_ + group_size * 2 * lanes, bases);
+    }
+
+    // A sieve for a row of pixels.
+    Sieve<T>& sieve(const Group& group, int pixel_row) {
         for (int g = 0; g < group.size; ++g) {
-            first_[g] = group.runs[g].query;
-            if (first_[g] >= question_.width) first_[g] %= question_.width;
+            first_[g] = around(group.runs[g].query, question_.width);
             sieve_.thresholds[g] = threshold_.get() + 2 * std::size_t(pixel_row) * question_.width + first_[g];
             sieve_.drawn[g] = some_.data() + g * words_;
         }
@@ -101,7 +102,7 @@ template <class T, class Stored, int C> class ThinnedSink {
     void row(const Sweep& sweep, const Group& group, int pixel_row, int source_row,
              const T* const* lines) {
         const bool sifted = sifted_;
-        if (!sifted) sieve(sweep.first(), group, pixel_row, source_row);
+        if (!sifted) sieve(group, pixel_row);
         sifted_ = false;
         for (int g = 0; g < group.size; ++g) {
             const Run& run = group.runs[g];
@@ -114,10 +115,10 @@ template <class T, class Stored, int C> class ThinnedSink {
     // As of PosteriorSink: log Σ 2^L, and the means.
     double read(int pixel, double* mean, double*, const Source**) const {
         const T* sums = sums_.get() + std::size_t(pixel) * fields_ * lanes;
-        const double total = across_lanes(sums), scale = Stored::scale;
+        const double total = across<T>(sums), scale = Stored::scale;
         for (int c = 0; c < channels_; ++c) {
-            const double first = across_lanes(sums + (1 + c) * lanes);
-            const double second = across_lanes(sums + (1 + channels_ + c) * lanes);
+            const double first = across<T>(sums + (1 + c) * lanes);
+            const double second = across<T>(sums + (1 + channels_ + c) * lanes);
             mean[c] = total > 0 ? first / (total * scale) : 0;
             mean[channels_ + c] = total > 0 ? second / (total * scale * scale) : 0;
         }
@@ -125,18 +126,12 @@ template <class T, class Stored, int C> class ThinnedSink {
     }
 
   private:
-    static double across_lanes(const T* values) {
-        double sum = 0;
-        for (int lane = 0; lane < lanes; ++lane) sum += values[lane];
-        return sum;
-    }
-
     APART void sift(int g, int length, const T* line) {
         Flags<T, 1> flags = sieve_.template from<1>(g);
         for (int first = 0; first < length; first += 64) {
             const int end = std::min(first + 64, length);
             for (int j = first; j < end; ++j)
-                flags(0, j, Pair<T>::load(line + std::size_t(j) * 2 * lanes));
+                flags(j, {Pair<T>::load(line + std::size_t(j) * 2 * lanes), {}});
             flags.write(first);
         }
     }
@@ -144,14 +139,14 @@ template <class T, class Stored, int C> class ThinnedSink {
     // Adds the pairs drawn of one row of one displacement.
     APART void add(int g, int length, int first_pixel, const T* line, const Unit* values) {
         const int width = question_.width, first_column = first_[g];
-        const Pair<T> apart = sieve_.apart_of(g);
+        const Pair<T> apart = Pair<T>::load(apart_now_ + g * 2 * lanes);
         each_drawn(sieve_.drawn[g], length, [&](int j) {
+            const Pair<T> raised = Pair<T>::load(line + std::size_t(j) * 2 * lanes);
+            const V threshold = V::all(sieve_.thresholds[g][j]);
             const int column = first_column + j < width ? first_column + j : first_column + j - width;
             const int pixel = first_pixel + column;
-            const Pair<T> found = Pair<T>::load(line + std::size_t(j) * 2 * lanes);
-            const V threshold = V::all(sieve_.thresholds[g][j]);
-            Pair<T> weight{counted(found.first, apart.first, threshold),
-                           counted(found.second, apart.second, threshold)};
+            Pair<T> weight{counted(raised.first, apart.first, threshold),
+                           counted(raised.second, apart.second, threshold)};
             const V most = weight.largest_of_both();
             if (V::any_above(most, V::all(reference_.get()[pixel] + T(slack)))) raise(pixel, most.largest());
             const V base = V::all(reference_.get()[pixel]);
@@ -177,9 +172,9 @@ template <class T, class Stored, int C> class ThinnedSink {
                 take(first + __builtin_ctzll(flags));
     }
 
-    // log₂ of what pairs count: w/p where they are drawn.
-    IN_PLACE static V counted(V weight, V apart, V threshold) {
-        return V::choose_above(weight + apart, threshold, V::larger(weight, threshold),
+    // log₂ of what pairs count, of log₂ w + e: w/p where they are drawn.
+    IN_PLACE static V counted(V raised, V apart, V threshold) {
+        return V::choose_above(raised, threshold, V::larger(raised - apart, threshold),
                                V::all(T(2 * never)));
     }
 
@@ -237,6 +232,7 @@ template <class T, class Stored, int C> class ThinnedSink {
     Buffer<T> apart_;
     const std::size_t words_;  // of flags of a row
     std::vector<std::uint64_t> some_;
+    const T* apart_now_ = nullptr;  // e of the displacements that are being visited
     Sieve<T> sieve_{};
     int first_[group_size] = {};  // columns of the first places of a row
     bool sifted_ = false;  // whether the sieve has seen the row that comes next

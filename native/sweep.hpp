@@ -143,10 +143,10 @@ template <class T, class Stored> class Sweep {
         const int row = at.first;
         const T scale = scale_of(at.sample);
         V bases[group_size];
+        for (int g = 0; g < group_size; ++g) bases[g] = V::load(bases_.get() + g * lanes);
         T *here[group_size] = {}, *out[group_size] = {};
         const T* above[group_size][K > 0 ? K : 1] = {};
         for (int g = 0; g < at.group.size; ++g) {
-            bases[g] = V::load(bases_.get() + g * lanes);
             here[g] = ring(g, row);
             out[g] = tile(g, 0) + at.group.offset(g) * lanes;
             for (int back = 1; back < K; ++back) above[g][back] = ring(g, row - back);

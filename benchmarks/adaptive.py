@@ -3,7 +3,8 @@
 Both answer the same noisy images, one after the other in one run. Times are of the processor,
 added up over threads, so that other work on the machine disturbs them less; the shortest of
 `--repeat` counts. Growing the trees is timed by itself: it is done once for each window.
-`--evidence` asks instead what share of all pairs bounds leave to evaluate at each noise level.
+`--evidence` asks instead what share of all pairs bounds leave to evaluate at each noise level, and
+`--drawing` what share would have to be evaluated if those below a threshold were drawn.
 
     python benchmarks/adaptive.py --data cifar10-train-jpeg.zip [--images 5000 50000] [--batch 4]
 """
@@ -22,6 +23,7 @@ from torch import Tensor
 from scoremachines.data import open_source
 from scoremachines.engine import AdaptiveEngine, Query
 from scoremachines.engine.adaptive import PILOT, WORTH
+from scoremachines.engine.thinning import AIM, ATTEMPTS, CERTAIN, moments, thresholds
 from scoremachines.posterior import Posterior
 from scoremachines.schedule import CosineSchedule
 
@@ -104,6 +106,27 @@ def evidence(images: Tensor, clean: Tensor, seed: int) -> None:
         print(f"| {t} | {window} | {100 * mean:.1f} % | {mean < WORTH} |", flush=True)
 
 
+def drawing(images: Tensor, clean: Tensor, chosen: argparse.Namespace) -> None:
+    """Print what share of all pairs has a bound above the threshold below which pairs are drawn.
+
+    These would have to be evaluated one by one if trees of patches, and not all distances, told
+    which pairs to draw: a floor to the cost of any such way.
+    """
+    engine = AdaptiveEngine()
+    print("| t | window | images | bounds above T | Z/T drawn |")
+    print("|---|---|---|---|---|")
+    for t, window in _levels(chosen.times):
+        query = noised(clean[:1], t, window, chosen.seed)
+        for count in chosen.images:
+            some, everywhere = images[:count].contiguous(), torch.full((1, 32, 32), -torch.inf)
+            index = torch.arange(len(some))
+            known = moments(engine.exact, query, some, index, everywhere.double(), 0)
+            level = thresholds(known, AIM * engine.tolerance, CERTAIN / ATTEMPTS)
+            share = engine.share(query, some, level)
+            ideal = (known.log_weight - level).exp().mean() / (len(some) * (33 - window) ** 2)
+            print(f"| {t} | {window} | {count} | {share:.2%} | {float(ideal):.3%} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="images of 32×32 pixels, such as CIFAR-10")
@@ -115,6 +138,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the noise and the order of images")
     parser.add_argument("--always", action="store_true", help="use trees at every noise level")
     parser.add_argument("--evidence", action="store_true", help="how much bounds leave out")
+    parser.add_argument("--drawing", action="store_true", help="what bounds leave to draw from")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     data = open_source(chosen.data, size=32)
@@ -126,6 +150,8 @@ def main() -> None:
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; tolerance 1e-2")
     if chosen.evidence:
         evidence(images, clean, chosen.seed)
+    elif chosen.drawing:
+        drawing(images, clean, chosen)
     else:
         compare(images, clean, chosen)
 

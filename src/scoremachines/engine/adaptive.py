@@ -143,19 +143,25 @@ class AdaptiveEngine:
                 parts.append(self._thinly(asked, images, index, best))
         return Posterior.cat(parts).at(torch.cat(order).argsort())
 
-    def share(self, query: Query, some: Tensor) -> float:
+    def share(self, query: Query, some: Tensor, level: Tensor | None = None) -> float:
         """Return what share of all pairs bounds leave to evaluate, found with some images.
 
         Args:
             query: one noisy image, with sources `"inside"` or `"wrapped"`.
             some: a sample of the training images, `[n, C, H, W]`.
+            level: of weights, on the scale of a posterior's `log_weight`, above which bounds are
+                left, nats, `[1, H, W]`; None for what this engine's tolerance asks for.
 
         Returns:
             From 0 to 1.
         """
-        kept = stored_images(some, query)
-        known = self.exact.posterior(query, kept, torch.arange(len(kept)), None, 0).log_weight
-        return self._pilot(query, kept, known + self._log_count(query))[0]
+        kept, index = stored_images(some, query), torch.arange(len(some))
+        if level is None:
+            known = self.exact.posterior(query, kept, index, None, 0).log_weight
+            return self._pilot(query, kept, known + self._log_count(query))[0]
+        forest, level = self._forest(self.pilots, query, kept), level + self._log_count(query)
+        _, evaluated = self._round(query, kept, index, 0, forest, level)
+        return evaluated / level.numel() / patch_counts(kept, query.window or 1, query.sources)
 
     def _pilot(self, query: Query, some: Tensor, known: Tensor) -> tuple[float, Tensor]:
         """Ask some of the images first, whose log-weights are known.

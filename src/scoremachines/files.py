@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,15 @@ from scoremachines.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["atomic_path", "prepare_folder", "reading", "write_tensors"]
+__all__ = [
+    "atomic_path",
+    "exists",
+    "is_file",
+    "is_folder",
+    "prepare_folder",
+    "reading",
+    "write_tensors",
+]
 
 WRITABLE = "a place that can be written to and has room"
 
@@ -41,6 +50,64 @@ def reading(argument: str, value: object, accepted: str) -> Iterator[None]:
         raise InputError(argument, value, accepted, _reason(error)) from error
 
 
+def exists(argument: str, path: str | Path) -> bool:
+    """Return whether anything lies at a path.
+
+    Args:
+        argument: name of the argument that led to the path.
+        path: the path.
+
+    Returns:
+        Whether there is a file, a folder or anything else; links are followed.
+
+    Raises:
+        InputError: that cannot be known: no permission, too long a name, a path that cannot be.
+    """
+    return _mode(argument, path) != 0
+
+
+def is_file(argument: str, path: str | Path) -> bool:
+    """Return whether a regular file lies at a path.
+
+    Args:
+        argument: name of the argument that led to the path.
+        path: the path.
+
+    Returns:
+        Whether there is one; links are followed.
+
+    Raises:
+        InputError: as of `exists`.
+    """
+    return stat.S_ISREG(_mode(argument, path))
+
+
+def is_folder(argument: str, path: str | Path) -> bool:
+    """Return whether a folder lies at a path.
+
+    Args:
+        argument: name of the argument that led to the path.
+        path: the path.
+
+    Returns:
+        Whether there is one; links are followed.
+
+    Raises:
+        InputError: as of `exists`.
+    """
+    return stat.S_ISDIR(_mode(argument, path))
+
+
+def _mode(argument: str, path: str | Path) -> int:
+    """Return the kind and permissions of what lies at a path; 0 if nothing does."""
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except (OSError, ValueError) as error:
+        raise InputError(argument, path, "a path that can be reached", _reason(error)) from error
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to, and move it to `path` once it is whole.
@@ -58,6 +125,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         InputError: if the file cannot be written: no such folder, no permission, a full disk.
     """
     path = Path(path)
+    exists("output", path)  # refuses a path that cannot be
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         yield partial
@@ -118,11 +186,11 @@ def prepare_folder(path: str | Path, *, marker: str, resume: bool = False) -> Pa
     try:
         path.mkdir(parents=True, exist_ok=True)
         occupied = any(path.iterdir())
-        ours = (path / marker).is_file()
         probe.touch()
         probe.unlink()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InputError("output", path, "a folder to write to", _reason(error)) from error
+    ours = is_file("output", path / marker)
     if occupied and not ours:
         raise InputError("output", path, "a new or an empty folder", "it holds something else")
     if occupied and not resume:

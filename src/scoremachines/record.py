@@ -19,7 +19,7 @@ from scoremachines.data.settings import DataSettings
 from scoremachines.data.source import NAMES
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, prepare_folder, reading
+from scoremachines.files import atomic_path, exists, prepare_folder, reading
 
 __all__ = ["SETTINGS", "begin_run", "recorded"]
 
@@ -55,7 +55,7 @@ def begin_run(
     kept = {"fingerprint": data.fingerprint()} | {
         name: value for name, value in _plain(settings).items() if name not in free
     }
-    if (folder / record).exists():
+    if exists("output", folder / record):
         _compare(recorded(folder, record), kept)
     with atomic_path(folder / SETTINGS) as path:
         path.write_text(_settings_file(settings, data), encoding="utf-8")

@@ -23,6 +23,7 @@ from scoremachines.bench.dense import dense
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import Engine, Query, make_engine
 from scoremachines.engine.native import native_instructions
+from scoremachines.files import exists
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.posterior import Posterior
@@ -157,7 +158,7 @@ def _reset_peak(device: str) -> int:
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
-    if LINUX.exists():
+    if exists("memory", LINUX):
         LINUX.write_text("5")
         return _status("VmRSS")
     return _peak(device)
@@ -167,7 +168,7 @@ def _peak(device: str) -> int:
     """Return the largest memory since then, bytes; on some systems, since the process began."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device)
-    if LINUX.exists():
+    if exists("memory", LINUX):
         return _status("VmHWM")
     import resource  # not on every system
 

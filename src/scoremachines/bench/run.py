@@ -22,7 +22,7 @@ from scoremachines.bench.tasks import BASELINE, Task, checked, engines, tasks
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine.native import native_instructions
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, prepare_folder, reading
+from scoremachines.files import atomic_path, is_file, prepare_folder, reading
 
 __all__ = ["run"]
 
@@ -91,7 +91,7 @@ class _Bench:
     def read(self) -> None:
         """Take over what an earlier run measured."""
         path = self.folder / RESULTS
-        if path.is_file():
+        if is_file("output", path):
             with reading("output", path, "a file that a benchmark wrote"):
                 held = json.loads(path.read_text(encoding="utf-8"))
                 self.results, self.samples = held["results"], held["samples"]

@@ -17,7 +17,7 @@ from scoremachines.data.source import open_data, open_source
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.display import show_explained, show_image, show_nearest_map
 from scoremachines.errors import InputError
-from scoremachines.files import prepare_folder, reading
+from scoremachines.files import is_file, prepare_folder, reading
 from scoremachines.locality import parse_window
 from scoremachines.measures import Proportion
 from scoremachines.memorisation import (
@@ -99,7 +99,7 @@ def attribute_image(
 def _open(
     data: str, size: str | None, crop: str, channels: int | None, limit: int | None
 ) -> TrainingSet:
-    if (Path(data) / SETTINGS).is_file():
+    if is_file("data", Path(data) / SETTINGS):
         return open_data(read_settings(Path(data)))
     return open_source(data, size=size_pixels(size), crop=crop, channels=channels, limit=limit)
 

@@ -17,7 +17,7 @@ from scoremachines.engine.choice import limit_threads
 from scoremachines.experiment import compare as compare_images
 from scoremachines.experiment import make_machines, network_strength, network_window
 from scoremachines.experiment.comparison import BASELINES, WITHOUT_ATTENTION
-from scoremachines.files import prepare_folder, reading
+from scoremachines.files import is_file, prepare_folder, reading
 from scoremachines.locality import parse_window
 from scoremachines.nets.adapter import load_diffusers
 from scoremachines.record import SETTINGS
@@ -89,10 +89,10 @@ def open_network(folder: str | Path) -> DenoiserModel:
     """
     folder = Path(folder)
     kind, config = "Network", folder / "config.json"
-    if not (folder / SETTINGS).is_file():
-        if (folder / "model_index.json").is_file():
+    if not is_file("network", folder / SETTINGS):
+        if is_file("network", folder / "model_index.json"):
             return load_diffusers(folder)
-        if config.is_file():
+        if is_file("network", config):
             with reading("network", folder, "a folder that holds a network"):
                 kind = json.loads(config.read_text(encoding="utf-8"))["_class_name"]
     return load_network(folder) if kind == "Network" else load_diffusers(folder)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from scoremachines.cli.runs import open_run
 from scoremachines.errors import InputError
 from scoremachines.explore import Desk, Server, Service, write_static
+from scoremachines.files import is_folder
 
 __all__ = ["explore"]
 
@@ -50,7 +51,7 @@ def explore(
         raise InputError("live", live, "a whole number of at least 0")
     if output is not None:
         return _write(run, network, Path(output), samples, machines)
-    if not Path(run).is_dir():
+    if not is_folder("run", run):
         open_run(run, network)  # says what is wrong
     server = Server(Desk(lambda: Service(open_run(run, network), live)), host, port)
     with server:

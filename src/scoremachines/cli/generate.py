@@ -7,6 +7,7 @@ from time import monotonic
 
 from scoremachines.cli.painting import paint
 from scoremachines.cli.settings import GenerateSettings
+from scoremachines.files import exists
 from scoremachines.report import MachineView, Page, Section, write_page
 
 __all__ = ["generate", "view"]
@@ -55,7 +56,7 @@ def view(
     settings: GenerateSettings, folder: str | Path, title: str, caption: str, resume: bool
 ) -> MachineView:
     """Carry out a run, have it judged where the set has a judge, and return it for a page."""
-    start, fresh = monotonic(), not Path(folder).exists()
+    start, fresh = monotonic(), not exists("output", folder)
     result = paint(settings, folder, resume=resume, title=title)
     judge = result.data.judge
     return MachineView(

@@ -23,7 +23,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import AdaptiveEngine, Engine
 from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError
-from scoremachines.files import reading, write_tensors
+from scoremachines.files import exists, reading, write_tensors
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.named import MACHINES
@@ -170,7 +170,7 @@ class Run:
     def _batch(self, batch: range, progress: Any) -> tuple[Tensor, Posterior | None, float]:
         """Return samples, posterior and worst bound of a batch, read or computed."""
         path = self.parts / f"{batch.start:06d}-{batch.stop:06d}.safetensors"
-        if path.exists():
+        if exists("output", path):
             progress.update(len(batch) * self.settings.steps)
             return read_part(path)
         unfinished = path.with_suffix(".step.safetensors")
@@ -245,7 +245,7 @@ def read_part(path: Path) -> tuple[Tensor, Posterior | None, float]:
 
 
 def _read_step(path: Path, scheduler: str) -> tuple[tuple[int, Tensor] | None, float]:
-    if scheduler != "kg" or not path.exists():
+    if scheduler != "kg" or not exists("output", path):
         return None, 0.0
     with reading("output", path, "a run's folder as it was left"):
         step = load_file(path)

@@ -25,7 +25,7 @@ from scoremachines.explore.live import attentions
 from scoremachines.explore.subject import Subject, watch
 from scoremachines.explore.titles import title_of
 from scoremachines.explore.trace import Course
-from scoremachines.files import reading
+from scoremachines.files import is_file, is_folder, reading
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.named import MACHINES, named_machine
@@ -52,13 +52,13 @@ def open_run(folder: str | Path, network: str | None = None) -> Subject:
         InputError: there is no run, it is damaged, or no sample of it is finished.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not is_folder("run", folder):
         raise InputError("run", folder, ACCEPTED, "there is no such folder")
     command = shlex.join(["scoremachines", "explore", str(folder)])
     command += "" if network is None else shlex.join([" --network", network]).replace("'", "")
-    if (folder / "compare.json").is_file():
+    if is_file("run", folder / "compare.json"):
         return replace(open_comparison(folder, network), command=command)
-    if not (folder / SETTINGS).is_file():
+    if not is_file("run", folder / SETTINGS):
         raise InputError("run", folder, ACCEPTED, f"there is no {SETTINGS} in it")
     return replace(_Painted(folder, network).subject(), command=command)
 

@@ -18,7 +18,7 @@ from scoremachines.data.framing import Framing
 from scoremachines.data.stack import Stack
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import reading
+from scoremachines.files import is_file, reading
 
 __all__ = ["classes_of", "read_folder", "read_zip", "spread"]
 
@@ -124,8 +124,9 @@ def _names_below(path: Path) -> list[str]:
             inside.clear()
             continue
         seen.add(real)
-        base = Path(folder)
-        names += [(base / f).relative_to(path).as_posix() for f in files if (base / f).is_file()]
+        inside_here = [Path(folder, name) for name in files]
+        found = [each for each in inside_here if is_file("path", each)]
+        names += [each.relative_to(path).as_posix() for each in found]
     return names
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from scoremachines.data.arrays import from_array
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import reading
+from scoremachines.files import is_file, reading
 
 __all__ = ["is_idx", "read_idx"]
 
@@ -98,4 +98,4 @@ def _labels_beside(path: Path) -> Path | None:
     if name == path.name.removesuffix(".gz"):
         return None
     candidates = (path.with_name(name), path.with_name(name + ".gz"))
-    return next((each for each in candidates if each.is_file()), None)
+    return next((each for each in candidates if is_file("labels", each)), None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 from scoremachines.data.folder import spread
@@ -13,6 +15,7 @@ from scoremachines.data.idx import is_idx
 from scoremachines.data.settings import DataSettings, size_pixels
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
+from scoremachines.files import exists, is_file, is_folder
 
 __all__ = ["NAMES", "open_data", "open_source"]
 
@@ -94,9 +97,9 @@ def _open_path(path: Path, framing: Framing, limit: int | None) -> TrainingSet:
     """Read a folder or a file of any of the known kinds."""
     from scoremachines.data.folder import read_folder, read_zip
 
-    if path.is_dir():
+    if is_folder("source", path):
         return read_folder(path, framing, limit)
-    if not path.is_file():
+    if not is_file("source", path):
         raise _unknown(path)
     suffix = path.suffix.lower()
     if suffix == ".zip":
@@ -125,10 +128,12 @@ def _limited(data: TrainingSet, limit: int | None) -> TrainingSet:
 
 
 def _unknown(path: Path) -> InputError:
-    """Say that there is no such path or name, and what it may have been meant for."""
+    """Return what is wrong with a path, and what it may have been meant for."""
+    if exists("source", path):
+        return InputError("source", path, FILES, "it is neither a file nor a folder")
     beside = []
-    if path.parent.is_dir():
-        beside = [str(path.with_name(each.name)) for each in path.parent.iterdir()]
+    with suppress(OSError):  # a folder that may not be listed gives no hints
+        beside = [str(path.with_name(each.name)) for each in islice(path.parent.iterdir(), 10_000)]
     similar = get_close_matches(str(path), [*NAMES, *beside], n=3)
     hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
     return InputError(

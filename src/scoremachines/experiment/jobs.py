@@ -28,7 +28,7 @@ from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.experiment.machines import CALIBRATED, make_machines, network_strength
-from scoremachines.files import reading, write_tensors
+from scoremachines.files import exists, reading, write_tensors
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.sampling import trajectory
@@ -141,7 +141,7 @@ def sample_all(
         _path(folder, model, piece): (model, piece)
         for model in models
         for piece in model.pieces()
-        if not _path(folder, model, piece).exists()
+        if not exists("folder", _path(folder, model, piece))
     }
     total = sum(len(piece) for _, piece in missing.values())
     with tqdm(total=total, desc="sampling", unit="sample", smoothing=0.05) as progress:

@@ -23,6 +23,7 @@ from scoremachines.calibration.curves import known_sources
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
+from scoremachines.files import exists
 from scoremachines.locality import Window
 from scoremachines.machine import ScoreMachine
 from scoremachines.named import MACHINES, named_machine
@@ -66,7 +67,7 @@ def network_window(network: DenoiserModel, folder: str | Path | None = None) -> 
         InputError: it is not calibrated and its receptive field is unknown, or the calibration is
             damaged.
     """
-    if folder is not None and (Path(folder) / CALIBRATION).exists():
+    if folder is not None and exists("network", Path(folder) / CALIBRATION):
         return Calibration.load(Path(folder) / CALIBRATION).schedule
     field = getattr(network, "receptive_field", None)
     if field is None:
@@ -182,7 +183,7 @@ def network_strength(folder: str | Path) -> StrengthSchedule | None:
         InputError: the calibration is damaged.
     """
     path = Path(folder) / STRENGTH
-    return StrengthCalibration.load(path) if path.exists() else None
+    return StrengthCalibration.load(path) if exists("network", path) else None
 
 
 def _strength(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from scoremachines.agreement import pearson_r, summarise
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.files import atomic_path, reading
+from scoremachines.files import atomic_path, exists, reading
 from scoremachines.machine import ScoreMachine
 from scoremachines.nets import Network, NetworkSettings
 from scoremachines.sampling import sample
@@ -132,7 +132,7 @@ def read_curve(folder: str | Path) -> list[dict[str, float]]:
         InputError: the file is damaged.
     """
     path = Path(folder) / CURVE
-    if not path.exists():
+    if not exists("folder", path):
         return []
     with reading("folder", folder, "a folder with a curve of agreement as it was left"):
         return list(json.loads(path.read_text()))

@@ -19,7 +19,7 @@ from diffusers.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
 from scoremachines.errors import InputError
 from scoremachines.experiment.machines import CALIBRATION
 from scoremachines.experiment.networks import CURVE
-from scoremachines.files import atomic_path, write_tensors
+from scoremachines.files import atomic_path, exists, is_folder, write_tensors
 from scoremachines.training.folder import load_network
 
 __all__ = ["CHECKPOINTS", "ship"]
@@ -41,7 +41,7 @@ def ship(networks: str | Path, into: str | Path = CHECKPOINTS) -> list[Path]:
     Raises:
         InputError: there is no training, or one is damaged.
     """
-    folders = sorted(path for path in Path(networks).glob("*") if path.is_dir())
+    folders = sorted(path for path in Path(networks).glob("*") if is_folder("networks", path))
     if not folders:
         raise InputError("networks", networks, "a folder of trainings")
     written = []
@@ -56,7 +56,7 @@ def ship(networks: str | Path, into: str | Path = CHECKPOINTS) -> list[Path]:
         halves = {name: each.half() for name, each in network.state_dict().items()}
         write_tensors(target / WEIGHTS, halves, {"format": "pt"})
         for name in (CALIBRATION, CURVE):
-            if (folder / name).exists():
+            if exists("networks", folder / name):
                 shutil.copyfile(folder / name, target / name)
         written.append(target)
     return written

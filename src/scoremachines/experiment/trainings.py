@@ -26,6 +26,7 @@ from scoremachines.experiment.networks import (
 )
 from scoremachines.experiment.plan import ANEW, Anew, Trained, changed_sets
 from scoremachines.experiment.settings import ConsistencySettings
+from scoremachines.files import exists
 from scoremachines.nets import NetworkSettings
 from scoremachines.nets.settings import PADDINGS
 from scoremachines.training.settings import TrainSettings
@@ -100,7 +101,7 @@ def network_folder(
     steps = settings.scale.training_steps
     if steps is None:
         path = Path(str(SHIPPED)) / f"{prefix}{name}-{seed}"
-        if not (path / "config.json").exists():
+        if not exists("output", path / "config.json"):
             accepted = "at most 3, or --training_steps to train your own"
             raise InputError("training_seeds", settings.training_seeds, accepted)
         return path
@@ -115,7 +116,7 @@ def network_folder(
         watch = Watch(data, PADDINGS[shape.padding], every, n, settings.scale.steps)
     network = train_role(data, wanted, path, watch)
     own = data_settings.source != "shapes" or name in CALIBRATED
-    if own and not (path / CALIBRATION).exists():
+    if own and not exists("output", path / CALIBRATION):
         calibration = calibrate(
             network, data, steps=settings.scale.steps, seeds=min(8, settings.scale.n), seed=1
         )

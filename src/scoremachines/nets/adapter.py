@@ -14,7 +14,7 @@ from diffusers import UNet2DModel
 from torch import nn
 
 from scoremachines.errors import InputError
-from scoremachines.files import reading
+from scoremachines.files import is_folder, reading
 from scoremachines.nets.adapted import AdaptedNetwork
 
 __all__ = ["AdaptedNetwork", "adapt", "load_diffusers"]
@@ -70,7 +70,7 @@ def load_diffusers(folder: str | Path, **options: Any) -> AdaptedNetwork:
         InputError: no such model is in that folder.
     """
     folder = Path(folder)
-    whole = (folder / "unet").is_dir()
+    whole = is_folder("folder", folder / "unet")
     place = folder / "unet" if whole else folder
     accepted = "a folder that holds a UNet2DModel with safetensors weights, or its pipeline"
     with reading("folder", folder, accepted):
@@ -78,7 +78,7 @@ def load_diffusers(folder: str | Path, **options: Any) -> AdaptedNetwork:
         if kind != "UNet2DModel":
             raise InputError("folder", folder, accepted, f"it holds a {kind}")
         module = UNet2DModel.from_pretrained(place, local_files_only=True, use_safetensors=True)
-        if (folder / "scheduler").is_dir():
+        if is_folder("folder", folder / "scheduler"):
             path = folder / "scheduler" / "scheduler_config.json"
             settings = json.loads(path.read_text(encoding="utf-8"))
             scheduler = getattr(diffusers, settings["_class_name"]).from_config(settings)

@@ -23,7 +23,7 @@ from scoremachines.data.shapes_config import ShapesConfig
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, reading
+from scoremachines.files import atomic_path, is_file, reading
 from scoremachines.nets.network import Network
 from scoremachines.nets.settings import NetworkSettings
 from scoremachines.plots import axes_side_by_side, save_figure
@@ -59,8 +59,8 @@ def load_network(path: str | Path) -> Network:
         InputError: there is none, or it is damaged.
     """
     path, accepted = Path(path), "a folder of `scoremachines train` or of save_pretrained"
-    folder = path / NETWORK if (path / SETTINGS).is_file() else path
-    if not (folder / "config.json").is_file():
+    folder = path / NETWORK if is_file("network", path / SETTINGS) else path
+    if not is_file("network", folder / "config.json"):
         reason = "it has no checkpoint yet" if folder != path else "there is no network in it"
         raise InputError("network", path, accepted, reason)
     with reading("network", path, accepted):

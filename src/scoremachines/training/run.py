@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
+from scoremachines.files import exists
 from scoremachines.nets.network import Network
 from scoremachines.record import begin_run
 from scoremachines.training.checkpoint import restore, save
@@ -133,7 +134,7 @@ def train_in_folder(
     if settings.source is None:
         data.save(folder / IMAGES)
     checkpoint = folder / CHECKPOINT
-    if checkpoint.exists():
+    if exists("output", checkpoint):
         restore(training, checkpoint)
     try:
         _carry_out(training, folder, on_step)

@@ -1,0 +1,136 @@
+"""Paths that cannot be reached: no permission, too long, impossible. One line each, no trace."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+
+import scoremachines
+from scoremachines.cli.compare import open_network
+from scoremachines.cli.main import main
+from scoremachines.cli.runs import open_run
+from scoremachines.data import TrainingSet, open_source
+from scoremachines.errors import InputError
+from scoremachines.experiment.machines import network_strength
+from scoremachines.experiment.networks import read_curve
+from scoremachines.files import exists, is_file, is_folder, prepare_folder
+from scoremachines.nets.adapter import load_diffusers
+from scoremachines.training import load_network
+
+TAKE_A_PATH = {
+    "open_source": open_source,
+    "open_source in a folder": lambda path: open_source(f"{path}/images.zip"),
+    "from_folder": TrainingSet.from_folder,
+    "from_file": TrainingSet.from_file,
+    "from_idx": TrainingSet.from_idx,
+    "load": TrainingSet.load,
+    "save": lambda path: TrainingSet(torch.zeros(1, 1, 2, 3)).save(f"{path}.safetensors"),
+    "load_network": load_network,
+    "load_diffusers": load_diffusers,
+    "open_network": open_network,
+    "open_run": open_run,
+    "prepare_folder": lambda path: prepare_folder(path, marker="settings.yaml"),
+    "network_strength": network_strength,
+    "read_curve": read_curve,
+}
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a\0b", "/".join(["y" * 200] * 30)])
+@pytest.mark.parametrize("name", TAKE_A_PATH)
+def test_a_path_that_cannot_be_is_named(tmp_path, monkeypatch, name, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"file name too long|null"):
+        TAKE_A_PATH[name](path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "generate {} -o out",
+        "generate {}/images.npy -o out",
+        "generate digits -n 1 --steps 1 --window 3 -o {}",
+        "train {} -o out",
+        "compare {} -o out",
+        "calibrate {}",
+        "explore {} -o page.html",
+        "attribute {}/image.png --data digits -o out",
+        "attribute image.png --data {} -o out",
+        "bench --data {} -o out",
+    ],
+)
+def test_a_name_that_is_too_long_is_one_line(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    TrainingSet.digits().subset([0]).save(tmp_path / "set.safetensors")
+    assert main(command.format("n" * 300).split()) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1
+    assert "file name too long" in error[0]
+
+
+AS_NOBODY = """
+import os, sys
+import scoremachines.cli.main as cli
+from scoremachines.cli import compare, explore, generate, train
+from scoremachines.data import datasets, folder, idx, source
+locked = sys.argv[1]
+os.chdir(os.path.dirname(locked))
+if os.getuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+for command in (
+    "generate {}/images -o out", "generate {}/images.zip -o out", "train {}/images -o out",
+    "compare {}/network -o out", "explore {}/run -o page.html",
+    "generate digits -n 1 --steps 1 --window 3 -o {}/out",
+):
+    assert cli.main(command.format(locked).split()) == 2, command
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="the system has no users to become")
+def test_a_path_without_permission_is_one_line():
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        locked = Path(place) / "locked"
+        locked.mkdir(mode=0o700 if os.getuid() == 0 else 0o000)
+        command = [sys.executable, "-c", AS_NOBODY, str(locked)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        lines = done.stderr.splitlines()
+        assert len(lines) == 6
+        assert all("permission denied. Accepted" in line for line in lines), lines
+        locked.chmod(0o700)
+
+
+def test_what_lies_at_a_path_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    kinds = {
+        name: (exists("p", path), is_file("p", path), is_folder("p", path))
+        for name in (".", "file", "gone", "file/below", "nothing")
+        for path in [tmp_path / name]
+    }
+    assert kinds["."] == (True, False, True)
+    assert kinds["file"] == (True, True, False)
+    assert {kinds[name] for name in ("gone", "file/below", "nothing")} == {(False,) * 3}
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(InputError, match=r"p=.*loop: too many levels of symbolic links"):
+        exists("p", tmp_path / "loop")
+
+
+def test_no_code_looks_at_a_path_unguarded():
+    package = Path(scoremachines.__file__).parent
+    found = [
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in package.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"[\w)]\.(is_file|is_dir|exists|lexists)\(", line)
+        and "info.is_dir" not in line
+    ]
+    assert found == []

@@ -79,9 +79,7 @@ def whole(
     return number
 
 
-def real(
-    argument: str, value: object, least: float = -math.inf, most: float = math.inf
-) -> float:
+def real(argument: str, value: object, least: float = -math.inf, most: float = math.inf) -> float:
     """Return a finite number within bounds, whichever library its type comes from.
 
     Args:

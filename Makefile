@@ -41,20 +41,28 @@ wheel: $(VENV)/.dev
 	$(BIN)/python tests/try_wheel.py dist
 
 clean:
-	rm -rf .venv demo bench build dist htmlcov .coverage* .*_cache .hypothesis src/*.egg-info
+	rm -rf .venv demo bench build dist htmlcov .coverage* .*_cache .hypothesis src/*.egg-info \
+	  src/scoremachines/engine/_native.*
 
 # pip is the last thing that `venv` installs: where it is missing, the environment is not complete.
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
+# The native part in a step of its own, for pip shows nothing of what it compiles: files in parallel,
+# as many as there are cores, or as MAX_JOBS has it. pip then finds it up to date.
+$(VENV)/.native: setup.py $(wildcard native/*.?pp) | $(BIN)/pip
+	$(INSTALL) --quiet 'setuptools>=77' 'pybind11>=2.13'
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
 # The package in place, without and with what its checks need; again when its needs or its native
 # part change.
-BUILT_FROM := pyproject.toml setup.py constraints.txt $(wildcard native/*.?pp)
+NEEDS := pyproject.toml constraints.txt $(VENV)/.native
 
-$(VENV)/.package: $(BUILT_FROM) | $(BIN)/pip
+$(VENV)/.package: $(NEEDS)
 	$(INSTALL) -e .
 	@touch $@
 
-$(VENV)/.dev: $(BUILT_FROM) | $(BIN)/pip
+$(VENV)/.dev: $(NEEDS)
 	$(INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/.package

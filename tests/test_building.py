@@ -16,6 +16,9 @@ from scoremachines.engine.native import native_instructions
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(path.name for path in (ROOT / "native").glob("*.?pp"))
 NO_COMPILER = {"CC": "/nonexistent", "CXX": "/nonexistent"}
+needs_compiler = pytest.mark.skipif(
+    shutil.which(os.environ.get("CXX", "c++")) is None, reason="no C++ compiler"
+)
 
 USE = """
 import scoremachines as sm
@@ -53,6 +56,61 @@ def run(words: list[str], folder: Path, **settings: str) -> subprocess.Completed
     return ended
 
 
+@pytest.fixture
+def small(copy: Path) -> Path:
+    """Return such a copy whose native files have next to nothing in them."""
+    pytest.importorskip("pybind11", reason="it is needed to build without isolation")
+    for path in (copy / "native").glob("*.cpp"):
+        path.write_text(f"int {path.stem}() {{ return 1; }}\n")
+    module = 'extern "C" void* PyInit__native() { return 0; }\n'
+    (copy / "native" / "module.cpp").write_text(module)
+    return copy
+
+
+def build_in_place(folder: Path, **settings: str) -> list[str]:
+    """Return the lines that building in a folder prints."""
+    command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "--force"]
+    return run(command, folder, **settings).stderr.splitlines()
+
+
+@needs_compiler
+def test_each_file_is_named_as_its_compilation_starts(small: Path) -> None:
+    files = sorted(path.name for path in (small / "native").glob("*.cpp"))
+    *lines, last = build_in_place(small, MAX_JOBS="1")
+    assert lines == [
+        f"native part: compiling {name}, {number} of {len(files)}"
+        for number, name in enumerate(files, 1)
+    ]
+    assert last.startswith("native part: built, ")
+    side_by_side = build_in_place(small, MAX_JOBS="3")
+    assert sorted(line.split()[3] for line in side_by_side[:-1]) == [f"{name}," for name in files]
+    assert len(list(small.glob("src/scoremachines/engine/_native*"))) == 1
+
+
+@needs_compiler
+def test_a_file_that_does_not_compile_leaves_the_package_without_a_native_part(
+    small: Path,
+) -> None:
+    (small / "native" / "trees.cpp").write_text("this is not C++\n")
+    lines = build_in_place(small)
+    assert "native part: it could not be built: the torch engine takes over" in lines
+    assert not list(small.glob("src/scoremachines/engine/_native*"))
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_an_editable_installation_compiles_only_what_has_changed(
+    small: Path, tmp_path: Path
+) -> None:
+    build_in_place(small)
+    site = str(tmp_path / "site")
+    install = [sys.executable, "-m", "pip", "install", "-v", "--no-deps", "--no-build-isolation"]
+    install += ["--target", site, "--upgrade", "--editable", str(small)]
+    assert "is up to date" in run(install, tmp_path).stderr
+    os.utime(small / "native" / "module.cpp")
+    assert "native part: compiling module.cpp" in run(install, tmp_path).stderr
+
+
 @pytest.mark.slow
 def test_without_a_compiler_the_torch_engine_takes_over_and_says_so_once(
     copy: Path, tmp_path: Path
@@ -84,7 +142,7 @@ def test_the_source_archive_holds_all_that_the_native_part_is_built_from(copy: P
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "c++")) is None, reason="no C++ compiler")
+@needs_compiler
 def test_the_native_part_is_clean_under_sanitizers() -> None:
     ended = run(["make", "check", "ROUNDS=40"], ROOT / "native" / "tests")
     for instructions in native_instructions():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +17,9 @@ from torch import Tensor
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
+from scoremachines.files import reading
+from scoremachines.model_folder import local_folder
+from scoremachines.pretrained import load_parts, save_parts
 from scoremachines.schedule import (
     CLOSEST,
     PREDICTIONS,
@@ -87,6 +91,40 @@ class Wiener(DenoiserModel):
         self._known: dict[tuple[int | None, torch.device], Moments] = {}
         if alphas_cumprod is not None:
             self.match(alphas_cumprod)
+
+    def save_pretrained(self, save_directory: str | Path, *args: object, **kwargs: object) -> None:
+        """Write the filter into a folder, its training set included.
+
+        Args:
+            save_directory: the folder; made if it is missing.
+            *args: accepted for `diffusers`, which passes formats that do not apply here.
+            **kwargs: likewise.
+
+        Raises:
+            InputError: the schedule is none that a file can hold, or the folder cannot be written.
+        """
+        save_parts(self, self.data, Path(save_directory), ({}, {}))
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Wiener:
+        """Read a filter from a folder that `save_pretrained` wrote.
+
+        Args:
+            pretrained_model_name_or_path: the folder; nothing is looked up on a network.
+            **kwargs: as in `ScoreMachine.from_pretrained`.
+
+        Returns:
+            The filter.
+
+        Raises:
+            InputError: none is in that folder, a setting is missing or unknown, or its training
+                set has changed since.
+        """
+        folder = local_folder("path", pretrained_model_name_or_path, kwargs.get("subfolder"))
+        with reading("path", folder, "a folder as save_pretrained wrote it"):
+            parts, kept = load_parts(folder, cls.__name__)
+            found = cls(**parts)
+        return found.with_dtype(kwargs.get("torch_dtype") or kwargs.get("dtype") or kept)
 
     @torch.no_grad()
     def denoise(

@@ -7,6 +7,7 @@ schedulers, and into `scoremachines.sample`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,14 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.models.unets.unet_2d import UNet2DOutput
 from torch import Tensor
 
+from scoremachines.files import reading
+from scoremachines.model_folder import (
+    check_finite,
+    check_keys,
+    check_loading,
+    local_folder,
+    read_config,
+)
 from scoremachines.schedule import NoiseSchedule, TableSchedule, predicted
 
 __all__ = ["DenoiserModel"]
@@ -39,6 +48,55 @@ class DenoiserModel(ModelMixin, ConfigMixin):
         """Channels, height and width of an image."""
         height, width = self.config["sample_size"]
         return self.config["in_channels"], height, width
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
+    ) -> DenoiserModel:
+        """Read a model from a folder that `save_pretrained` wrote.
+
+        Args:
+            pretrained_model_name_or_path: the folder; nothing is looked up on a network.
+            **kwargs: as `diffusers` takes them.
+
+        Returns:
+            The model, in evaluation mode.
+
+        Raises:
+            InputError: no such model is in that folder, or a setting or a weight is missing,
+                unknown or not finite.
+        """
+        folder = local_folder("path", pretrained_model_name_or_path, kwargs.pop("subfolder", None))
+        return cls.opened(folder, "path", **kwargs)
+
+    @classmethod
+    def opened(cls, folder: Path, argument: str, **kwargs: Any) -> Any:
+        """Read a model from a folder, naming the argument that led there in every error.
+
+        Args:
+            folder: the folder.
+            argument: name of the argument.
+            **kwargs: as `diffusers` takes them.
+
+        Returns:
+            The model, in evaluation mode.
+
+        Raises:
+            InputError: as in `from_pretrained`.
+        """
+        settings = read_config(folder, cls.__name__, argument)
+        check_keys(folder, settings, {*cls._get_init_keys(cls)} - {"self"}, argument)
+        kwargs |= {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+        with reading(argument, folder, f"a folder that {cls.__name__}.save_pretrained wrote"):
+            model, found = super().from_pretrained(str(folder), **kwargs)
+            check_loading(folder, found, argument)
+        check_finite(model, argument, folder)
+        return model
+
+    def with_dtype(self, dtype: object) -> Any:
+        """Return the model in a dtype; in its own if that is none, such as `"auto"`."""
+        known = isinstance(dtype, torch.dtype) and dtype != self.dtype
+        return self.to(dtype) if known else self
 
     def denoise(
         self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None

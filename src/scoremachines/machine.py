@@ -24,6 +24,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.engine import Engine, Query, make_engine
 from scoremachines.errors import InputError
+from scoremachines.files import reading
 from scoremachines.locality import (
     Window,
     WindowSchedule,
@@ -31,10 +32,11 @@ from scoremachines.locality import (
     parse_window,
     windows_of,
 )
+from scoremachines.model_folder import local_folder
 from scoremachines.patches import SOURCES
 from scoremachines.pictures import figures_html, grid
 from scoremachines.posterior import Posterior
-from scoremachines.pretrained import load_parts, save_parts
+from scoremachines.pretrained import CHOICES, load_parts, machine_parts, save_parts
 from scoremachines.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, noise_schedule
 from scoremachines.stream import Stream
 
@@ -69,6 +71,8 @@ class ScoreMachine(DenoiserModel):
             with another.
     """
 
+    unit: Tensor
+
     def __init__(
         self,
         data: TrainingSet,
@@ -89,9 +93,8 @@ class ScoreMachine(DenoiserModel):
         self.engine = make_engine(engine, memory) if isinstance(engine, str) else engine
         self.timesteps = TableSchedule.linear()
         self.data = data
-        # As buffers, pixels move with `.to()`; the scalar carries the machine's dtype.
-        self.register_buffer("pixels", data.pixels, persistent=False)
-        self.register_buffer("unit", torch.ones(()), persistent=False)
+        # Carries the machine's dtype and device; the pixels follow, see `_apply`.
+        self.register_buffer("unit", torch.ones((), device=data.pixels.device), persistent=False)
         self._check_choices(prediction_type)
         channels, height, width = data.shape
         self.register_to_config(
@@ -103,7 +106,7 @@ class ScoreMachine(DenoiserModel):
             attention=self.attention.name,
             schedule=self.schedule.setting,
             engine=self.engine.name,
-            memory=memory,
+            memory=getattr(self.engine, "memory", 0) or memory,
             prediction_type=prediction_type,
             alphas_cumprod=None,
         )
@@ -187,8 +190,9 @@ class ScoreMachine(DenoiserModel):
             raise InputError("noisy", given, f"a tensor [B, {', '.join(map(str, expected))}]")
         if len(noisy) == 0:
             raise InputError("noisy", "an empty batch", "at least one noisy image")
-        if noisy.device != self.pixels.device:
-            raise InputError("noisy", noisy.device, f"the machine's device, {self.pixels.device}")
+        if noisy.device != self.data.pixels.device:
+            accepted = f"the machine's device, {self.data.pixels.device}"
+            raise InputError("noisy", noisy.device, accepted)
         if not noisy.is_floating_point() or not torch.isfinite(noisy).all():
             raise InputError("noisy", noisy.dtype, "finite floating-point values")
         alphas = torch.as_tensor(alpha_bar, dtype=torch.float64).cpu()
@@ -235,10 +239,10 @@ class ScoreMachine(DenoiserModel):
             **kwargs: likewise.
 
         Raises:
-            InputError: the attention is a function, which no file can hold, or the folder cannot
-                be written.
+            InputError: attention, engine or schedule are none that a file can hold, or the folder
+                cannot be written.
         """
-        save_parts(self, Path(save_directory))
+        save_parts(self, self.data, Path(save_directory), machine_parts(self))
 
     @classmethod
     def from_pretrained(
@@ -248,25 +252,31 @@ class ScoreMachine(DenoiserModel):
 
         Args:
             pretrained_model_name_or_path: the folder; nothing is looked up on a network.
-            **kwargs: `subfolder`, and `torch_dtype` for the machine's dtype; others that
-                `diffusers` passes do not apply here.
+            **kwargs: `subfolder`, and `torch_dtype` for another dtype than it was saved with;
+                others that `diffusers` passes do not apply here.
 
         Returns:
             The machine.
 
         Raises:
-            InputError: no machine is in that folder, or its training set has changed since.
+            InputError: no machine is in that folder, one of its settings is missing or unknown,
+                or its training set has changed since.
         """
-        folder = Path(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
-        machine = cls(**load_parts(folder))
-        dtype = kwargs.get("torch_dtype") or kwargs.get("dtype")
-        return machine.to(dtype) if isinstance(dtype, torch.dtype) else machine
+        folder = local_folder("path", pretrained_model_name_or_path, kwargs.get("subfolder"))
+        with reading("path", folder, "a folder as save_pretrained wrote it"):
+            parts, kept = load_parts(folder, cls.__name__, CHOICES)
+            machine = cls(**parts)
+        return machine.with_dtype(kwargs.get("torch_dtype") or kwargs.get("dtype") or kept)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ScoreMachine:
-        """Let the training set follow its pixels when `.to()` moves them."""
+        """Let the training set follow `.to()`; in half precision its pixels stay as they are."""
         super()._apply(fn, recurse)  # type: ignore[misc]
-        self.data = copy(self.data)
-        self.data.pixels = self.pixels
+        pixels = self.data.pixels
+        wanted = fn(pixels[:0])
+        dtype = wanted.dtype if wanted.dtype in (torch.float32, torch.float64) else pixels.dtype
+        if (wanted.device, dtype) != (pixels.device, pixels.dtype):
+            self.data = copy(self.data)
+            self.data.pixels = pixels.to(wanted.device, dtype)
         return self
 
     def _repr_html_(self) -> str:

@@ -4,6 +4,9 @@ The folder holds `config.json`, the training set as `training_set.safetensors` a
 attention is a matrix, `attention.safetensors`. A training set larger than `EMBEDDED` bytes that
 came from a file or folder is not copied: its location and the hash of its contents are stored, and
 checked when it is opened again; one that was resized or cut since is copied all the same.
+
+What is written can be read: a machine that no folder can hold is refused before anything is
+written, and a folder that lacks a setting, or holds one that is unknown, is refused when read.
 """
 
 from __future__ import annotations
@@ -13,57 +16,120 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
-from scoremachines.attention import TOLD, MultiScale, Soft, attention_names
+from scoremachines.attention import (
+    ATTENTIONS,
+    TOLD,
+    Attention,
+    MultiScale,
+    Soft,
+    attention_names,
+    make_attention,
+)
 from scoremachines.data.source import open_source
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import AdaptiveEngine
+from scoremachines.engine import ENGINES, AdaptiveEngine, Engine
 from scoremachines.errors import InputError
 from scoremachines.files import atomic_path, reading, write_tensors
+from scoremachines.model_folder import CONFIG, check_keys, read_config
+from scoremachines.schedule import NoiseSchedule, noise_schedule
 
 if TYPE_CHECKING:
+    from scoremachines.denoiser import DenoiserModel
     from scoremachines.machine import ScoreMachine
 
-__all__ = ["EMBEDDED", "load_parts", "save_parts"]
+__all__ = ["CHOICES", "EMBEDDED", "Parts", "load_parts", "machine_parts", "save_parts"]
 
 EMBEDDED = 2**28
-SET, MATRIX, CONFIG = "training_set.safetensors", "attention.safetensors", "config.json"
+SET, MATRIX = "training_set.safetensors", "attention.safetensors"
 IMPLIED = ("sample_size", "in_channels", "out_channels")
 """Settings that `diffusers` reads and that follow from the training set."""
+ALWAYS = (*IMPLIED, "schedule", "prediction_type", "alphas_cumprod", "training_set", "dtype")
+CHOICES = ("window", "sources", "attention", "engine", "memory")
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+}
+
+Parts = tuple[dict[str, Any], dict[str, Tensor]]
+"""Settings, and tensors by name, besides those of every model that has a training set."""
 
 
-def save_parts(machine: ScoreMachine, folder: Path) -> None:
-    """Write a machine into a folder, which is made if it is missing.
+def save_parts(model: DenoiserModel, data: TrainingSet, folder: Path, parts: Parts) -> None:
+    """Write a model with a training set into a folder, which is made if it is missing.
 
     Args:
-        machine: the machine.
+        model: a machine or a baseline.
+        data: its training set.
         folder: where to.
+        parts: what its class keeps besides.
 
     Raises:
-        InputError: the attention is a function, which no file can hold, or the folder cannot be
-            written.
+        InputError: its schedule or dtype cannot be kept, or the folder cannot be written.
     """
-    if machine.attention.name not in {*attention_names(), "soft"}:
-        accepted = "a name or a matrix, to be saved in a folder"
-        raise InputError("attention", machine.attention.name, accepted)
+    _check_schedule(model.schedule)
+    dtype = str(model.dtype).removeprefix("torch.")
+    if dtype not in DTYPES:
+        raise InputError("dtype", model.dtype, f"{', '.join(DTYPES)}, to be saved in a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError("path", folder, "a folder that can be written", str(error)) from None
-    settings: dict[str, Any] = {"_class_name": type(machine).__name__}
-    settings |= {key: value for key, value in machine.config.items() if not key.startswith("_")}
-    settings["training_set"] = _keep_training_set(machine.data, folder)
-    if isinstance(machine.attention, Soft):
-        write_tensors(folder / MATRIX, {"matrix": machine.attention.matrix})
-        settings["strength"] = machine.attention.strength
-    attention = getattr(machine.attention, "attention", machine.attention)
-    if isinstance(attention, MultiScale):
-        settings["scales"] = attention.windows
-    if isinstance(machine.engine, AdaptiveEngine):
-        settings["tolerance"] = machine.engine.tolerance
+    settings: dict[str, Any] = {"_class_name": type(model).__name__}
+    settings |= {key: value for key, value in model.config.items() if not key.startswith("_")}
+    settings |= parts[0] | {"schedule": model.schedule.setting, "dtype": dtype}
+    settings["training_set"] = _keep_training_set(data, folder)
+    if parts[1]:
+        write_tensors(folder / MATRIX, parts[1])
     with atomic_path(folder / CONFIG) as path:
-        path.write_text(json.dumps(settings, indent=2) + "\n")
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def machine_parts(machine: ScoreMachine) -> Parts:
+    """Return what a machine keeps besides: of its attention and of its engine.
+
+    Args:
+        machine: the machine.
+
+    Returns:
+        Settings and tensors.
+
+    Raises:
+        InputError: the attention or the engine is none that a name or a matrix brings back.
+    """
+    settings, tensors = _attention_parts(machine.attention)
+    engine = machine.engine
+    if type(engine) is not ENGINES.get(engine.name):
+        raise InputError("engine", engine.name, f"{', '.join(ENGINES)}, to be saved in a folder")
+    if isinstance(engine, AdaptiveEngine):
+        settings |= {"tolerance": engine.tolerance, "estimate": engine.estimate}
+    return settings, tensors
+
+
+def _attention_parts(attention: Attention) -> Parts:
+    """Return what brings an attention back, with its name; refuse one that nothing brings back."""
+    if type(attention) is Soft:
+        return {"strength": float(attention.strength)}, {"matrix": attention.matrix}
+    inner = attention
+    if type(attention) in TOLD.values() and getattr(attention, "groups", None) is None:
+        inner = attention.attention  # type: ignore[attr-defined]
+    if type(inner) is not ATTENTIONS.get(inner.name) or attention.name not in attention_names():
+        accepted = "a name or a matrix, to be saved in a folder"
+        raise InputError("attention", attention.name, accepted)
+    return ({"scales": inner.windows} if isinstance(inner, MultiScale) else {}), {}
+
+
+def _check_schedule(schedule: NoiseSchedule) -> None:
+    """Refuse a schedule that its setting does not bring back."""
+    grid = torch.linspace(0, 1, 1001, dtype=torch.float64)
+    accepted = "cosine, linear or a table, to be saved in a folder"
+    with reading("schedule", schedule.name, accepted):
+        again = noise_schedule(schedule.setting)
+        if not torch.equal(again.alpha_bar(grid), schedule.alpha_bar(grid)):
+            raise InputError("schedule", schedule.name, accepted)
 
 
 def _keep_training_set(data: TrainingSet, folder: Path) -> dict[str, str] | None:
@@ -76,37 +142,73 @@ def _keep_training_set(data: TrainingSet, folder: Path) -> dict[str, str] | None
     return None
 
 
-def load_parts(folder: Path) -> dict[str, Any]:
-    """Return the arguments of the machine that `save_parts` wrote into a folder.
+def load_parts(
+    folder: Path, kind: str, choices: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], torch.dtype]:
+    """Return what `save_parts` wrote into a folder.
 
     Args:
         folder: where from.
+        kind: name of the class.
+        choices: its settings besides those of every model with a training set: `CHOICES` for a
+            machine.
 
     Returns:
-        Arguments of `ScoreMachine`, by name.
+        Arguments of the class, by name, the training set among them; and the dtype.
 
     Raises:
-        InputError: no machine is in that folder, or its training set has changed since.
+        InputError: no such model is in that folder, a setting is missing or unknown, or its
+            training set has changed since.
     """
+    settings = read_config(folder, kind)
     with reading("path", folder, "a folder written by save_pretrained"):
-        settings = json.loads((folder / CONFIG).read_text())
-        reference = settings.pop("training_set")
-        if settings["attention"] == "soft":
-            matrix = load_file(folder / MATRIX)["matrix"]
-            settings["attention"] = Soft(matrix, settings.pop("strength"))
-        if "scales" in settings:
-            scales = MultiScale(settings.pop("scales"))
-            told = TOLD.get(settings["attention"].removeprefix(scales.name))
-            settings["attention"] = scales if told is None else told(scales)
-        if "tolerance" in settings:
-            settings["engine"] = AdaptiveEngine(settings["memory"], settings.pop("tolerance"))
-    known = {key: settings[key] for key in settings if key not in IMPLIED and key[0] != "_"}
-    return {"data": _training_set(folder, reference), **known}
+        check_keys(folder, settings, {*ALWAYS, *choices, *_further(settings)})
+        if settings["dtype"] not in DTYPES:
+            raise InputError("dtype", settings["dtype"], ", ".join(DTYPES))
+        dtype = DTYPES[settings.pop("dtype")]
+        data = _training_set(folder, settings.pop("training_set"))
+        implied = [[*data.shape[1:]], data.shape[0], data.shape[0]]
+        if [settings.pop(name) for name in IMPLIED] != implied:
+            reason = f"{CONFIG} is for images of another shape than its training set"
+            raise InputError("path", folder, "a folder as save_pretrained wrote it", reason)
+        if choices:
+            settings["attention"] = _attention(settings, folder)
+            settings["engine"] = _engine(settings)
+    return {"data": data, **settings}, dtype
+
+
+def _further(settings: dict[str, Any]) -> list[str]:
+    """Return the settings that the attention and the engine bring along."""
+    attention, engine = settings.get("attention"), settings.get("engine")
+    further = ["strength"] if attention == Soft.name else []
+    further += ["scales"] if str(attention).startswith(MultiScale.name) else []
+    return further + (["tolerance", "estimate"] if engine == AdaptiveEngine.name else [])
+
+
+def _attention(settings: dict[str, Any], folder: Path) -> Attention:
+    name = settings["attention"]
+    if name == Soft.name:
+        return Soft(load_file(folder / MATRIX)["matrix"], settings.pop("strength"))
+    if name in attention_names() and "scales" in settings:
+        scales = MultiScale(settings.pop("scales"))
+        told = TOLD.get(name.removeprefix(scales.name))
+        return scales if told is None else told(scales)
+    return make_attention(name)
+
+
+def _engine(settings: dict[str, Any]) -> str | Engine:
+    if settings["engine"] != AdaptiveEngine.name:
+        return settings["engine"]
+    return AdaptiveEngine(
+        settings["memory"], settings.pop("tolerance"), estimate=settings.pop("estimate")
+    )
 
 
 def _training_set(folder: Path, reference: dict[str, str] | None) -> TrainingSet:
     if reference is None:
         return TrainingSet.load(folder / SET)
+    if set(reference) != {"location", "fingerprint"}:
+        raise InputError("training_set", reference, "null, or location and fingerprint")
     data = open_source(Path(reference["location"]))
     if data.fingerprint() != reference["fingerprint"]:
         accepted = "the training set that the machine was saved with"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
+from scoremachines.model_folder import check_finite
 from scoremachines.nets.inputs import check_noisy, class_labels, noise_levels
 from scoremachines.nets.self_attention import captured_map, self_attentions
 from scoremachines.patches import SOURCES
@@ -79,6 +80,7 @@ class AdaptedNetwork(DenoiserModel):
     ) -> None:
         super().__init__()
         _check(module, shape, prediction_type, receptive_field, sources, classes)
+        check_finite(module, "module", type(module).__name__)
         self.module, self.call, self.whole_steps = module, call, whole_steps
         self.receptive_field, self.sources = receptive_field, sources
         table = getattr(alphas_cumprod, "alphas_cumprod", alphas_cumprod)
@@ -188,6 +190,25 @@ class AdaptedNetwork(DenoiserModel):
         """
         name = type(self.module).__name__
         raise InputError("module", name, "a Network; save the module itself, and adapt it again")
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, **kwargs: object
+    ) -> AdaptedNetwork:
+        """Refuse: `load_diffusers` opens a folder, and `adapt` takes a module in.
+
+        Args:
+            pretrained_model_name_or_path: the folder.
+            **kwargs: ignored.
+
+        Returns:
+            Nothing.
+
+        Raises:
+            InputError: always.
+        """
+        accepted = "a folder given to load_diffusers, or a module given to adapt"
+        raise InputError("path", pretrained_model_name_or_path, accepted)
 
 
 def _check(

@@ -15,6 +15,7 @@ from torch import nn
 
 from scoremachines.errors import InputError
 from scoremachines.files import is_folder, reading
+from scoremachines.model_folder import check_finite, check_loading, local_folder
 from scoremachines.nets.adapted import AdaptedNetwork
 
 __all__ = ["AdaptedNetwork", "adapt", "load_diffusers"]
@@ -69,7 +70,7 @@ def load_diffusers(folder: str | Path, **options: Any) -> AdaptedNetwork:
     Raises:
         InputError: no such model is in that folder.
     """
-    folder = Path(folder)
+    folder = local_folder("folder", folder)
     whole = is_folder("folder", folder / "unet")
     place = folder / "unet" if whole else folder
     accepted = "a folder that holds a UNet2DModel with safetensors weights, or its pipeline"
@@ -77,7 +78,11 @@ def load_diffusers(folder: str | Path, **options: Any) -> AdaptedNetwork:
         kind = json.loads((place / "config.json").read_text(encoding="utf-8"))["_class_name"]
         if kind != "UNet2DModel":
             raise InputError("folder", folder, accepted, f"it holds a {kind}")
-        module = UNet2DModel.from_pretrained(place, local_files_only=True, use_safetensors=True)
+        module, found = UNet2DModel.from_pretrained(
+            place, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+        check_loading(place, found, "folder")
+        check_finite(module, "folder", place)
         if is_folder("folder", folder / "scheduler"):
             path = folder / "scheduler" / "scheduler_config.json"
             settings = json.loads(path.read_text(encoding="utf-8"))

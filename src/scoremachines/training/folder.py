@@ -11,7 +11,6 @@ loss.csv, loss.png, tensorboard/    the loss curve
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.files import atomic_path, is_file, reading
+from scoremachines.model_folder import CONFIG
 from scoremachines.nets.network import Network
 from scoremachines.nets.settings import NetworkSettings
 from scoremachines.plots import axes_side_by_side, save_figure
@@ -58,17 +58,14 @@ def load_network(path: str | Path) -> Network:
     Raises:
         InputError: there is none, or it is damaged.
     """
-    path, accepted = Path(path), "a folder of `scoremachines train` or of save_pretrained"
-    folder = path / NETWORK if is_file("network", path / SETTINGS) else path
-    if not is_file("network", folder / "config.json"):
-        reason = "it has no checkpoint yet" if folder != path else "there is no network in it"
-        raise InputError("network", path, accepted, reason)
+    accepted = "a folder of `scoremachines train` or of save_pretrained"
     with reading("network", path, accepted):
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if config["_class_name"] != Network.__name__:
-            raise InputError("network", path, accepted, f"it holds a {config['_class_name']}")
-        network = Network.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-    return network.eval()
+        trained = is_file("network", Path(path) / SETTINGS)
+        folder = Path(path) / NETWORK if trained else Path(path)
+        if not is_file("network", folder / CONFIG):
+            reason = "it has no checkpoint yet" if trained else "there is no network in it"
+            raise InputError("network", path, accepted, reason)
+        return Network.opened(folder, "network").eval()
 
 
 def load_settings(folder: str | Path) -> TrainSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -200,9 +201,15 @@ def test_one_line_names_argument_value_and_what_is_accepted(
 
 
 def test_a_batch_beyond_memory_is_refused() -> None:
-    data, wanted = pictures(2, 1, 5, 7), TrainSettings(network=SMALL, batch=10**15)
-    with pytest.raises(InputError, match="batch=1000000000000000: there is not enough memory"):
-        train(new_network(data, wanted), data, wanted)
+    data, wanted = pictures(2, 3, 32, 33), TrainSettings(network=SMALL, batch=10**6)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    old = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**30, old[1]))
+    try:
+        with pytest.raises(InputError, match="batch=1000000: there is not enough memory"):
+            train(new_network(data, wanted), data, wanted)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, old)
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from scoremachines.attribution import Explained
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.memorisation import MemorisationTest
 from scoremachines.pictures import grid, mosaic, to_picture
 from scoremachines.plots import axes_side_by_side
@@ -150,8 +150,7 @@ def show_source(
         ("column", column, width),
         ("rank", rank, ranks),
     ):
-        if not 0 <= value < most:
-            raise InputError(name, value, f"a whole number from 0 to {most - 1}")
+        whole(name, value, 0, most - 1)
     image = int(sources.image[0, rank, row, column])
     if image < 0:
         raise InputError("rank", rank, "the rank of a source", "the pixel has fewer sources")
@@ -229,9 +228,7 @@ def _training_image(data: TrainingSet, place: int) -> Tensor:
 
 
 def _posterior(result: Result, sample: int) -> Posterior:
-    if not 0 <= sample < len(result.images):
-        accepted = f"a whole number from 0 to {len(result.images) - 1}"
-        raise InputError("sample", sample, accepted)
+    sample = whole("sample", sample, 0, len(result.images) - 1)
     if result.posterior is None or result.posterior.sources is None:
         raise InputError("result", "no sources", "samples with sources: ask for best=K")
     return result.posterior.at(slice(sample, sample + 1))

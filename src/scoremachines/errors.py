@@ -4,12 +4,37 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import SupportsFloat, cast
+import re
+import reprlib
+from typing import Any, SupportsFloat, cast
 
-__all__ = ["InputError", "NumericalWarning", "real", "shorten", "whole"]
+__all__ = [
+    "InputError",
+    "NumericalWarning",
+    "check_counts",
+    "one_line",
+    "real",
+    "shorten",
+    "whole",
+]
 
 MOST = 2**31 - 1
 """Largest count that is accepted where no smaller bound applies."""
+LARGEST = {
+    **dict.fromkeys(("n", "samples", "batch", "sweep_n"), 1_000_000),
+    **dict.fromkeys(("steps", "network_steps", "seeds", "draws", "repeat"), 100_000),
+    **dict.fromkeys(("threads", "workers", "training_seeds"), 1024),
+    **dict.fromkeys(("width", "key_width", "size", "shape", "sample_size"), 16_384),
+    **dict.fromkeys(("window", "windows", "receptive_field", "shift"), 32_767),
+    "best": 4096,
+    **dict.fromkeys(("channels", "in_channels", "classes"), 65_536),
+    "memory": 2**60,
+    "pointwise": 1024,
+    "seed": 2**63 - 1,
+    "training_steps": 10**9,
+}
+"""Largest whole number that is accepted, by the argument's name: far beyond what is of use, and
+small enough that nothing hangs before the first word about it."""
 
 
 class InputError(ValueError):
@@ -27,9 +52,10 @@ class InputError(ValueError):
 
     def __init__(self, argument: str, value: object, accepted: str, reason: str = "") -> None:
         self.argument, self.value, self.accepted, self.reason = argument, value, accepted, reason
-        because = f": {reason}" if reason else " is not accepted"
+        because = f": {one_line(reason)}" if reason else " is not accepted"
+        name = one_line(argument, 80)
         super().__init__(
-            " ".join(f"{argument}={shorten(value)}{because}. Accepted: {accepted}.".split())
+            f"{name}={shorten(value)}{because}. Accepted: {one_line(accepted, 1000)}."
         )
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -40,14 +66,61 @@ class NumericalWarning(UserWarning):
     """The result is defined, but fewer digits than usual can be trusted."""
 
 
+class _Brief(reprlib.Repr):
+    """`repr` in bounded time, of anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxarray = 32
+        self.maxstring = self.maxother = 1000
+
+    def repr_int(self, x: int, level: int) -> str:
+        if abs(x) < 10**60:
+            return repr(x)
+        return f"a whole number of about {int(x.bit_length() * math.log10(2)) + 1} digits"
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        dtype, shape = getattr(x, "dtype", None), getattr(x, "shape", None)
+        if dtype is not None and isinstance(shape, tuple) and math.prod(shape) > 16:
+            return f"{type(x).__name__} {list(shape)} of {str(dtype).removeprefix('torch.')}"
+        return super().repr_instance(x, level)
+
+
+BACKTRACE = re.compile(r"\s*(Exception raised from|C\+\+ CapturedTraceback|frame #\d+:).*", re.S)
+"""What torch adds to the first line of its errors: the stack of its own C++ code."""
+
+
+def one_line(text: object, limit: int = 400) -> str:
+    """Return a text as one bounded line, without control characters or torch's C++ stack.
+
+    Args:
+        text: any text, or an error whose message is taken.
+        limit: largest number of characters.
+
+    Returns:
+        The line; what cannot be printed is written as an escape.
+    """
+    line = " ".join(BACKTRACE.sub("", str(text)[: 20 * limit]).split())
+    line = line if len(line) <= limit else line[: limit - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
 def shorten(value: object, limit: int = 120) -> str:
-    """Return `repr(value)`, or `str(value)` for paths, cut to `limit` characters."""
-    text = str(value) if hasattr(value, "__fspath__") else repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """Return `repr(value)`, or `str(value)` for paths, as one line of at most `limit` characters.
+
+    Args:
+        value: anything.
+        limit: largest number of characters.
+
+    Returns:
+        The line.
+    """
+    is_path = hasattr(value, "__fspath__") and not isinstance(value, type)
+    return one_line(value if is_path else _Brief().repr(value), limit)
 
 
 def whole(
-    argument: str, value: object, least: int = 0, most: int = MOST, *, odd: bool = False
+    argument: str, value: object, least: int = 0, most: int | None = None, *, odd: bool = False
 ) -> int:
     """Return a whole number within bounds, whichever library its type comes from.
 
@@ -55,7 +128,7 @@ def whole(
         argument: name of the argument, for the error.
         value: a Python, NumPy or one-element torch integer; booleans are none.
         least: smallest number accepted.
-        most: largest number accepted.
+        most: largest number accepted; by default that of the argument's name in `LARGEST`.
         odd: whether it must be odd.
 
     Returns:
@@ -74,9 +147,25 @@ def whole(
         raise InputError(argument, value, f"{kind} of at least {least}") from None
     if number < least or (odd and number % 2 == 0):
         raise InputError(argument, number, f"{kind} of at least {least}")
-    if number > most:
-        raise InputError(argument, number, f"{kind} from {least} to {most}")
+    largest = LARGEST.get(argument, MOST) if most is None else most
+    if number > largest:
+        raise InputError(argument, number, f"{kind} from {least} to {largest}")
     return number
+
+
+def check_counts(**counts: object) -> list[int]:
+    """Return counts as whole numbers of at least 1.
+
+    Args:
+        **counts: by the name of the argument.
+
+    Returns:
+        The numbers, in order.
+
+    Raises:
+        InputError: naming the first that is none, or larger than its name allows.
+    """
+    return [whole(name, count, 1) for name, count in counts.items()]
 
 
 def real(argument: str, value: object, least: float = -math.inf, most: float = math.inf) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 
 __all__ = ["Window", "WindowSchedule", "check_window", "parse_window", "windows_of"]
 
@@ -39,8 +39,7 @@ class WindowSchedule:
         inside = all(0 <= time <= 1 for time in self.times)
         if not self.times or len(self.times) != len(self.windows) or not rising or not inside:
             raise InputError("window", str(self), ACCEPTED, "times must rise within [0, 1]")
-        for window in self.windows:
-            check_window(window)
+        object.__setattr__(self, "windows", tuple(check_window(each) for each in self.windows))
 
     @classmethod
     def from_mapping(cls, knots: Mapping[float, int]) -> WindowSchedule:
@@ -68,21 +67,27 @@ def windows_of(window: Window) -> tuple[int, ...]:
     return window.windows if isinstance(window, WindowSchedule) else (window,)
 
 
-def check_window(window: int, shape: tuple[int, int] | None = None) -> None:
-    """Refuse a window that is not odd, or is larger than the image.
+def check_window(window: int, shape: tuple[int, int] | None = None) -> int:
+    """Return a window; refuse one that is not odd, or is larger than the image.
 
     Args:
         window: k, pixels.
         shape: height and width of the image, pixels; None if it is not known yet.
 
+    Returns:
+        The window.
+
     Raises:
         InputError: the window cannot be used.
     """
-    if isinstance(window, bool) or not isinstance(window, int) or window < 1 or window % 2 == 0:
-        raise InputError("window", window, ACCEPTED, "a window needs a middle pixel")
+    try:
+        window = whole("window", window, 1, odd=True)
+    except InputError as error:
+        raise InputError("window", window, ACCEPTED, "a window needs a middle pixel") from error
     if shape is not None and window > min(shape):
         size = f"{shape[0]}×{shape[1]} pixels"
         raise InputError("window", window, ACCEPTED, f"it is larger than the image, {size}")
+    return window
 
 
 def parse_window(window: Window | str | Mapping[float, int]) -> Window:
@@ -103,8 +108,7 @@ def parse_window(window: Window | str | Mapping[float, int]) -> Window:
         window = _from_text(window.strip())
     if isinstance(window, WindowSchedule) or window is None:
         return window
-    check_window(window)
-    return window
+    return check_window(window)
 
 
 def _from_text(text: str) -> Window:

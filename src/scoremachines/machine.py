@@ -23,7 +23,7 @@ from scoremachines.attention import Attention, make_attention
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.engine import Engine, Query, make_engine
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.files import reading
 from scoremachines.locality import (
     Window,
@@ -164,8 +164,7 @@ class ScoreMachine(DenoiserModel):
         Raises:
             InputError: an argument has the wrong shape, dtype or range.
         """
-        if isinstance(best, bool) or not isinstance(best, int) or best < 0:
-            raise InputError("best", best, "a whole number of at least 0")
+        best = whole("best", best)
         query = self._query(noisy, alpha_bar)
         groups = self._groups(query, self._labels(labels, len(noisy)))
         parts = [

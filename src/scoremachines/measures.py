@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from scoremachines.errors import InputError
+from scoremachines.errors import MOST, InputError, real, whole
 
 if TYPE_CHECKING:
     from scoremachines.data.training_set import TrainingSet
@@ -34,8 +34,8 @@ class Proportion:
     n: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.successes <= self.n:
-            raise InputError("successes", self.successes, f"a whole number from 0 to n={self.n}")
+        object.__setattr__(self, "n", whole("n", self.n, 0, MOST))
+        object.__setattr__(self, "successes", whole("successes", self.successes, 0, self.n))
 
     @property
     def rate(self) -> float:
@@ -58,7 +58,8 @@ class Proportion:
         Raises:
             InputError: if the level is not between 0 and 1.
         """
-        if not 0 < level < 1:
+        level = real("level", level, 0, 1)
+        if level in (0, 1):
             raise InputError("level", level, "a number between 0 and 1, both excluded")
         if not self.n:
             return 0.0, 1.0
@@ -99,8 +100,7 @@ def nearest_training_image(
     if images.shape[1:] != data.shape or not images.is_floating_point():
         expected = f"floating point images [n, {', '.join(map(str, data.shape))}] in [-1, 1]"
         raise InputError("images", f"{images.dtype} {list(images.shape)}", expected)
-    if memory < 1:
-        raise InputError("memory", memory, "a number of bytes of at least 1")
+    memory = whole("memory", memory, 1)
     vectors = images.detach().flatten(1)
     count, size = vectors.shape
     best = vectors.new_full((count,), torch.inf)

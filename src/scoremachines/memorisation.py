@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.measures import Proportion
 
 __all__ = ["MemorisationTest", "WholeMatch", "calibrate_memorisation", "whole_match"]
@@ -71,8 +71,7 @@ def whole_match(
         expected = f"images [n, {', '.join(map(str, data.shape))}]"
         raise InputError("images", list(images.shape), expected)
     _, height, width = data.shape
-    if isinstance(shift, bool) or not 0 <= shift < min(height, width):
-        raise InputError("shift", shift, f"a whole number from 0 to {min(height, width) - 1}")
+    shift = whole("shift", shift, 0, min(height, width) - 1)
     images = images.double().cpu()
     mean = images.mean((2, 3), keepdim=True)
     contrast = (images - mean).square().sum((1, 2, 3))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, check_counts, whole
 from scoremachines.posterior import Posterior
 from scoremachines.result import Result
 from scoremachines.trajectory import (
@@ -22,7 +22,7 @@ from scoremachines.trajectory import (
     starting_noise,
 )
 
-__all__ = ["check_counts", "sample", "sample_labels", "trajectory"]
+__all__ = ["sample", "sample_labels", "trajectory"]
 
 
 def sample(
@@ -61,11 +61,8 @@ def sample(
     Raises:
         InputError: an argument is out of range.
     """
-    check_counts(n=n, steps=steps, batch=batch)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError("seed", seed, "a whole number of at least 0")
-    if isinstance(best, bool) or not isinstance(best, int) or best < 0:
-        raise InputError("best", best, "a whole number of at least 0")
+    n, steps, batch = check_counts(n=n, steps=steps, batch=batch)
+    seed, best = whole("seed", seed), whole("best", best)
     known = _training_set(machine, data)
     classes = sample_labels(known, labels, n)
     last: list[Step] = []
@@ -157,17 +154,3 @@ def sample_labels(
     if len(listed) != n:
         raise InputError("labels", labels, f"one class or {n} classes")
     return torch.tensor([data.label(label) for label in listed])
-
-
-def check_counts(**counts: int) -> None:
-    """Refuse counts that are not whole numbers of at least 1.
-
-    Args:
-        **counts: by the name of the argument.
-
-    Raises:
-        InputError: naming the first such count.
-    """
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise InputError(name, count, "a whole number of at least 1")

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.posterior import Posterior
 from scoremachines.schedule import NoiseSchedule, TableSchedule, predicted
 
@@ -95,7 +95,11 @@ def starting_noise(
 
     Returns:
         Standard normal, `[len(indices), C, H, W]`.
+
+    Raises:
+        InputError: the seed or a side is no whole number, or out of range.
     """
+    seed, shape = whole("seed", seed), tuple(whole("shape", side, 1) for side in shape)
     draws = [torch.randn(shape, generator=noise_generator(seed, index)) for index in indices]
     return torch.stack(draws).to(dtype)
 

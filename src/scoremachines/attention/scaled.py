@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scoremachines.attention.base import Attention, Scene, Weighing
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, real
 
 __all__ = ["Scaled", "StrengthSchedule"]
 
@@ -36,7 +36,7 @@ class StrengthSchedule:
             accepted = "a strength for each of some times that rise within [0, 1]"
             raise InputError("strength", (self.times, self.strengths), accepted)
         for strength in self.strengths:
-            _check(strength)
+            real("strength", strength, 0)
 
     def __call__(self, t: float) -> float:
         """Return λ(t)."""
@@ -58,7 +58,7 @@ class Scaled:
 
     def __init__(self, attention: Attention, strength: float | StrengthSchedule) -> None:
         if not isinstance(strength, StrengthSchedule):
-            _check(strength)
+            strength = real("strength", strength, 0)
         self.attention, self.strength = attention, strength
         self.pairwise = attention.pairwise
 
@@ -88,9 +88,3 @@ class _Times:
     def loudest(self) -> Tensor:
         loudest = self.weighing.loudest()
         return loudest * self.strengths.to(loudest.device)[:, None, None]
-
-
-def _check(strength: float) -> None:
-    number = isinstance(strength, int | float) and not isinstance(strength, bool)
-    if not number or not 0 <= strength < float("inf"):
-        raise InputError("strength", strength, "a finite number of at least 0")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from scoremachines.bench.settings import BenchSettings, numbers
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import ENGINES, make_engine
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, real, whole
 from scoremachines.locality import check_window
 
 __all__ = ["BASELINE", "Task", "checked", "engines", "tasks"]
@@ -100,13 +100,9 @@ def checked(settings: BenchSettings, data: TrainingSet) -> tuple[list[int], list
     for window in windows:
         check_window(window, data.shape[1:])
     numbers("levels", settings.levels, 0, 1)
-    if settings.repeat < 1:
-        raise InputError("repeat", settings.repeat, "a whole number of at least 1")
-    if not 0 <= settings.error_level <= 1:
-        raise InputError("error_level", settings.error_level, "from 0 to 1")
-    if settings.threads < 0 or settings.steps < 1:
-        name = "threads" if settings.threads < 0 else "steps"
-        raise InputError(name, getattr(settings, name), "a whole number above 0")
+    real("error_level", settings.error_level, 0, 1)
+    for name, least in {"repeat": 1, "threads": 0, "steps": 1, "seed": 0}.items():
+        whole(name, getattr(settings, name), least)
     return counts, windows
 
 

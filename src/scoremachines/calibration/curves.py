@@ -16,9 +16,9 @@ from torch.nn.functional import cosine_similarity
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, check_counts
 from scoremachines.machine import ScoreMachine
-from scoremachines.sampling import check_counts, sample_labels
+from scoremachines.sampling import sample_labels
 from scoremachines.schedule import predicted
 from scoremachines.trajectory import Step, kg_trajectory, starting_noise
 
@@ -177,7 +177,7 @@ def follow(
     Raises:
         InputError: a count is out of range, or the network is made for other images.
     """
-    check_counts(steps=steps, seeds=seeds)
+    steps, seeds = check_counts(steps=steps, seeds=seeds)
     classes = sample_labels(data, labels, seeds)
     noise = starting_noise(seed, range(seeds), network.shape, torch.float64).to(network.device)
     rows: list[dict[int, dict[str, Tensor]]] = []

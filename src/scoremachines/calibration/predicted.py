@@ -24,10 +24,9 @@ from scoremachines.calibration.information import image_information, noised_imag
 from scoremachines.calibration.windows import Calibration, odd_windows
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import make_engine
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, check_counts, real, whole
 from scoremachines.machine import ScoreMachine
 from scoremachines.patches import SOURCES
-from scoremachines.sampling import check_counts
 from scoremachines.schedule import NoiseSchedule, noise_schedule
 
 __all__ = ["RULES", "predict_windows"]
@@ -70,15 +69,13 @@ def predict_windows(
     Raises:
         InputError: an argument is out of range.
     """
-    check_counts(steps=steps, draws=draws)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError("seed", seed, "a whole number of at least 0")
+    steps, draws = check_counts(steps=steps, draws=draws)
+    seed, memory = whole("seed", seed), whole("memory", memory, 1)
     if rule not in RULES:
         raise InputError("rule", rule, ", ".join(RULES))
     if sources not in SOURCES:
         raise InputError("sources", sources, ", ".join(SOURCES))
-    if not 0 <= share <= 1:
-        raise InputError("share", share, "a number in [0, 1]")
+    share = real("share", share, 0, 1)
     if rule == "held-out" and len(data) < 2:
         raise InputError("data", data, "at least two images, of which one is held out")
     candidates, levels = odd_windows(data, windows), noise_schedule(schedule)

@@ -18,7 +18,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.display import show_explained, show_image, show_nearest_map
 from scoremachines.errors import InputError
 from scoremachines.files import is_file, prepare_folder, reading
-from scoremachines.locality import parse_window
+from scoremachines.locality import WindowSchedule, parse_window
 from scoremachines.measures import Proportion
 from scoremachines.memorisation import (
     MemorisationTest,
@@ -127,7 +127,7 @@ def _held_out(source: str, data: TrainingSet, crop: str) -> Tensor:
 
 def _window(word: str) -> int | None:
     window = parse_window(word)
-    if window is None or isinstance(window, int):
+    if not isinstance(window, WindowSchedule):
         return window
     raise InputError("windows", word, "odd numbers of pixels, or image, with commas between them")
 

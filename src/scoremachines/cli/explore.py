@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from scoremachines.cli.runs import open_run
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.explore import Desk, Server, Service, write_static
 from scoremachines.files import is_folder
 
@@ -47,8 +47,7 @@ def explore(
         InputError: there is no such run, or the file or the address cannot be used.
     """
     torch.set_num_threads(1)  # as `paint`: tiles are too small to share
-    if live < 0:
-        raise InputError("live", live, "a whole number of at least 0")
+    whole("live", live)
     if output is not None:
         return _write(run, network, Path(output), samples, machines)
     if not is_folder("run", run):

@@ -22,7 +22,7 @@ from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import AdaptiveEngine, Engine
 from scoremachines.engine.choice import limit_threads
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, check_counts, whole
 from scoremachines.files import exists, reading, write_tensors
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
@@ -30,7 +30,7 @@ from scoremachines.named import MACHINES
 from scoremachines.posterior import Posterior, Sources
 from scoremachines.record import begin_run
 from scoremachines.result import Result
-from scoremachines.sampling import check_counts, sample_labels, trajectory
+from scoremachines.sampling import sample_labels, trajectory
 from scoremachines.trajectory import Step, make_scheduler
 
 __all__ = ["RECORD", "make_machine", "open_device", "paint", "read_part"]
@@ -118,9 +118,8 @@ def paint(
         InputError: a setting, the training set or the folder cannot be used.
     """
     check_counts(n=settings.n, steps=settings.steps, batch=settings.batch)
-    if settings.seed < 0 or settings.best < 0:
-        name = "seed" if settings.seed < 0 else "best"
-        raise InputError(name, getattr(settings, name), "a whole number of at least 0")
+    for name in ("seed", "best"):
+        whole(name, getattr(settings, name))
     if settings.scheduler != "kg":
         make_scheduler(settings.scheduler)
     limit_threads(settings.engine)

@@ -20,7 +20,7 @@ from scoremachines.data.shapes_config import ShapesConfig
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, check_counts, whole
 from scoremachines.explore.live import attentions
 from scoremachines.explore.subject import Subject, watch
 from scoremachines.explore.titles import title_of
@@ -31,7 +31,7 @@ from scoremachines.machine import ScoreMachine
 from scoremachines.named import MACHINES, named_machine
 from scoremachines.posterior import Posterior
 from scoremachines.record import SETTINGS, recorded
-from scoremachines.sampling import check_counts, sample_labels
+from scoremachines.sampling import sample_labels
 
 __all__ = ["open_run", "read_settings"]
 
@@ -96,8 +96,9 @@ def _check_kinds(folder: Path, settings: GenerateSettings) -> None:
         if not isinstance(value, hint) or isinstance(value, bool):
             raise InputError("run", folder, ACCEPTED, f"{SETTINGS} is damaged at {each.name}")
     check_counts(n=settings.n, steps=settings.steps)
-    if settings.seed < 0 or settings.machine not in MACHINES:
-        raise InputError("run", folder, ACCEPTED, f"{SETTINGS} is damaged at seed or machine")
+    whole("seed", settings.seed)
+    if settings.machine not in MACHINES:
+        raise InputError("run", folder, ACCEPTED, f"{SETTINGS} is damaged at machine")
 
 
 class _Painted:

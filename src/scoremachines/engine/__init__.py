@@ -14,7 +14,7 @@ from scoremachines.engine.protocol import Plan as Plan
 from scoremachines.engine.protocol import Query as Query
 from scoremachines.engine.reference import ReferenceEngine as ReferenceEngine
 from scoremachines.engine.tiled import TorchEngine as TorchEngine
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 
 __all__ = [
     "ENGINES",
@@ -56,6 +56,4 @@ def make_engine(name: str, memory: int = 2**30) -> Engine:
     """
     if name not in ENGINES:
         raise InputError("engine", name, ", ".join(ENGINES))
-    if memory <= 0:
-        raise InputError("memory", memory, "a positive number of bytes")
-    return ENGINES[name](memory)
+    return ENGINES[name](whole("memory", memory, 1))

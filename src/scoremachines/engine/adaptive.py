@@ -27,7 +27,7 @@ from scoremachines.engine.forest import Forest, Forests, patch_counts
 from scoremachines.engine.native import NativeEngine, depth, framed_query, stored_images
 from scoremachines.engine.protocol import Plan, Query
 from scoremachines.engine.thinning import thinnable, thinned, thinned_bytes
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, real
 from scoremachines.posterior import Posterior, Sources
 
 __all__ = ["AdaptiveEngine"]
@@ -68,7 +68,7 @@ class AdaptiveEngine:
         threads: int | None = None,
         estimate: bool = True,
     ) -> None:
-        if isinstance(tolerance, bool) or not 0 < tolerance <= 1:
+        if real("tolerance", tolerance, 0, 1) == 0:
             raise InputError("tolerance", tolerance, "a number above 0 and at most 1")
         self.exact = NativeEngine(memory, threads)
         self.memory, self.tolerance, self.estimate = memory, float(tolerance), estimate

@@ -32,7 +32,7 @@ from scoremachines.engine.geometry import log_counts, query_extent, runs
 from scoremachines.engine.memory import plan_native
 from scoremachines.engine.protocol import Plan, Query
 from scoremachines.engine.whole import Whole
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.patches import PERIODIC
 from scoremachines.posterior import Posterior, Sources
 
@@ -99,8 +99,8 @@ class NativeEngine:
             raise InputError("engine", "native", "torch", reason)
         if instructions is not None and instructions not in sets:
             raise InputError("instructions", instructions, ", ".join(sets))
-        if threads is not None and threads < 1:
-            raise InputError("threads", threads, "a whole number of at least 1")
+        if threads is not None:
+            threads = whole("threads", threads, 1)
         self.memory, self.threads, self.instructions = memory, threads, instructions
 
     def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:

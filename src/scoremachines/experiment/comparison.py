@@ -22,8 +22,8 @@ from scoremachines.agreement import (
 )
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
-from scoremachines.errors import InputError
-from scoremachines.sampling import check_counts, sample_labels
+from scoremachines.errors import InputError, check_counts, whole
+from scoremachines.sampling import sample_labels
 from scoremachines.trajectory import Denoiser, kg_trajectory, starting_noise
 
 __all__ = ["BASELINES", "WITHOUT_ATTENTION", "Comparison", "Row", "compare"]
@@ -174,9 +174,8 @@ def compare(
             shape than the network's.
     """
     most = steps if network_steps is None else network_steps
-    check_counts(n=n, steps=steps, network_steps=most, batch=batch)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError("seed", seed, "a whole number of at least 0")
+    n, steps, most, batch = check_counts(n=n, steps=steps, network_steps=most, batch=batch)
+    seed = whole("seed", seed)
     if not machines:
         raise InputError("machines", machines, "at least one machine")
     if tuple(data.shape) != tuple(network.shape):

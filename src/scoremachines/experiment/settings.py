@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from scoremachines.data.settings import DataSettings
 from scoremachines.data.shapes_config import ShapesConfig
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 
 __all__ = ["CRAFTED", "PRESETS", "ConsistencySettings", "Preset"]
 
@@ -88,10 +88,8 @@ class ConsistencySettings(DataSettings):
             value = getattr(self, name)
             if value is None and name not in ("training_seeds", "workers"):
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(name, value, "a whole number of at least 1")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise InputError("seed", self.seed, "a whole number of at least 0")
+            object.__setattr__(self, name, whole(name, value, 1))
+        object.__setattr__(self, "seed", whole("seed", self.seed))
         if self.source != "shapes":
             raise InputError("source", self.source, "shapes, which has a judge")
 

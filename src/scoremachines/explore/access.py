@@ -8,7 +8,7 @@ from email.message import Message
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 
 __all__ = ["COOKIE", "Access", "check_address", "is_loopback"]
 
@@ -112,5 +112,4 @@ def check_address(host: str, port: int) -> None:
     """
     if not host:
         raise InputError("host", host, "a name or an address, such as 127.0.0.1")
-    if not 0 <= port <= 65535:
-        raise InputError("port", port, "a whole number from 0 (any that is free) to 65535")
+    whole("port", port, 0, 65535)

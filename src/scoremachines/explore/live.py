@@ -13,9 +13,9 @@ from torch import Tensor
 from scoremachines.attention import attention_names
 from scoremachines.attention.shared import BY_CLASS
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, real, whole
 from scoremachines.explore.trace import Trace, look
-from scoremachines.locality import Window, check_window, parse_window
+from scoremachines.locality import Window, check_window, parse_window, windows_of
 from scoremachines.machine import ScoreMachine
 from scoremachines.patches import SOURCES
 from scoremachines.posterior import Posterior, Sources
@@ -96,24 +96,22 @@ def read_question(content: Any, data: TrainingSet) -> Question:
     """
     if not isinstance(content, Mapping) or set(content) != set(FIELDS):
         raise InputError("request", content, f"an object with {', '.join(FIELDS)}")
-    level = content["alpha_bar"]
-    if not _number(level) or not 0 < level < 1:
+    level = real("alpha_bar", content["alpha_bar"], 0, 1)
+    if level in (0, 1):
         raise InputError("alpha_bar", level, "a number between 0 and 1")
     noise = content["noise"]
-    if noise is not None and (not _whole(noise) or not 0 <= noise < 2**31):
-        raise InputError("noise", noise, "null, or a whole number from 0 to 2147483647")
+    if noise is not None:
+        noise = whole("noise", noise, 0, 2**31 - 1)
     choices = {"sources": SOURCES, "attention": attentions(data)}
     for name, accepted in choices.items():
         if content[name] not in accepted:
             raise InputError(name, content[name], ", ".join(accepted))
     label = content["label"]
     if label is not None:
-        if not _whole(label):
-            raise InputError("label", label, "null, or the number of a class")
-        label = data.label(label)
+        label = data.label(whole("label", label))
     return Question(
         image=_image(content["image"], data.shape),
-        alpha_bar=float(level),
+        alpha_bar=level,
         noise=noise,
         window=_window(content["window"], data),
         sources=content["sources"],
@@ -128,7 +126,7 @@ def _image(values: Any, shape: tuple[int, int, int]) -> Tensor:
     if not isinstance(values, list) or len(values) != size:
         given = f"{len(values)} values" if isinstance(values, list) else values
         raise InputError("image", given, accepted)
-    if not all(_number(value) and abs(value) <= LARGEST for value in values):
+    if not all(type(value) in (int, float) and abs(value) <= LARGEST for value in values):
         raise InputError("image", "a list", accepted, "a value is none of these")
     return torch.tensor(values, dtype=torch.float32).view(shape)
 
@@ -137,18 +135,9 @@ def _window(window: Any, data: TrainingSet) -> Window:
     if not isinstance(window, str) or len(window) > 400:
         raise InputError("window", window, "a text such as '7', 'image' or '0:3,1:7'")
     parsed = parse_window(window)
-    if isinstance(parsed, int):
-        check_window(parsed, data.shape[1:])
+    for each in windows_of(parsed):
+        check_window(each, data.shape[1:])
     return parsed
-
-
-def _number(value: Any) -> bool:
-    kind = isinstance(value, int | float) and not isinstance(value, bool)
-    return kind and math.isfinite(value)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def answer(

@@ -12,7 +12,7 @@ import torch
 
 from scoremachines import __version__
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.explore.facts import about_data, about_image, choices, verdicts_of
 from scoremachines.explore.live import answer, few, read_question
 from scoremachines.explore.packed import pack, pack_images, pack_trace
@@ -201,8 +201,7 @@ class Service:
         if name not in subject.titles:
             raise InputError("machine", name, ", ".join(subject.titles))
         count = min(SHOWN, len(subject.images))
-        if not 0 <= sample < count:
-            raise InputError("sample", sample, f"a whole number from 0 to {count - 1}")
+        whole("sample", sample, 0, count - 1)
 
     def _task(self, name: str, sample: int) -> _Task:
         self._check(name, sample)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.explore.document import render_static
 from scoremachines.explore.packed import pack, pack_images, unpack
 from scoremachines.explore.service import Service
@@ -57,8 +57,7 @@ def write_static(
     names = list(dict.fromkeys(machines or filter(None, (subject.own, subject.beside))))
     overview = service.overview() | {"live": None}
     count = min(samples, overview["samples"]["shape"][0])
-    if samples < 1:
-        raise InputError("samples", samples, "a whole number of at least 1")
+    whole("samples", samples, 1)
     if subject.data is None:
         names = [subject.own]
     traces: dict[str, Any] = {}

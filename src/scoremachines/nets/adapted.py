@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from scoremachines.denoiser import DenoiserModel
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.model_folder import check_finite
 from scoremachines.nets.inputs import check_noisy, class_labels, noise_levels
 from scoremachines.nets.self_attention import captured_map, self_attentions
@@ -79,8 +79,11 @@ class AdaptedNetwork(DenoiserModel):
         whole_steps: bool = False,
     ) -> None:
         super().__init__()
-        _check(module, shape, prediction_type, receptive_field, sources, classes)
+        _check(module, prediction_type, sources)
         check_finite(module, "module", type(module).__name__)
+        shape, classes = _image_shape(shape), whole("classes", classes)
+        if receptive_field is not None:
+            receptive_field = whole("receptive_field", receptive_field, 1, odd=True)
         self.module, self.call, self.whole_steps = module, call, whole_steps
         self.receptive_field, self.sources = receptive_field, sources
         table = getattr(alphas_cumprod, "alphas_cumprod", alphas_cumprod)
@@ -211,29 +214,22 @@ class AdaptedNetwork(DenoiserModel):
         raise InputError("path", pretrained_model_name_or_path, accepted)
 
 
-def _check(
-    module: nn.Module,
-    shape: tuple[int, int, int],
-    prediction_type: str,
-    receptive_field: int | None,
-    sources: str,
-    classes: int,
-) -> None:
+def _check(module: nn.Module, prediction_type: str, sources: str) -> None:
     """Refuse arguments that are out of range."""
     if not isinstance(module, nn.Module):
         raise InputError("module", module, "a torch.nn.Module")
-    listed = tuple(shape) if isinstance(shape, tuple | list) else ()
-    if len(listed) != 3 or not all(type(side) is int and side > 0 for side in listed):
-        raise InputError("shape", shape, "channels, height and width of the images")
     if prediction_type not in PREDICTIONS:
         raise InputError("prediction_type", prediction_type, ", ".join(PREDICTIONS))
-    field = receptive_field
-    if field is not None and (type(field) is not int or field < 1 or field % 2 == 0):
-        raise InputError("receptive_field", field, "an odd number of pixels, or None")
     if sources not in SOURCES:
         raise InputError("sources", sources, ", ".join(SOURCES))
-    if type(classes) is not int or classes < 0:
-        raise InputError("classes", classes, "a whole number of at least 0")
+
+
+def _image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return channels, height and width as whole numbers."""
+    if not isinstance(shape, tuple | list) or len(shape) != 3:
+        raise InputError("shape", shape, "channels, height and width of the images")
+    channels, height, width = (whole("shape", side, 1) for side in shape)
+    return channels, height, width
 
 
 def _layer_names(module: nn.Module, attention: str | None) -> tuple[str, ...]:

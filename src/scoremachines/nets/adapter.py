@@ -48,7 +48,7 @@ def adapt(
             raise InputError("module", "a UNet2DModel with fourier time embedding", STEPWISE)
         size = config.sample_size
         if shape is None and size is not None:
-            shape = (config.in_channels, *([size] * 2 if isinstance(size, int) else size))
+            shape = (config.in_channels, *(size if isinstance(size, list | tuple) else [size] * 2))
         known = {"classes": config.num_class_embeds or 0}
         options = {**known, "whole_steps": embedding == "learned", **options}
     if shape is None:

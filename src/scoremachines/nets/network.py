@@ -13,11 +13,11 @@ from torch.nn.functional import relu
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.nets.heads import Head, Top1Head, make_head
 from scoremachines.nets.inputs import check_noisy, class_labels, noise_levels
 from scoremachines.nets.kg import KGResNet, KGUNet
-from scoremachines.nets.settings import PADDINGS, NetworkSettings, read_scales
+from scoremachines.nets.settings import PADDINGS, WHOLE, NetworkSettings, read_scales
 from scoremachines.nets.trunk import ConvTrunk, NoiseLevel
 from scoremachines.schedule import TableSchedule, clean_from, noise_schedule
 
@@ -74,7 +74,7 @@ class Network(DenoiserModel):
         alphas_cumprod: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        _check_images(sample_size, in_channels, classes)
+        size, in_channels, classes = _check_images(sample_size, in_channels, classes)
         settings = NetworkSettings(
             trunk,
             attention,
@@ -87,7 +87,7 @@ class Network(DenoiserModel):
             prediction_type,
             bool(classes),
         )
-        _check_size(settings, sample_size)
+        _check_size(settings, size)
         self.level = NoiseLevel(LEVEL_WIDTH, classes)
         self.body: Trunk = _make_trunk(settings, in_channels)
         self.head: Head = make_head(settings, self.body.width)
@@ -98,7 +98,13 @@ class Network(DenoiserModel):
         for parameter in self.readout.parameters():
             nn.init.zeros_(parameter)
         self.schedule = noise_schedule(schedule)
-        self.register_to_config(sample_size=list(sample_size), schedule=self.schedule.setting)
+        self.register_to_config(
+            sample_size=size,
+            in_channels=in_channels,
+            classes=classes,
+            schedule=self.schedule.setting,
+            **{name: getattr(settings, name) for name in WHOLE},
+        )
         self.timesteps = TableSchedule.linear()
         if alphas_cumprod is not None:
             self.match(alphas_cumprod)
@@ -228,14 +234,14 @@ def _make_trunk(settings: NetworkSettings, channels: int) -> Trunk:
     )
 
 
-def _check_images(sample_size: Sequence[int], channels: int, classes: int) -> None:
-    """Refuse what is no size, number of channels or number of classes."""
-    listed = list(sample_size) if isinstance(sample_size, list | tuple) else []
-    if len(listed) != 2 or not all(type(side) is int and side > 0 for side in listed):
+def _check_images(
+    sample_size: Sequence[int], channels: int, classes: int
+) -> tuple[list[int], int, int]:
+    """Return size, number of channels and number of classes as whole numbers."""
+    if not isinstance(sample_size, list | tuple) or len(sample_size) != 2:
         raise InputError("sample_size", sample_size, "height and width, such as [16, 16]")
-    for name, value, least in (("in_channels", channels, 1), ("classes", classes, 0)):
-        if type(value) is not int or value < least:
-            raise InputError(name, value, f"a whole number of at least {least}")
+    size = [whole("sample_size", side, 1) for side in sample_size]
+    return size, whole("in_channels", channels, 1), whole("classes", classes)
 
 
 def _check_size(settings: NetworkSettings, sample_size: Sequence[int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 
 __all__ = ["HEADS", "PADDINGS", "TRUNKS", "NetworkSettings", "read_scales"]
 
@@ -13,6 +13,8 @@ TRUNKS = ("cnn", "kg-resnet", "kg-unet")
 HEADS = ("none", "soft", "top1", "identity", "multiscale")
 PADDINGS = {"zeros": "broken", "circular": "inside"}
 """Padding of the convolutions, and the sources of the machine whose theory it is (theory §5)."""
+WHOLE = {"width": 1, "key_width": 1, "pointwise": 0, "receptive_field": 3}
+"""Settings that are whole numbers, and the least that each may be."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,9 @@ class NetworkSettings:
             value = getattr(self, name)
             if not isinstance(value, str) or value not in accepted:
                 raise InputError(name, value, ", ".join(accepted))
-        for name, least in {"width": 1, "key_width": 1, "pointwise": 0}.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(name, value, f"a whole number of at least {least}")
-        field = self.receptive_field
-        if isinstance(field, bool) or not isinstance(field, int) or field < 3 or field % 2 == 0:
-            raise InputError("receptive_field", field, "an odd number of at least 3")
+        for name, least in WHOLE.items():
+            odd = name == "receptive_field"
+            object.__setattr__(self, name, whole(name, getattr(self, name), least, odd=odd))
         read_scales(self.scales)
         if not isinstance(self.conditional, bool):
             raise InputError("conditional", self.conditional, "true or false")

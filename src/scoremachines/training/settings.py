@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 
 from scoremachines.data.settings import DataSettings
-from scoremachines.errors import InputError
+from scoremachines.errors import MOST, InputError, whole
 from scoremachines.nets.settings import NetworkSettings
 
 __all__ = ["FREE", "PRECISIONS", "TrainSettings"]
@@ -68,11 +68,8 @@ class TrainSettings(DataSettings):
 
     def __post_init__(self) -> None:
         for name, least in WHOLE.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(name, value, f"a whole number of at least {least}")
-        if self.seed >= 2**63:
-            raise InputError("seed", self.seed, "a whole number below 2**63")
+            most = MOST if name == "steps" else None
+            object.__setattr__(self, name, whole(name, getattr(self, name), least, most))
         choices = {"precision": PRECISIONS, "device": DEVICES, "times": TIMES}
         for name, accepted in choices.items():
             if getattr(self, name) not in accepted:

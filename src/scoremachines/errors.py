@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import operator
 import re
@@ -13,6 +14,7 @@ __all__ = [
     "NumericalWarning",
     "check_counts",
     "one_line",
+    "out_of_memory",
     "real",
     "shorten",
     "whole",
@@ -64,6 +66,31 @@ class InputError(ValueError):
 
 class NumericalWarning(UserWarning):
     """The result is defined, but fewer digits than usual can be trusted."""
+
+
+NO_MEMORY = re.compile(
+    r"can't allocate|cannot allocate|not enough memory|out of memory|unable to allocate"
+    r"|bad_alloc|alloc_failed|memory allocation|std::length_error|invalid buffer size"
+    r"|multiplication overflow|size calculation overflow",
+    re.IGNORECASE,
+)
+"""How torch, CUDA, NumPy, C++ and the system word it."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error, or what it was raised from, means that memory is used up.
+
+    Args:
+        error: any error; that of torch is a `RuntimeError`, that of CUDA one of its own.
+
+    Returns:
+        Whether memory is its reason.
+    """
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    if isinstance(error, RuntimeError | OSError) and NO_MEMORY.search(str(error)):
+        return True
+    return error.__cause__ is not None and out_of_memory(error.__cause__)
 
 
 class _Brief(reprlib.Repr):

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, out_of_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -201,7 +201,7 @@ def prepare_folder(path: str | Path, *, marker: str, resume: bool = False) -> Pa
 
 def _reason(error: Exception) -> str:
     """Return what went wrong as a phrase."""
-    if isinstance(error, MemoryError):
+    if out_of_memory(error):
         return "there is not enough memory for it"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def demo(output: str, *, resume: bool = False) -> Path:
         "training images; attention makes the picks agree across the picture. Samples with the "
         "same number started from the same noise.",
         sections=sections,
-        command=f"scoremachines demo -o {output}",
+        command=shlex.join(["scoremachines", "demo", "-o", output]),
     )
     path = write_page(page, folder / "index.html")
     print(f"page: {path}")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from time import monotonic
 
 from scoremachines.cli.painting import paint
 from scoremachines.cli.settings import GenerateSettings
 from scoremachines.files import exists
+from scoremachines.record import SETTINGS
 from scoremachines.report import MachineView, Page, Section, write_page
 
 __all__ = ["generate", "view"]
+
+AGAIN = ["scoremachines", "generate", "--config"]
 
 
 def generate(settings: GenerateSettings, output: str, *, resume: bool = False) -> Path:
@@ -35,8 +39,8 @@ def generate(settings: GenerateSettings, output: str, *, resume: bool = False) -
         lead=f"{settings.n} samples, painted by a score machine in closed form, and where their "
         "pixels came from.",
         sections=[Section(f"{data.name}", f"{len(data)} training images.", [shown])],
-        settings=(Path(output) / "settings.yaml").read_text(encoding="utf-8"),
-        command=f"scoremachines generate --config {output}/settings.yaml -o again",
+        settings=(Path(output) / SETTINGS).read_text(encoding="utf-8"),
+        command=shlex.join([*AGAIN, str(Path(output) / SETTINGS), "-o", "again"]),
     )
     path = write_page(page, Path(output) / "report.html")
     print(f"{settings.n} samples in {output}: samples/, grid.png, provenance.*, owed.*")
@@ -48,7 +52,7 @@ def generate(settings: GenerateSettings, output: str, *, resume: bool = False) -
         chance = shown.verdicts.chance()
         print(f"consistent: {rates['consistent']}, of valid ones by chance {100 * chance:.1f} %")
     print(f"page: {path}")
-    print(f"look closer: scoremachines explore {output}")
+    print(f"look closer: {shlex.join(['scoremachines', 'explore', output])}")
     return path
 
 

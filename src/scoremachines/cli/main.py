@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar, get_type_hints
 from jsonargparse import ArgumentParser, Namespace
 
 from scoremachines.bench.settings import BENCH, BENCH_FLAGS, BenchSettings
+from scoremachines.cli.console import escape_unprintable, system_problem
 from scoremachines.cli.looking import add_looking, run_looking
 from scoremachines.cli.settings import (
     CalibrateSettings,
@@ -20,7 +21,7 @@ from scoremachines.cli.settings import (
     field_help,
 )
 from scoremachines.data.settings import DataSettings
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, one_line
 from scoremachines.experiment.settings import ConsistencySettings
 from scoremachines.training.settings import TrainSettings
 
@@ -118,7 +119,7 @@ class Parser(ArgumentParser):
         """Refuse the command line."""
         if isinstance(ex, InputError):
             raise ex
-        raise _UsageError(" ".join(message.split()))
+        raise _UsageError(one_line(message, 1000))
 
 
 class _UsageError(Exception):
@@ -134,12 +135,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 if it did its work, 2 for bad input, 130 if it was interrupted.
     """
+    escape_unprintable()
     try:
         return _run(sys.argv[1:] if arguments is None else list(arguments))
     except (InputError, _UsageError) as error:
         problem = str(error)
-    except MemoryError:
-        problem = "memory is used up. Accepted: a smaller --memory, --size or --limit."
     except KeyboardInterrupt:
         print(
             "\nscoremachines: interrupted; --resume, where there is one, goes on", file=sys.stderr
@@ -149,6 +149,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has gone; writing what is buffered would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except (OSError, MemoryError, RuntimeError) as error:
+        refused = system_problem(error)
+        if refused is None:
+            raise
+        problem = refused
     print(f"scoremachines: error: {problem}", file=sys.stderr)
     return 2
 

@@ -54,8 +54,8 @@ def open_run(folder: str | Path, network: str | None = None) -> Subject:
     folder = Path(folder)
     if not is_folder("run", folder):
         raise InputError("run", folder, ACCEPTED, "there is no such folder")
-    command = shlex.join(["scoremachines", "explore", str(folder)])
-    command += "" if network is None else shlex.join([" --network", network]).replace("'", "")
+    words = ["scoremachines", "explore", str(folder)]
+    command = shlex.join(words if network is None else [*words, "--network", network])
     if is_file("run", folder / "compare.json"):
         return replace(open_comparison(folder, network), command=command)
     if not is_file("run", folder / SETTINGS):

@@ -25,7 +25,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, out_of_memory
 from scoremachines.nets.heads import Top1Head
 from scoremachines.nets.network import Network
 from scoremachines.schedule import predicted
@@ -156,8 +156,8 @@ class Training:
         """Carry out one step, or say that memory does not suffice for it."""
         try:
             return self._advance(rate)
-        except RuntimeError as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "allocate" not in str(error):
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
                 raise
             reason = "there is not enough memory for it"
             raise InputError("batch", self.settings.batch, "a smaller one", reason) from error

@@ -117,7 +117,7 @@ def test_a_limit_ends_an_endless_stream():
         (Items([(TENSORS[0], "cat")]), "label='cat'"),
         (Items([(TENSORS[0], 0.5)]), "label=0.5"),
         (Items([(TENSORS[0], 1), TENSORS[1]]), "1 of 2 images have one"),
-        (Items([(TENSORS[0], -1)]), "run from -1"),
+        (Items([(TENSORS[0], -1)]), "label=-1"),
         (Items([(TENSORS[0], 2)], classes="ab"), "0 to 1: they run from 2|labels="),
         (Items([{"picture": TENSORS[0]}]), "it holds picture"),
         (DataLoader(Items(TENSORS), batch_size=2), r"image=\[2, 3, 5, 7\].*single images"),

@@ -167,7 +167,7 @@ def test_one_nan_among_many_values_is_found():
         (torch.zeros(N), "no whole numbers"),
         (torch.zeros(N, dtype=torch.bool), "no whole numbers"),
         (torch.zeros(N + 1, dtype=torch.int64), r"int64 \[12\]"),
-        (torch.zeros(N, 1, dtype=torch.int64), r"int64 \[11, 1\]"),
+        (torch.zeros(N, 2, dtype=torch.int64), r"int64 \[11, 2\]"),
         (torch.arange(N), "run from 0 to 10"),
         (torch.arange(N) - 1, "run from -1 to 9"),
     ],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -150,7 +150,13 @@ def sample_labels(
     """
     if labels is None:
         return None
-    listed = [labels] * n if isinstance(labels, int | str) else list(labels)
+    several = isinstance(labels, Iterable) and not isinstance(labels, str)
+    if (
+        several and getattr(labels, "ndim", None) != 0
+    ):  # NumPy's and torch's single numbers have none
+        listed = list(cast(Iterable[int | str], labels))
+    else:
+        listed = [cast(int | str, labels)] * n
     if len(listed) != n:
         raise InputError("labels", labels, f"one class or {n} classes")
     return torch.tensor([data.label(label) for label in listed])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from scoremachines.attribution import Explained, attribute
 from scoremachines.cli.runs import read_settings
 from scoremachines.data.decode import decode
 from scoremachines.data.framing import Framing, widen
-from scoremachines.data.settings import size_pixels
-from scoremachines.data.source import open_data, open_source
+from scoremachines.data.settings import DataSettings
+from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.display import show_explained, show_image, show_nearest_map
 from scoremachines.errors import InputError
@@ -45,6 +46,10 @@ def attribute_image(
     crop: str = "centre",
     channels: int | None = None,
     limit: int | None = None,
+    limits: str | None = None,
+    layout: str | None = None,
+    images_key: str | None = None,
+    labels_key: str | None = None,
     windows: str | None = None,
     sources: str = "broken",
     level: float = 0.01,
@@ -62,6 +67,10 @@ def attribute_image(
         crop: how to reach the size.
         channels: 1, 3 or 4.
         limit: use so many training images.
+        limits: values that mean black and white in a file of arrays, such as `0,1`.
+        layout: NHW, NHWC or NCHW: where the channels stand in such a file.
+        images_key: which array of a `.npz` holds the images.
+        labels_key: which holds their labels.
         windows: such as `3,7,image`; by default some that fit.
         sources: same, inside, wrapped or broken.
         level: rate of false positives to allow.
@@ -74,9 +83,12 @@ def attribute_image(
         InputError: an image, a source or a setting cannot be used.
     """
     torch.set_num_threads(1)  # as `paint`: tiles are too small to share
-    known = _open(data, size, crop, channels, limit)
+    arrays = DataSettings(
+        limits=limits, layout=layout, images_key=images_key, labels_key=labels_key
+    )
+    known = _open(data, replace(arrays, size=size, crop=crop, channels=channels, limit=limit))
     shown = _read_image(Path(image), known, crop)
-    others = None if held_out is None else _held_out(held_out, known, crop)
+    others = None if held_out is None else _held_out(replace(arrays, source=held_out), known, crop)
     asked = None if windows is None else [_window(word) for word in windows.split(",")]
     folder = prepare_folder(output, marker=MARKER, resume=True)
     curve = attribute(shown, known, asked, sources)
@@ -96,12 +108,10 @@ def attribute_image(
     return folder / MARKER
 
 
-def _open(
-    data: str, size: str | None, crop: str, channels: int | None, limit: int | None
-) -> TrainingSet:
+def _open(data: str, settings: DataSettings) -> TrainingSet:
     if is_file("data", Path(data) / SETTINGS):
         return open_data(read_settings(Path(data)))
-    return open_source(data, size=size_pixels(size), crop=crop, channels=channels, limit=limit)
+    return open_data(replace(settings, source=data))
 
 
 def _read_image(path: Path, data: TrainingSet, crop: str) -> Tensor:
@@ -117,10 +127,12 @@ def _read_image(path: Path, data: TrainingSet, crop: str) -> Tensor:
     return torch.from_numpy(widen(pixels, channels).copy()).float() / 127.5 - 1
 
 
-def _held_out(source: str, data: TrainingSet, crop: str) -> Tensor:
+def _held_out(settings: DataSettings, data: TrainingSet, crop: str) -> Tensor:
     """Return images of another source as the training images are, in random order."""
+    channels, height, width = data.shape
     crop = crop if crop != "tiles" else "centre"
-    found = open_source(source, size=data.shape[1:], crop=crop, channels=data.shape[0])
+    size = f"{height}x{width}"
+    found = open_data(replace(settings, size=size, crop=crop, channels=channels))
     order = torch.randperm(len(found), generator=torch.Generator().manual_seed(0))
     return found.block(order)
 

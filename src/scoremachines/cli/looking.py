@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from scoremachines.cli.settings import field_help
+from scoremachines.data.settings import DataSettings
+
 __all__ = ["add_looking", "run_looking"]
 
 EXPLORE = """See where every pixel of a run came from, on a page in the browser.
@@ -36,6 +39,10 @@ ATTRIBUTE_OPTIONS = (
     "crop",
     "channels",
     "limit",
+    "limits",
+    "layout",
+    "images_key",
+    "labels_key",
     "windows",
     "sources",
     "level",
@@ -83,6 +90,10 @@ def _attribute_parser(make_parser: Any) -> Any:
     parser.add_argument("--crop", type=str, default="centre", help="centre, stretch or tiles")
     parser.add_argument("--channels", type=int | None, default=None, help="1, 3 or 4")
     parser.add_argument("--limit", type=int | None, default=None, help="so many training images")
+    texts = field_help(DataSettings)
+    for name in ("limits", "layout", "images_key", "labels_key"):
+        flags = dict.fromkeys([f"--{name}", f"--{name.replace('_', '-')}"])
+        parser.add_argument(*flags, type=str | None, default=None, help=texts[name])
     text = "such as 3,7,image; by default some that fit"
     parser.add_argument("--windows", type=str | None, default=None, help=text)
     text = "same, inside, wrapped or broken: where a patch may come from"

@@ -1,8 +1,8 @@
-"""Images from arrays: in memory, or in `.npy` and `.npz` files."""
+"""Images from arrays and tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scoremachines.advice import Advice
 from scoremachines.data.checks import value_range
 from scoremachines.data.framing import CHANNELS
+from scoremachines.data.room import check_room
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.files import reading
 
-__all__ = ["arranged", "as_tensor", "from_array", "read_numpy", "scaled"]
+__all__ = ["arranged", "as_tensor", "from_array", "scaled"]
 
+LIKELY_LIMITS = ((0, 1), (-1, 1), (0, 255), (0, 65535))
 LAYOUTS = ("NHW", "NHWC", "NCHW")
-IMAGE_KEYS = ("images", "x", "arr_0", "x_train")
-LABEL_KEYS = ("labels", "y", "y_train")
 
 
 def from_array(
@@ -54,52 +55,7 @@ def from_array(
     pixels = scaled(arranged(as_tensor("images", array), layout), limits)
     if labels is not None:
         labels = as_tensor("labels", labels)
-        labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     return TrainingSet(pixels, labels, classes, name=name, location=location)
-
-
-def read_numpy(
-    path: str | Path,
-    limits: tuple[float, float] | None = None,
-    layout: str | None = None,
-) -> TrainingSet:
-    """Read a `.npy` or `.npz` file; see `TrainingSet.from_file`.
-
-    Args:
-        path: the file.
-        limits: the values that mean black and white.
-        layout: "NHW", "NHWC" or "NCHW".
-
-    Returns:
-        The training set; on a memory map if the file is a `.npy`.
-
-    Raises:
-        InputError: if the file is missing or damaged, or its arrays cannot be used.
-    """
-    path, labels = Path(path), None
-    accepted = "a .npy or .npz file of numbers"
-    with reading("path", path, accepted), path.open("rb") as file:
-        start = file.read(6)
-        file.seek(0)
-        if start == b"\x93NUMPY":
-            images = np.load(path, mmap_mode="c", allow_pickle=False)
-        elif start.startswith(b"PK"):
-            with np.load(file, allow_pickle=False) as archive:
-                images, labels = _members(path, archive)
-        else:
-            raise InputError("path", path, accepted, "this is no such file")
-    return from_array(images, labels, limits=limits, layout=layout, name=path.stem, location=path)
-
-
-def _members(path: Path, archive: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Any]:
-    """Return the images of a `.npz` file and its labels, or None."""
-    image_key, label_key = (
-        next((key for key in keys if key in archive), None) for keys in (IMAGE_KEYS, LABEL_KEYS)
-    )
-    if image_key is None:
-        held = f"it holds {', '.join(archive) or 'nothing'}"
-        raise InputError("path", path, f"images as {', '.join(IMAGE_KEYS)}", held)
-    return archive[image_key], archive[label_key] if label_key else None
 
 
 def as_tensor(argument: str, array: Any) -> Tensor:
@@ -159,13 +115,16 @@ def _guessed_layout(shape: list[int]) -> str:
     if len(shape) == 3:
         if shape[-1] not in CHANNELS[1:]:
             return "NHW"
-        accepted = 'layout="NHW" for grey images, or a fourth axis for a single one in colour'
+        accepted = Advice(
+            "{} for grey images, or a fourth axis for a single one in colour", ("layout", "NHW")
+        )
         raise InputError("images", shape, accepted, "the last axis looks like channels")
     first, last = shape[1] in CHANNELS, shape[-1] in CHANNELS
     if first != last:
         return "NCHW" if first else "NHWC"
     found = "either axis can be channels" if first else "no axis has 1, 3 or 4 channels"
-    raise InputError("images", shape, 'layout="NCHW" or layout="NHWC"', found)
+    accepted = Advice("{} or {}", ("layout", "NCHW"), ("layout", "NHWC"))
+    raise InputError("images", shape, accepted, found)
 
 
 def scaled(pixels: Tensor, limits: tuple[float, float] | None) -> Tensor:
@@ -183,23 +142,36 @@ def scaled(pixels: Tensor, limits: tuple[float, float] | None) -> Tensor:
     """
     if pixels.dtype == torch.uint8 and limits in (None, (0, 255)):
         return pixels
-    if limits is None and not pixels.is_floating_point():
-        kind = str(pixels.dtype).removeprefix("torch.")
-        accepted = "uint8, real numbers, or others with limits=(black, white)"
-        raise InputError("images", kind, accepted)
+    kind = str(pixels.dtype).removeprefix("torch.")
+    if pixels.is_complex():
+        raise InputError("images", kind, "real or whole numbers")
+    check_room("images", list(pixels.shape), pixels.numel(), max(4, pixels.element_size()))
     low, high = value_range(pixels)
     found = f"values run from {low:g} to {high:g}"
+    likely = _likely_limits(low, high)
+    if limits is None and not pixels.is_floating_point():
+        accepted = Advice("uint8, real numbers, or others with {}", ("limits", likely))
+        raise InputError("images", kind, accepted, found)
     if limits is None and low >= 0 and high <= 1:
-        accepted = "limits=(0, 1) if 0 is black, limits=(-1, 1) if -1 is"
+        accepted = Advice("{} if 0 is black, {} if -1 is", ("limits", (0, 1)), ("limits", (-1, 1)))
         raise InputError("limits", None, accepted, found)
     black, white = (-1.0, 1.0) if limits is None else _checked_limits(limits)
     if not (black <= low and high <= white):
-        accepted = "limits=(black, white) that hold all values, none of them NaN"
+        accepted = Advice(
+            "black and white, such as {}, that hold all values, none of them NaN",
+            ("limits", likely),
+        )
         raise InputError("limits", limits, accepted, found)
     real = torch.float64 if pixels.dtype == torch.float64 else torch.float32
     if (black, white) == (-1, 1):
         return pixels.to(real)
     return pixels.double().sub(black).mul_(2 / (white - black)).sub_(1).clamp_(-1, 1).to(real)
+
+
+def _likely_limits(low: float, high: float) -> tuple[float, float]:
+    """Return the usual limits that hold all values, or the outermost values."""
+    fitting = (each for each in LIKELY_LIMITS if each[0] <= low and high <= each[1])
+    return next(fitting, (low, high) if low < high else (0, 1))
 
 
 def _checked_limits(limits: Any) -> tuple[float, float]:

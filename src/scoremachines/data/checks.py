@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 
-__all__ = ["CHUNK", "check_pixels", "checked_labels", "value_range"]
+__all__ = ["CHUNK", "check_pixels", "checked_labels", "one_number", "value_range"]
 
 DTYPES = (torch.uint8, torch.float32, torch.float64)
 CHUNK = 1024
@@ -56,7 +57,7 @@ def checked_labels(labels: Tensor | None, n: int, classes: int) -> Tensor | None
     """Return labels as they are stored.
 
     Args:
-        labels: what should be a tensor of whole numbers `[N]`, or None.
+        labels: what should be a tensor of whole numbers `[N]`, `[N, 1]` or the like, or None.
         n: N, the number of images.
         classes: number of classes with a name; 0 if the number is open.
 
@@ -76,10 +77,31 @@ def checked_labels(labels: Tensor | None, n: int, classes: int) -> Tensor | None
     found = f"{str(labels.dtype).removeprefix('torch.')} {list(labels.shape)}"
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise InputError("labels", found, accepted, "these are no whole numbers")
-    if tuple(labels.shape) != (n,):
+    if labels.shape[:1] != (n,) or labels.numel() != n:
         raise InputError("labels", found, accepted)
-    labels = labels.long().cpu()
+    labels = labels.reshape(n).long().cpu()
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or (classes and high >= classes):
         raise InputError("labels", found, accepted, f"they run from {low} to {high}")
     return labels
+
+
+def one_number(argument: str, value: object) -> int:
+    """Return a whole number from 0 that may be wrapped: 3, [3], or an array of one element.
+
+    Args:
+        argument: name of the argument, for the error.
+        value: a number, or a list, array or tensor that holds one.
+
+    Returns:
+        The number.
+
+    Raises:
+        InputError: it is no such number.
+    """
+    inner = value
+    while isinstance(inner, list | tuple) and len(inner) == 1:
+        inner = inner[0]
+    if isinstance(inner, np.ndarray | Tensor) and inner.shape and set(inner.shape) == {1}:
+        inner = inner.reshape(-1)[0]
+    return whole(argument, inner)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
@@ -14,6 +13,7 @@ from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
 from scoremachines.data.arrays import arranged, as_tensor, scaled
+from scoremachines.data.checks import one_number
 from scoremachines.data.decode import normalise
 from scoremachines.data.folder import spread
 from scoremachines.data.framing import Framing
@@ -106,11 +106,7 @@ def _split(item: Any) -> tuple[Any, int | None]:
         image = item
     if label is None:
         return image, None
-    try:
-        return image, operator.index(label)
-    except TypeError as error:
-        accepted = "a whole number as the second part of each item, or none"
-        raise InputError("label", label, accepted) from error
+    return image, one_number("label", label)
 
 
 def _frames(

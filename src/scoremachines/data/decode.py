@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
@@ -23,7 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scoremachines.errors import InputError
 from scoremachines.files import reading
 
-__all__ = ["decode", "is_image_name", "normalise"]
+__all__ = ["decode", "is_hidden", "is_image_name", "is_picture", "normalise"]
 
 FOREIGN = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """Formats that Pillow recognises but hands to other programs, or cannot decode by itself."""
@@ -50,10 +50,24 @@ def readable_suffixes() -> frozenset[str]:
 
 def is_image_name(name: str) -> bool:
     """Say whether a relative path, with `/` between folders, names a visible image file."""
-    path = PurePosixPath(name)
-    parts = [part for part in path.parts if part != ".."]
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not hidden and path.suffix.lower() in readable_suffixes()
+    return not is_hidden(name) and PurePosixPath(name).suffix.lower() in readable_suffixes()
+
+
+def is_hidden(name: str) -> bool:
+    """Say whether a relative path names a hidden file, or one that only a Mac has use for."""
+    parts = [part for part in PurePosixPath(name).parts if part != ".."]
+    return any(part.startswith(".") or part in ("__MACOSX", "Thumbs.db") for part in parts)
+
+
+def is_picture(path: Path) -> bool:
+    """Say whether a file is called or begins as a picture that is read."""
+    if path.suffix.lower() in readable_suffixes():
+        return True
+    try:
+        with _without_warnings(), Image.open(path, formats=readable_formats()):
+            return True
+    except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError):
+        return False
 
 
 def decode(file: BinaryIO, name: str, enough: int | None = None) -> tuple[Image.Image, bool]:

@@ -5,25 +5,32 @@ from __future__ import annotations
 import os
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 import torch
 from tqdm import tqdm
 
 from scoremachines.data.decode import decode, is_image_name
 from scoremachines.data.framing import Framing
+from scoremachines.data.left_out import counts, pictures_among, warn_of
 from scoremachines.data.stack import Stack
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.files import is_file, reading
 
-__all__ = ["classes_of", "read_folder", "read_zip", "spread"]
+__all__ = ["classes_of", "read_folder", "read_picture", "read_zip", "spread"]
 
 LARGEST_MEMBER = 2**28
 """Bytes that one member of a zip file may unpack to."""
+LEAST_TOTAL, MOST_RATIO = 2**30, 100
+"""Bytes that all pictures of a zip file may unpack to: 1 GiB, or so many times the file if that is
+more. Pictures are compressed already, so ratios of real files are near 1."""
+MOST_MEMBERS = 2**22
+"""Files that a zip file may hold."""
 
 Item = TypeVar("Item")
 
@@ -47,8 +54,13 @@ def read_folder(
     path = Path(path)
     with reading("path", path, "a folder with images"):
         next(path.iterdir(), None)
-    names = _names_below(path)
-    return _read(path, names, lambda name: (path / name).open("rb"), framing, limit)
+    names, unreached = _names_below(path)
+
+    def opened(name: str) -> BinaryIO:
+        return (path / name).open("rb")
+
+    pictures, left = pictures_among(names, opened)
+    return _read(path, pictures, opened, framing, limit, left + unreached)
 
 
 def read_zip(
@@ -66,14 +78,38 @@ def read_zip(
 
     Raises:
         InputError: if the file is damaged or encrypted, holds no image, or one that cannot be
-            read.
+            read; if it has too many members, or they unpack to too much.
     """
     path = Path(path)
     with reading("path", path, "a zip file with images"):
         archive = zipfile.ZipFile(path)
     with archive:
         members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-        return _read(path, members, lambda name: _unpack(archive, members[name]), framing, limit)
+        if len(members) > MOST_MEMBERS:
+            accepted = f"a zip file of at most {MOST_MEMBERS} files"
+            raise InputError("path", path, accepted, f"it holds {len(members)}")
+        pictures, left = pictures_among(members, lambda name: _begun(archive, members[name]))
+        _check_total(path, [members[name] for name in spread(pictures, limit)])
+        return _read(
+            path, pictures, lambda name: _unpack(archive, members[name]), framing, limit, left
+        )
+
+
+def read_picture(path: str | Path, framing: Framing | None = None) -> TrainingSet:
+    """Read one picture as a training set: of one image, or of its tiles.
+
+    Args:
+        path: the file.
+        framing: how the picture becomes training images.
+
+    Returns:
+        The training set.
+
+    Raises:
+        InputError: if the picture cannot be read.
+    """
+    path = Path(path)
+    return _read(path, [path.name], lambda _: path.open("rb"), framing, None, Counter())
 
 
 def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int] | None]:
@@ -108,26 +144,56 @@ def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int] | None]
 
 def spread(items: Sequence[Item], limit: int | None) -> Sequence[Item]:
     """Return at most `limit` of the items, spread evenly over all of them."""
-    if limit is not None and (isinstance(limit, bool) or limit < 1):
-        raise InputError("limit", limit, "a whole number of at least 1")
-    if limit is None or limit >= len(items):
+    if limit is None or (limit := whole("limit", limit, 1)) >= len(items):
         return items
     return [items[index * len(items) // limit] for index in range(limit)]
 
 
-def _names_below(path: Path) -> list[str]:
-    """List the regular files below a folder, following links to folders once."""
-    names, seen = [], set()
-    for folder, inside, files in os.walk(path, followlinks=True):
+def _names_below(path: Path) -> tuple[list[str], Counter[str]]:
+    """List the regular files below a folder, following links to folders once.
+
+    Returns:
+        Their relative paths, and how many folders and pictures cannot be reached, by the reason.
+    """
+    names, unreached, seen = [], Counter[str](), set()
+
+    def refused(error: OSError) -> None:
+        unreached[f"folder unopened ({(error.strerror or str(error)).lower()})"] += 1
+
+    for folder, inside, files in os.walk(path, onerror=refused, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
             inside.clear()
             continue
         seen.add(real)
-        inside_here = [Path(folder, name) for name in files]
-        found = [each for each in inside_here if is_file("path", each)]
-        names += [each.relative_to(path).as_posix() for each in found]
-    return names
+        for each in (Path(folder, name) for name in files):
+            name = each.relative_to(path).as_posix()
+            try:
+                regular = is_file("path", each)
+            except InputError as error:
+                unreached[f"unreachable ({error.reason})"] += is_image_name(name)
+                continue
+            if regular:
+                names.append(name)
+            else:
+                unreached["leading nowhere, or no regular file"] += is_image_name(name)
+    return names, +unreached
+
+
+def _check_total(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse a zip file whose pictures unpack to far more than the file holds."""
+    total = sum(member.file_size for member in members)
+    most = max(LEAST_TOTAL, MOST_RATIO * path.stat().st_size)
+    if total > most:
+        accepted = (
+            f"pictures of at most {most} bytes in all: {MOST_RATIO} times the file, or 1 GiB"
+        )
+        raise InputError("path", path, accepted, f"they unpack to {total} bytes")
+
+
+def _begun(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
+    """Open a member to look at its beginning."""
+    return cast(BinaryIO, archive.open(member))
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
@@ -141,17 +207,19 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
 
 def _read(
     path: Path,
-    names: Sequence[str] | dict[str, zipfile.ZipInfo],
+    pictures: Sequence[str],
     opened: Callable[[str], BinaryIO],
     framing: Framing | None,
     limit: int | None,
+    left: Counter[str],
 ) -> TrainingSet:
-    """Decode the images among `names`, each frame of which inherits its picture's class."""
+    """Decode pictures, each frame of which inherits its picture's class."""
     framing = framing or Framing()
-    pictures = sorted(filter(is_image_name, names))
     if not pictures:
         accepted = "images such as .png or .jpg, directly or in sub-folders"
-        raise InputError("path", path, accepted, "there is no image in it")
+        besides = f"; left out: {counts(left)}" if left else ""
+        raise InputError("path", path, accepted, f"there is no image in it{besides}")
+    warn_of(left, path, stacklevel=4)
     classes, labels = classes_of(pictures)
     chosen = spread(range(len(pictures)), limit)
     stack, label_of_each, several = Stack(len(chosen)), [], 0
@@ -176,4 +244,5 @@ def _read(
         name=path.stem,
         location=path,
         names=stack.names,
+        left_out=left,
     )

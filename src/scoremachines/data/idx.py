@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from scoremachines.data.arrays import from_array
+from scoremachines.data.room import check_room
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.files import is_file, reading
@@ -27,12 +28,19 @@ GZIP_RATIO = 1032
 """No gzip file unpacks to more than this times its size."""
 
 
-def read_idx(path: str | Path, labels: str | Path | None = None) -> TrainingSet:
+def read_idx(
+    path: str | Path,
+    labels: str | Path | None = None,
+    limits: tuple[float, float] | None = None,
+    layout: str | None = None,
+) -> TrainingSet:
     """Read an IDX file of images and the one of their labels; see `TrainingSet.from_idx`.
 
     Args:
         path: the file of the images.
         labels: the file of the labels; by default the one beside the images, if there is one.
+        limits: the bytes that mean black and white.
+        layout: "NHW", "NHWC" or "NCHW".
 
     Returns:
         The training set; on a memory map if the file is not compressed.
@@ -49,7 +57,8 @@ def read_idx(path: str | Path, labels: str | Path | None = None) -> TrainingSet:
     return from_array(
         images,
         None if beside is None else _idx_array("labels", beside),
-        layout="NHW" if images.ndim == 3 else None,
+        limits=limits,
+        layout=layout or ("NHW" if images.ndim == 3 else None),
         name=path.name.split(".")[0],
         location=path,
     )
@@ -84,6 +93,8 @@ def _idx_array(argument: str, path: Path) -> np.ndarray:
             room = path.stat().st_size * (GZIP_RATIO if packed else 1)
             if len(shape) < start[3] or prod(shape) > room:
                 raise refused("the file is truncated")
+            if packed:
+                check_room(argument, path, *shape)
             if not packed and path.stat().st_size == file.tell() + prod(shape):
                 return np.memmap(path, np.uint8, "c", file.tell(), shape)
             values = bytearray(file.read(prod(shape) + 1))

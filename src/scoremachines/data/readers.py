@@ -94,16 +94,22 @@ class Readers:
         *,
         limits: tuple[float, float] | None = None,
         layout: str | None = None,
+        images_key: str | None = None,
+        labels_key: str | None = None,
     ) -> TrainingSet:
         """Read a `.npy` or `.npz` file; bytes in a `.npy` stay on disk until they are needed.
 
-        In a `.npz`, images are called images, x, arr_0 or x_train, and labels, if there are any,
-        labels, y or y_train. Files with Python objects are refused, not unpickled.
+        In a `.npz`, images are called images, x, arr_0, x_train or train_images, and labels, if
+        there are any, labels, y, arr_1, y_train or train_labels; a warning names the arrays that
+        are left out. Files with Python objects are refused, not unpickled, and so is what would
+        unpack to more than half of this machine's memory.
 
         Args:
             path: the file.
             limits: as in `from_array`.
             layout: as in `from_array`.
+            images_key: name of the images in a `.npz`, where it is another one.
+            labels_key: name of their labels.
 
         Returns:
             The training set.
@@ -111,9 +117,9 @@ class Readers:
         Raises:
             InputError: if the file is missing or damaged, or as in `from_array`.
         """
-        from scoremachines.data.arrays import read_numpy
+        from scoremachines.data.numpy_files import read_numpy
 
-        return read_numpy(path, limits, layout)
+        return read_numpy(path, limits, layout, images_key, labels_key)
 
     @staticmethod
     def from_idx(path: str | Path, labels: str | Path | None = None) -> TrainingSet:
@@ -152,7 +158,7 @@ class Readers:
 
         Args:
             array: images `[N, H, W]`, `[N, H, W, C]` or `[N, C, H, W]`.
-            labels: number of each image's class `[N]`.
+            labels: number of each image's class, `[N]` or `[N, 1]`.
             classes: the name of each class, by number.
             limits: the values that become -1 and 1, such as (0, 1); none may lie outside.
             layout: "NHW", "NHWC" or "NCHW"; needed where the shape fits several, or where the

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from scoremachines.data.shapes_config import ShapesConfig
 from scoremachines.errors import InputError
 
-__all__ = ["DataSettings", "size_pixels"]
+__all__ = ["DataSettings", "limit_values", "size_pixels"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,14 @@ class DataSettings:
     """1 for grey, 3 for colour, 4 with alpha; by default as the images are"""
     limit: int | None = None
     """use so many training images, spread evenly over the source"""
+    limits: str | None = None
+    """values that mean black and white in a .npy or .npz, such as 0,1 or 0,255 (=-1,1)"""
+    layout: str | None = None
+    """where the channels stand in a .npy, .npz or IDX file: NHW, NHWC or NCHW"""
+    images_key: str | None = None
+    """which array of a .npz holds the images; by default images, x, arr_0, x_train, ..."""
+    labels_key: str | None = None
+    """which array of a .npz holds their labels; by default labels, y, arr_1, y_train, ..."""
     shapes: ShapesConfig = field(default_factory=ShapesConfig)
     """the crafted set, where the source is shapes"""
 
@@ -51,3 +59,25 @@ def size_pixels(text: str | None) -> tuple[int, int] | None:
     if match is None or int(match[1]) == 0 or int(match[2] or 1) == 0:
         raise InputError("size", text, "pixels, such as 32 or 24x32 (rows x columns)")
     return int(match[1]), int(match[2] or match[1])
+
+
+def limit_values(text: str | None) -> tuple[float, float] | None:
+    """Read limits such as `0,1`, written in brackets or not.
+
+    Args:
+        text: the values that mean black and white; None for what the images show by themselves.
+
+    Returns:
+        The two values.
+
+    Raises:
+        InputError: if it is none.
+    """
+    if text is None:
+        return None
+    try:
+        black, white = map(float, text.strip().strip("()[]").split(","))
+    except ValueError:
+        accepted = "black and white with a comma between them, such as 0,1 or 0,255"
+        raise InputError("limits", text, accepted) from None
+    return black, white

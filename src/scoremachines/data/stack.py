@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from scoremachines.advice import Advice
 from scoremachines.data.framing import CHANNELS, widen
+from scoremachines.data.room import check_room
 from scoremachines.errors import InputError
 
 __all__ = ["Stack"]
@@ -44,7 +46,7 @@ class Stack:
             InputError: if its size or kind of values differs from those before it.
         """
         if not self.names:
-            self._array = np.empty((self._capacity, *image.shape), image.dtype)
+            self._array = self._room(self._capacity, *image.shape, kind=image.dtype)
         image = self._match(name, image)
         if len(self) == len(self._array):
             self._make_room(2 * len(self), len(self._array[0]))
@@ -62,7 +64,8 @@ class Stack:
                 f"{self.names[0]!r} has {wanted[1]}x{wanted[2]} pixels "
                 f"and {name!r} has {given[1]}x{given[2]}"
             )
-            raise InputError("size", None, "a size for all, such as size=32", sizes)
+            accepted = Advice("a size for all, such as {}", ("size", 32))
+            raise InputError("size", None, accepted, sizes)
         if given[0] == wanted[0]:
             return image
         if image.dtype != np.uint8 or not {given[0], wanted[0]} <= set(CHANNELS):
@@ -74,6 +77,12 @@ class Stack:
 
     def _make_room(self, capacity: int, channels: int) -> None:
         """Move the images so far to an array with room for more images or channels."""
-        room = np.empty((capacity, channels, *self._array.shape[2:]), self._array.dtype)
+        height, width = self._array.shape[2:]
+        room = self._room(capacity, channels, height, width, kind=self._array.dtype)
         room[: len(self)] = widen(self.array, channels)
         self._array = room
+
+    @staticmethod
+    def _room(*shape: int, kind: np.dtype) -> np.ndarray:
+        check_room("images", list(shape), *shape, kind.itemsize)
+        return np.empty(shape, kind)

@@ -7,7 +7,8 @@ converted to values in [-1, 1] block by block: a byte `b` stands for `b / 127.5 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from scoremachines.data.checks import CHUNK, check_pixels, checked_labels
+from scoremachines.data.checks import CHUNK, check_pixels, checked_labels, one_number
 from scoremachines.data.framing import Framing
 from scoremachines.data.readers import Readers
 from scoremachines.data.stack import Stack
@@ -36,6 +37,7 @@ class TrainingSet(Readers):
         judge: what says of a new image whether it is valid, consistent and novel (theory §6).
         location: the file or folder that the images come from.
         names: the name of each image, for provenance.
+        left_out: how many pictures of the folder or file were not read, by the reason.
 
     Raises:
         InputError: if shapes, kinds or ranges are not as described, or there is no image.
@@ -51,6 +53,7 @@ class TrainingSet(Readers):
         judge: Any | None = None,
         location: Path | None = None,
         names: Sequence[str] | None = None,
+        left_out: Mapping[str, int] | None = None,
     ) -> None:
         check_pixels(pixels)
         self.pixels = pixels
@@ -58,6 +61,7 @@ class TrainingSet(Readers):
         self.classes = tuple(classes)
         self.name, self.judge, self.location = name, judge, location
         self.names = None if names is None else tuple(names)
+        self.left_out = dict(left_out or {})
         self._fingerprint: str | None = None
         if self.names is not None and len(self.names) != len(pixels):
             accepted = f"{len(pixels)} names, one for each image"
@@ -130,6 +134,7 @@ class TrainingSet(Readers):
             judge=self.judge,
             location=self.location,
             names=names,
+            left_out=self.left_out,
         )
 
     def resized(self, size: int | Sequence[int], crop: str = "centre") -> TrainingSet:
@@ -160,13 +165,14 @@ class TrainingSet(Readers):
             name=self.name,
             location=self.location,
             names=stack.names if self.names or crop == "tiles" else None,
+            left_out=self.left_out,
         )
 
     def label(self, which: int | str) -> int:
         """Return the number of a class given by its name or number.
 
         Args:
-            which: the name, or the number, which may be written as a text.
+            which: the name, or the number: a whole number of any library, or written as a text.
 
         Returns:
             The number.
@@ -176,13 +182,14 @@ class TrainingSet(Readers):
         """
         if self.labels is None:
             raise InputError("label", which, "a set with labels", f"{self.name!r} has none")
-        if which in self.classes:
+        if isinstance(which, str) and which in self.classes:
             return self.classes.index(which)
         count = max(len(self.classes), int(self.labels.max()) + 1)
         digits = isinstance(which, str) and which.isascii() and which.isdigit()
-        whole = isinstance(which, int) and not isinstance(which, bool)
-        if (digits or whole) and 0 <= int(which) < count:
-            return int(which)
+        with suppress(InputError):
+            number = int(which) if digits and len(str(which)) < 20 else one_number("label", which)
+            if number < count:
+                return number
         names = f"{', '.join(self.classes)}; or " if self.classes else ""
         raise InputError("label", which, f"{names}0 to {count - 1}", "there is no such class")
 

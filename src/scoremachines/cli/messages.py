@@ -1,0 +1,41 @@
+"""What a command prints besides its results: advice in its own options, warnings in one line."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from scoremachines.advice import Advice
+from scoremachines.errors import InputError
+
+__all__ = ["messages_for"]
+
+
+@contextmanager
+def messages_for(options: Collection[str]) -> Iterator[None]:
+    """Spell errors and warnings of the body for the command line.
+
+    Args:
+        options: the command's options, with `_` between words.
+
+    Raises:
+        InputError: in place of one that names settings as Python does.
+    """
+    usual = warnings.formatwarning
+    warnings.formatwarning = _one_line
+    try:
+        yield
+    except InputError as error:
+        if not isinstance(error.accepted, Advice):
+            raise
+        accepted = error.accepted.for_options(options)
+        raise InputError(error.argument, error.value, accepted, error.reason) from error
+    finally:
+        warnings.formatwarning = usual
+
+
+def _one_line(
+    message: Warning | str, category: object, filename: str, lineno: int, line: str | None = None
+) -> str:
+    return f"scoremachines: note: {' '.join(str(message).split())}\n"

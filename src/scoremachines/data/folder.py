@@ -150,10 +150,9 @@ def spread(items: Sequence[Item], limit: int | None) -> Sequence[Item]:
 
 
 def _names_below(path: Path) -> tuple[list[str], Counter[str]]:
-    """List the regular files below a folder, following links to folders once.
+    """List the files below a folder, and count by the reason what cannot be reached.
 
-    Returns:
-        Their relative paths, and how many folders and pictures cannot be reached, by the reason.
+    Links to folders are followed once.
     """
     names, unreached, seen = [], Counter[str](), set()
 

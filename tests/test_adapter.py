@@ -331,7 +331,7 @@ def test_the_page_shows_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[1] / "docs" / "networks.md").read_text(encoding="utf-8")
     programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(programs) == 2
+    assert len(programs) == 3
     unet().save_pretrained(tmp_path / "my_ddpm" / "unet")
     DDPMScheduler().save_pretrained(tmp_path / "my_ddpm" / "scheduler")
     for program in programs:

@@ -103,6 +103,7 @@ class Wiener(DenoiserModel):
         Raises:
             InputError: the schedule is none that a file can hold, or the folder cannot be written.
         """
+        self.check_caller()
         save_parts(self, self.data, Path(save_directory), ({}, {}))
 
     @classmethod
@@ -123,7 +124,7 @@ class Wiener(DenoiserModel):
         folder = local_folder("path", pretrained_model_name_or_path, kwargs.get("subfolder"))
         with reading("path", folder, "a folder as save_pretrained wrote it"):
             parts, kept = load_parts(folder, cls.__name__)
-            found = cls(**parts)
+            found = cls(**parts).fit_beside(folder)
         return found.with_dtype(kwargs.get("torch_dtype") or kwargs.get("dtype") or kept)
 
     @torch.no_grad()

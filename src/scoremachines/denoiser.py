@@ -7,6 +7,8 @@ schedulers, and into `scoremachines.sample`.
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.models.unets.unet_2d import UNet2DOutput
 from torch import Tensor
 
+from scoremachines.errors import InputError
 from scoremachines.files import reading
 from scoremachines.model_folder import (
     check_finite,
@@ -23,7 +26,16 @@ from scoremachines.model_folder import (
     local_folder,
     read_config,
 )
-from scoremachines.schedule import NoiseSchedule, TableSchedule, predicted
+from scoremachines.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, predicted
+from scoremachines.schedulers import (
+    SchedulerWarning,
+    calling_scheduler,
+    check_scheduler,
+    fits,
+    in_pipeline,
+    prediction_of,
+    scheduler_beside,
+)
 
 __all__ = ["DenoiserModel"]
 
@@ -37,11 +49,15 @@ class DenoiserModel(ModelMixin, ConfigMixin):
     Attributes:
         schedule: ᾱ(t) on which it is sampled.
         timesteps: ᾱ at the timesteps that `forward` is given.
+        trained: whether `prediction_type` is what a network was trained on, and not to be changed.
+        form: what `forward` of such a network returns, if a scheduler decides it.
     """
 
     config_name = "config.json"  # type: ignore[assignment]
     schedule: NoiseSchedule
     timesteps: TableSchedule
+    trained = False
+    form: str | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -67,7 +83,7 @@ class DenoiserModel(ModelMixin, ConfigMixin):
                 unknown or not finite.
         """
         folder = local_folder("path", pretrained_model_name_or_path, kwargs.pop("subfolder", None))
-        return cls.opened(folder, "path", **kwargs)
+        return cls.opened(folder, "path", **kwargs).fit_beside(folder)
 
     @classmethod
     def opened(cls, folder: Path, argument: str, **kwargs: Any) -> Any:
@@ -126,22 +142,58 @@ class DenoiserModel(ModelMixin, ConfigMixin):
         return predicted("epsilon", self.denoise(noisy, alpha_bar, labels), noisy, alpha_bar)
 
     def match(self, scheduler: object) -> Any:
-        """Make `forward` read timesteps as a diffusers scheduler, or a table of ᾱ, counts them.
+        """Make `forward` count timesteps, and answer, as a `diffusers` scheduler expects.
+
+        A timestep is a number; which noise level it stands for is the scheduler's choice. A model
+        that was not matched reads timesteps as DDPM's default scheduler does.
 
         Args:
-            scheduler: anything with `alphas_cumprod`, or the table itself.
+            scheduler: of `diffusers`, or anything with `alphas_cumprod`, or the table itself.
 
         Returns:
             The model itself.
 
         Raises:
-            InputError: no table of ᾱ.
+            InputError: no table of ᾱ, or settings under which no model can be sampled.
         """
-        table = getattr(scheduler, "alphas_cumprod", scheduler)
-        values = torch.as_tensor(table, dtype=torch.float64)
-        self.timesteps = TableSchedule(values)
-        self.register_to_config(alphas_cumprod=values.tolist())
+        check_scheduler(scheduler)
+        kind = prediction_of(scheduler)
+        if kind is not None and kind not in PREDICTIONS:
+            given = f"{type(scheduler).__name__} with prediction_type={kind!r}"
+            raise InputError("scheduler", given, f"prediction_type {', '.join(PREDICTIONS)}")
+        table: Any = getattr(scheduler, "alphas_cumprod", scheduler)
+        self.timesteps = TableSchedule(table)
+        self.register_to_config(alphas_cumprod=self.timesteps.setting)
+        if kind is not None and self.trained:
+            self.form = kind
+        elif kind is not None:
+            self.register_to_config(prediction_type=kind)
         return self
+
+    def pipeline(self, scheduler: Any = None) -> Any:
+        """Return a `diffusers` pipeline around the model, which is matched to its scheduler.
+
+        Args:
+            scheduler: of `diffusers`: `DDIMScheduler`, `DDPMScheduler`, or another that
+                `DDPMPipeline` can run; by default `DDIMScheduler()`.
+
+        Returns:
+            `DDIMPipeline` for a `DDIMScheduler`, else `DDPMPipeline`.
+
+        Raises:
+            InputError: the scheduler is none that these pipelines can run; `scoremachines.sample`
+                takes more of them.
+        """
+        from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline
+
+        scheduler = DDIMScheduler() if scheduler is None else scheduler
+        check_scheduler(scheduler)
+        if not in_pipeline(scheduler):
+            accepted = "one that DDIMPipeline or DDPMPipeline can run, such as DDIMScheduler"
+            reason = "give it to scoremachines.sample(model, scheduler=...)"
+            raise InputError("scheduler", type(scheduler).__name__, accepted, reason)
+        kind = DDIMPipeline if isinstance(scheduler, DDIMScheduler) else DDPMPipeline
+        return kind(unet=self.match(scheduler), scheduler=scheduler)
 
     def forward(
         self,
@@ -161,8 +213,49 @@ class DenoiserModel(ModelMixin, ConfigMixin):
 
         Returns:
             The prediction, `[B, C, H, W]`, in the form that `prediction_type` names.
+
+        Raises:
+            InputError: a timestep is not in the table, or the pipeline that calls has a scheduler
+                under which no model can be sampled.
         """
+        check_scheduler(calling_scheduler(self))
+        self.check_caller()
+        kind = self._answers()
         alpha_bar = self.timesteps.at_step(timestep)
         clean = self.denoise(sample, alpha_bar, class_labels)
-        output = predicted(self.config["prediction_type"], clean, sample, alpha_bar)
+        output = predicted(kind, clean, sample, alpha_bar)
         return UNet2DOutput(sample=output) if return_dict else (output,)
+
+    def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
+        """Write the model into a folder, as `diffusers` does; arguments as there."""
+        self.check_caller()
+        super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
+
+    def check_caller(self) -> None:
+        """Warn if a `diffusers` pipeline is among the callers whose scheduler does not fit."""
+        scheduler = calling_scheduler(self)
+        problem = "" if scheduler is None else fits(scheduler, self.timesteps, self._answers())
+        if problem:
+            text = f"{type(scheduler).__name__} does not fit the model: {problem}."
+            advice = "Make the pipeline with model.pipeline(scheduler), or call model.match first."
+            warnings.warn(f"{text} {advice}", SchedulerWarning, stacklevel=3)
+
+    def fit_beside(self, folder: Path) -> Any:
+        """Match the model to the scheduler of the pipeline that it is read from, if it is in one.
+
+        Args:
+            folder: that the model was read from.
+
+        Returns:
+            The model itself.
+        """
+        scheduler = scheduler_beside(folder)
+        problem = "" if scheduler is None else fits(scheduler, self.timesteps, self._answers())
+        with suppress(InputError):  # a scheduler with which nothing can be sampled, said later
+            if problem:
+                self.match(scheduler)
+        return self
+
+    def _answers(self) -> str:
+        """Return what `forward` returns."""
+        return self.form or self.config["prediction_type"]

@@ -241,6 +241,7 @@ class ScoreMachine(DenoiserModel):
             InputError: attention, engine or schedule are none that a file can hold, or the folder
                 cannot be written.
         """
+        self.check_caller()
         save_parts(self, self.data, Path(save_directory), machine_parts(self))
 
     @classmethod
@@ -264,7 +265,7 @@ class ScoreMachine(DenoiserModel):
         folder = local_folder("path", pretrained_model_name_or_path, kwargs.get("subfolder"))
         with reading("path", folder, "a folder as save_pretrained wrote it"):
             parts, kept = load_parts(folder, cls.__name__, CHOICES)
-            machine = cls(**parts)
+            machine = cls(**parts).fit_beside(folder)
         return machine.with_dtype(kwargs.get("torch_dtype") or kwargs.get("dtype") or kept)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ScoreMachine:

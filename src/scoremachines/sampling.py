@@ -48,7 +48,8 @@ def sample(
         n: number of samples, at least 1.
         steps: number of steps, at least 1.
         seed: at least 0.
-        scheduler: `"kg"` for KG's deterministic loop, the name of a `diffusers` scheduler, or one.
+        scheduler: `"kg"` for KG's deterministic loop, the name of a `diffusers` scheduler, which
+            takes over the settings that a network was saved with, or a scheduler itself.
         labels: one class for all samples, or one for each.
         best: K, how many sources to name for every pixel of a sample; 0 for no provenance.
         batch: how many samples to compute at a time.
@@ -128,7 +129,9 @@ def trajectory(
     for generator in generators:
         # The first numbers have become the starting noise; the scheduler's come after them.
         torch.randn(machine.shape, generator=generator)
-    made = make_scheduler(scheduler) if isinstance(scheduler, str) else scheduler
+    made = scheduler
+    if isinstance(scheduler, str):
+        made = make_scheduler(scheduler, getattr(machine, "scheduler_settings", None))
     return scheduler_trajectory(machine, noise, made, steps, chosen, generators, best)
 
 

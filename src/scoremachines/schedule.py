@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from scoremachines.errors import InputError
+from scoremachines.files import reading
 
 __all__ = [
     "CLOSEST",
@@ -111,9 +112,31 @@ class TableSchedule(NoiseSchedule):
         wanted = _log_snr(np.asarray(torch.as_tensor(alpha_bar).double().cpu()))
         return torch.as_tensor(np.interp(-wanted, -self._log_snr, self._steps))
 
+    def equals(self, alphas_cumprod: Tensor) -> bool:
+        """Return whether a table is this one, but for how its numbers were rounded."""
+        table = np.asarray(alphas_cumprod.double().cpu())
+        if table.shape != (len(self._table),):
+            return False
+        return bool(np.allclose(_log_snr(table), self._log_snr[1:], rtol=0, atol=0.01))
+
     def at_step(self, step: Tensor | float) -> Tensor:
-        """Return ᾱ at training step `step` in [0, T−1], which may lie between two entries."""
-        number = torch.as_tensor(step, dtype=torch.float64).cpu()
+        """Return ᾱ at training step `step` in [0, T−1], which may lie between two entries.
+
+        Args:
+            step: the step, of any shape.
+
+        Returns:
+            float64, shaped as `step`.
+
+        Raises:
+            InputError: a step is outside of the table.
+        """
+        with reading("timestep", step, "a number or a tensor of numbers"):
+            number = torch.as_tensor(step, dtype=torch.float64).cpu()
+        last = len(self._steps) - 2
+        if not ((number >= 0) & (number <= last)).all():
+            reason = "it is not in the model's table; match(scheduler) gives it another"
+            raise InputError("timestep", step, f"from 0 to {last}", reason)
         return self.alpha_bar((number + 1) / (len(self._steps) - 1))
 
     def step(self, alpha_bar: Tensor | float) -> Tensor:

@@ -12,7 +12,7 @@ Trajectories are generators: who iterates may look at every step, and stop early
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +23,9 @@ from torch import Tensor
 from scoremachines.errors import InputError, whole
 from scoremachines.posterior import Posterior
 from scoremachines.schedule import NoiseSchedule, TableSchedule, predicted
+from scoremachines.schedulers import Limits, check_scheduler
+from scoremachines.schedulers import make_scheduler as make_scheduler
+from scoremachines.schedulers import scheduler_names as scheduler_names
 
 __all__ = [
     "Denoiser",
@@ -34,11 +37,6 @@ __all__ = [
     "scheduler_trajectory",
     "starting_noise",
 ]
-
-INVERTING = ("DDIMInverseScheduler", "DPMSolverMultistepInverseScheduler")
-NEEDS_MORE = ("CogVideoXDPMScheduler", "UnCLIPScheduler")
-"""Schedulers that run from image to noise, and those whose `step` wants more than a prediction:
-earlier answers, or the timestep that comes next."""
 
 
 class Denoiser(Protocol):
@@ -115,6 +113,9 @@ def kg_trajectory(
 ) -> Iterator[Step]:
     """Yield the steps of KG's deterministic loop.
 
+    A network whose scheduler limited x̂0 (`limits`) is limited in the same way: ε̂ follows from x̂0
+    as it was answered, and the step is taken with x̂0 within its limits, as DDIM does.
+
     Args:
         machine: the denoiser.
         noise: φ at t = 1, or, to continue, φ after `done` steps, `[B, C, H, W]`.
@@ -126,15 +127,31 @@ def kg_trajectory(
 
     Yields:
         The steps, the last one with the samples.
+
+    Raises:
+        InputError: an answer is not finite.
     """
-    noisy = noise
+    noisy, limits = noise, getattr(machine, "limits", Limits())
     for j in range(steps - done, 0, -1):
         now, later = (float(schedule.alpha_bar(i / steps)) for i in (j, j - 1))
         clean, posterior, bound = _answer(machine, noisy, now, labels, best if j == 1 else 0)
+        _check_finite(machine, clean, steps - j + 1, steps, now)
         epsilon = predicted("epsilon", clean, noisy, now)
+        clean = limits(clean)
         after = clean if j == 1 else later**0.5 * clean + (1 - later) ** 0.5 * epsilon
         yield Step(steps - j + 1, steps, now, noisy, clean, after, posterior, bound)
         noisy = after
+
+
+def _check_finite(
+    machine: object, clean: Tensor, number: int, total: int, alpha_bar: float
+) -> None:
+    """Refuse an answer that is not finite, and name the step."""
+    if not torch.isfinite(clean).all():
+        argument = "machine" if hasattr(machine, "posterior") else "network"
+        reason = f"x̂0 is not finite at step {number} of {total} (ᾱ = {alpha_bar:.3g})"
+        name = type(getattr(machine, "module", machine)).__name__
+        raise InputError(argument, name, "one whose answers are finite", reason)
 
 
 def _answer(
@@ -146,50 +163,6 @@ def _answer(
     posterior = machine.posterior(noisy, alpha_bar, labels, best=best)
     bound = float(posterior.error_bound.max())
     return posterior.mean, posterior if best else None, bound
-
-
-def scheduler_names() -> list[str]:
-    """Return the names that `make_scheduler` takes, KG's loop left out."""
-    import diffusers
-
-    endless = {*INVERTING, *NEEDS_MORE}
-    names = [name for name in dir(diffusers) if name.endswith("Scheduler")]
-    return [
-        name.removesuffix("Scheduler")
-        for name in names
-        if name not in endless
-        and _parameter(getattr(diffusers, name), "prediction_type") == "epsilon"
-    ]
-
-
-def _parameter(function: Callable[..., object], name: str) -> object:
-    """Return the default of a parameter; None where there is none."""
-    try:
-        found = inspect.signature(function).parameters.get(name)
-    except (TypeError, ValueError):  # a placeholder for a class whose library is missing
-        return None
-    return None if found is None else found.default
-
-
-def make_scheduler(name: str) -> Any:
-    """Return a `diffusers` scheduler with its default settings.
-
-    Args:
-        name: class name, with or without its ending `Scheduler`.
-
-    Returns:
-        The scheduler.
-
-    Raises:
-        InputError: no such scheduler, or it takes no prediction of ε.
-    """
-    import diffusers
-
-    short = name.removesuffix("Scheduler")
-    accepted = scheduler_names()
-    if short not in accepted:
-        raise InputError("scheduler", name, f"kg, {', '.join(accepted)}")
-    return getattr(diffusers, f"{short}Scheduler")()
 
 
 def scheduler_trajectory(
@@ -216,8 +189,10 @@ def scheduler_trajectory(
         The steps, the last one with the samples.
 
     Raises:
-        InputError: no such scheduler, or it does not take that many steps.
+        InputError: no such scheduler, it does not take that many steps, or an answer is not
+            finite.
     """
+    check_scheduler(scheduler)
     _set_timesteps(scheduler, steps)
     noisy = noise * scheduler.init_noise_sigma
     total = len(scheduler.timesteps)
@@ -228,6 +203,7 @@ def scheduler_trajectory(
         clean, posterior, bound = _answer(
             machine, variance_preserving, alpha_bar, labels, best if last else 0
         )
+        _check_finite(machine, clean, number, total, alpha_bar)
         scheduler.scale_model_input(noisy, timestep)  # schedulers insist on being asked
         output = _output(scheduler, clean, variance_preserving, noisy, alpha_bar)
         after = scheduler.step(output, timestep, noisy, **_randomness(scheduler, generators))

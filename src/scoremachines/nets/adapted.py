@@ -63,6 +63,8 @@ class AdaptedNetwork(DenoiserModel):
         InputError: an argument is out of range.
     """
 
+    trained = True
+
     def __init__(
         self,
         module: nn.Module,

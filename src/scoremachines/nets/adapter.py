@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import diffusers
 from diffusers import UNet2DModel
 from torch import nn
 
@@ -17,6 +16,7 @@ from scoremachines.errors import InputError
 from scoremachines.files import is_folder, reading
 from scoremachines.model_folder import check_finite, check_loading, local_folder
 from scoremachines.nets.adapted import AdaptedNetwork
+from scoremachines.schedulers import check_scheduler, read_scheduler
 
 __all__ = ["AdaptedNetwork", "adapt", "load_diffusers"]
 
@@ -84,9 +84,8 @@ def load_diffusers(folder: str | Path, **options: Any) -> AdaptedNetwork:
         check_loading(place, found, "folder")
         check_finite(module, "folder", place)
         if is_folder("folder", folder / "scheduler"):
-            path = folder / "scheduler" / "scheduler_config.json"
-            settings = json.loads(path.read_text(encoding="utf-8"))
-            scheduler = getattr(diffusers, settings["_class_name"]).from_config(settings)
+            scheduler = read_scheduler(folder / "scheduler", "folder")
+            check_scheduler(scheduler)
             known = {"alphas_cumprod": scheduler.alphas_cumprod}
             options = {**known, "prediction_type": scheduler.config.prediction_type, **options}
     return adapt(module, **options)

@@ -55,6 +55,8 @@ class Network(DenoiserModel):
         InputError: a setting is out of range.
     """
 
+    trained = True
+
     @register_to_config
     def __init__(
         self,

@@ -1,0 +1,281 @@
+"""Schedulers of `diffusers`: ᾱ of their timesteps, and what they do to x̂0 (theory §1).
+
+A scheduler fits a model if both count timesteps alike and mean the same by a prediction. Nothing
+in `diffusers` tells a model which scheduler it is used with, so `calling_scheduler` looks among
+the callers.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scoremachines.errors import InputError
+from scoremachines.files import is_file, reading
+from scoremachines.schedule import PREDICTIONS, TableSchedule
+
+__all__ = [
+    "Limits",
+    "SchedulerWarning",
+    "calling_scheduler",
+    "check_scheduler",
+    "fits",
+    "in_pipeline",
+    "make_scheduler",
+    "prediction_of",
+    "read_scheduler",
+    "scheduler_beside",
+    "scheduler_names",
+]
+
+INVERTING = ("DDIMInverseScheduler", "DPMSolverMultistepInverseScheduler")
+NEEDS_MORE = ("CogVideoXDPMScheduler", "UnCLIPScheduler")
+"""Schedulers that run from image to noise, and those whose `step` wants more than a prediction:
+earlier answers, or the timestep that comes next."""
+SCHEDULER, PIPELINE = "scheduler_config.json", "model_index.json"
+DEPTH = 12
+"""How many callers of a model are looked at."""
+
+
+class SchedulerWarning(UserWarning):
+    """A model is used with a scheduler that does not fit it."""
+
+
+@cache
+def scheduler_names() -> list[str]:
+    """Return the names that `make_scheduler` takes, KG's loop left out."""
+    import diffusers
+
+    endless = {*INVERTING, *NEEDS_MORE}
+    names = [name for name in dir(diffusers) if name.endswith("Scheduler")]
+    return [
+        name.removesuffix("Scheduler")
+        for name in names
+        if name not in endless
+        and _parameter(getattr(diffusers, name), "prediction_type") == "epsilon"
+    ]
+
+
+def _parameter(function: Callable[..., object], name: str) -> object:
+    """Return the default of a parameter; None where there is none."""
+    try:
+        found = inspect.signature(function).parameters.get(name)
+    except (TypeError, ValueError):  # a placeholder for a class whose library is missing
+        return None
+    return None if found is None else found.default
+
+
+def make_scheduler(name: str, settings: Mapping[str, Any] | None = None) -> Any:
+    """Return a `diffusers` scheduler.
+
+    Args:
+        name: class name, with or without its ending `Scheduler`.
+        settings: those of another scheduler, to be taken over; by default its own.
+
+    Returns:
+        The scheduler.
+
+    Raises:
+        InputError: no such scheduler, or it takes no prediction of ε.
+    """
+    import diffusers
+
+    accepted = scheduler_names()
+    if not isinstance(name, str) or name.removesuffix("Scheduler") not in accepted:
+        raise InputError("scheduler", name, f"kg, {', '.join(accepted)}")
+    kind = getattr(diffusers, f"{name.removesuffix('Scheduler')}Scheduler")
+    if settings is None:
+        return kind()
+    with reading("scheduler", name, "a scheduler whose settings fit its class"):
+        return kind.from_config(dict(settings))
+
+
+def read_scheduler(folder: Path, argument: str = "scheduler") -> Any:
+    """Read a scheduler from a folder.
+
+    Args:
+        folder: as `save_pretrained` of `diffusers` wrote it.
+        argument: name of the argument that led to the folder, for the error.
+
+    Returns:
+        The scheduler.
+
+    Raises:
+        InputError: there is none, it is damaged, or none of those that a prediction of ε suits.
+    """
+    with reading(argument, folder, f"a folder with {SCHEDULER}"):
+        settings = json.loads((folder / SCHEDULER).read_text(encoding="utf-8"))
+        return make_scheduler(settings["_class_name"], settings)
+
+
+def scheduler_beside(folder: Path) -> Any:
+    """Return the scheduler of the pipeline that a model's folder belongs to, if there is one.
+
+    Args:
+        folder: of the model, such as `unet` in that of a pipeline.
+
+    Returns:
+        The scheduler; None if there is none, or none that can be read.
+    """
+    place = folder.resolve().parent
+    try:
+        if is_file("path", place / PIPELINE) and is_file("path", place / "scheduler" / SCHEDULER):
+            return read_scheduler(place / "scheduler")
+    except InputError:
+        pass  # who opens the pipeline will be told by diffusers
+    return None
+
+
+def prediction_of(scheduler: object) -> str | None:
+    """Return what a scheduler takes an answer for; None if it does not say."""
+    kind = _settings(scheduler).get("prediction_type")
+    return kind if isinstance(kind, str) else None
+
+
+def _settings(scheduler: object) -> Mapping[str, Any]:
+    config = getattr(scheduler, "config", None)
+    return config if isinstance(config, Mapping) else {}
+
+
+def check_scheduler(scheduler: Any) -> None:
+    """Refuse a scheduler with settings under which no model can be sampled.
+
+    Args:
+        scheduler: of `diffusers`; anything without `config` passes.
+
+    Raises:
+        InputError: its last ᾱ is 0 while it takes predictions of ε, or it wants a variance
+            predicted too.
+    """
+    config, kind = _settings(scheduler), prediction_of(scheduler)
+    name = type(scheduler).__name__
+    if str(config.get("variance_type")).startswith("learned"):
+        given = f"{name} with variance_type={config['variance_type']!r}"
+        reason = "the model predicts no variance"
+        raise InputError(
+            "scheduler", given, "variance_type 'fixed_small' or 'fixed_large'", reason
+        )
+    table = getattr(scheduler, "alphas_cumprod", None)
+    if kind == "epsilon" and isinstance(table, Tensor) and table.numel() and table[-1] == 0:
+        given = f"{name} with rescale_betas_zero_snr=True and prediction_type='epsilon'"
+        reason = "ᾱ is 0 at its last timestep, and x̂0 does not follow from ε there"
+        accepted = "prediction_type 'v_prediction' or 'sample', or rescale_betas_zero_snr=False"
+        raise InputError("scheduler", given, accepted, reason)
+
+
+def in_pipeline(scheduler: Any) -> bool:
+    """Return whether `DDPMPipeline` runs a scheduler as it is meant to be.
+
+    The pipeline scales neither the starting noise nor the model's input, and passes a generator.
+    """
+    needed = ("step", "set_timesteps", "alphas_cumprod", "init_noise_sigma", "scale_model_input")
+    if not all(hasattr(scheduler, name) for name in needed) or scheduler.init_noise_sigma != 1:
+        return False
+    return "generator" in inspect.signature(scheduler.step).parameters
+
+
+def fits(scheduler: Any, timesteps: TableSchedule, kind: str) -> str:
+    """Return in what a scheduler does not fit a model; empty if it fits.
+
+    Args:
+        scheduler: of `diffusers`.
+        timesteps: ᾱ at the timesteps as the model counts them.
+        kind: what the model answers with.
+
+    Returns:
+        A phrase.
+    """
+    table = getattr(scheduler, "alphas_cumprod", None)
+    if isinstance(table, Tensor) and not timesteps.equals(table):
+        return "its timesteps stand for other noise levels ᾱ"
+    wanted = prediction_of(scheduler)
+    if wanted in PREDICTIONS and wanted != kind:
+        return f"it takes answers for {wanted}, and the model answers with {kind}"
+    return ""
+
+
+def calling_scheduler(model: object) -> Any:
+    """Return the scheduler of the `diffusers` pipeline that has called a model.
+
+    Args:
+        model: the model, called a few functions further up.
+
+    Returns:
+        The scheduler; None if no pipeline that holds the model is among the callers.
+    """
+    pipelines = sys.modules.get("diffusers.pipelines.pipeline_utils")
+    if pipelines is None:
+        return None
+    frame: Any = sys._getframe()
+    for _ in range(DEPTH):
+        frame = frame.f_back
+        if frame is None:
+            return None
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, pipelines.DiffusionPipeline):
+            held = any(each is model for each in vars(caller).values())
+            return getattr(caller, "scheduler", None) if held else None
+    return None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a scheduler does to x̂0 before its step: it clips, or thresholds each image.
+
+    Thresholding (Saharia et al. 2022, §2.3) clips to [-s, s] and divides by s, where s is a
+    quantile of |x̂0| over the image, between 1 and `most`.
+
+    Args:
+        clip: largest |x̂0|; None if it is not clipped.
+        ratio: the quantile, in [0, 1]; None if it is not thresholded.
+        most: largest s.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+
+    clip: float | None = None
+    ratio: float | None = None
+    most: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.clip is not None and not self.clip > 0:
+            raise InputError("clip_sample_range", self.clip, "a positive number")
+        if self.ratio is not None and not 0 <= self.ratio <= 1:
+            raise InputError("dynamic_thresholding_ratio", self.ratio, "a number from 0 to 1")
+        if self.ratio is not None and not self.most >= 1:
+            raise InputError("sample_max_value", self.most, "a number of at least 1")
+
+    @classmethod
+    def of(cls, scheduler: Any) -> Limits:
+        """Return what a scheduler's settings say; of two, thresholding, as `diffusers` does."""
+        config = _settings(scheduler)
+        if config.get("thresholding"):
+            ratio = config.get("dynamic_thresholding_ratio", 0.995)
+            return cls(ratio=float(ratio), most=float(config.get("sample_max_value", 1.0)))
+        if config.get("clip_sample"):
+            return cls(clip=float(config.get("clip_sample_range", 1.0)))
+        return cls()
+
+    def __call__(self, clean: Tensor) -> Tensor:
+        """Return x̂0 within its limits, `[B, C, H, W]`."""
+        if self.ratio is not None:
+            flat = clean.flatten(1)
+            values = flat if flat.dtype == torch.float64 else flat.float()
+            size = values.abs().quantile(self.ratio, dim=1, keepdim=True).clamp(1, self.most)
+            return (values.clamp(-size, size) / size).to(clean.dtype).view(clean.shape)
+        return clean if self.clip is None else clean.clamp(-self.clip, self.clip)
+
+    def __str__(self) -> str:
+        if self.ratio is not None:
+            return f"thresholded at quantile {self.ratio:g}, at most {self.most:g}"
+        return "not limited" if self.clip is None else f"clipped to ±{self.clip:g}"

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from pyarrow import parquet
 
 import scoremachines as sm
 from scoremachines.attribution import attribute, usual_windows
-from scoremachines.cli.main import main
 from scoremachines.errors import InputError
 from scoremachines.memorisation import calibrate_memorisation, whole_match
 from scoremachines.patches import patches
-from scoremachines.pictures import to_bytes
 
 HEIGHT, WIDTH = 9, 11
 
@@ -193,83 +186,3 @@ def test_calibration_refuses(options: dict[str, float], argument: str) -> None:
         calibrate_memorisation(random_data(3))
     with pytest.raises(InputError, match="images="):
         whole_match(noise(2, 1, HEIGHT, WIDTH), random_data())
-
-
-# The command -----------------------------------------------------------------------------------
-
-
-def save(image: torch.Tensor, path: Path) -> None:
-    Image.fromarray(to_bytes(image).movedim(0, -1).numpy()).save(path)
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    for name, images in (("train", smooth(40, seed=8)), ("test", smooth(24, seed=9))):
-        (folder / name).mkdir()
-        for number, image in enumerate(images):
-            save(image, folder / name / f"{number:02d}.png")
-    return folder
-
-
-def test_the_command_says_memorised_of_a_copy_only(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["--data", str(pictures / "train"), "--held-out", str(pictures / "test")]
-    for name, expected in (("train/07.png", True), ("test/07.png", False)):
-        out = tmp_path / name.replace("/", "-")
-        line = ["attribute", str(pictures / name), *words, "--windows", "3,image", "-o", str(out)]
-        assert main(line) == 0
-        (about,) = json.loads((out / "attribution.json").read_text())
-        verdict = about["memorisation"]
-        assert verdict["memorised"] is expected
-        printed = capsys.readouterr().out
-        assert ("\nMEMORISED" in printed) is expected
-        assert f"from {verdict['calibrated_on']} held-out images" in printed
-        assert [row["window"] for row in about["windows"]] == [3, None]
-        assert (about["windows"][0]["explained"] > 0.99999) is expected
-        table = parquet.read_table(out / "attribution.parquet")
-        assert table.num_rows == 2 * 13 * 17
-        with Image.open(out / "attribution.png") as drawn:
-            assert drawn.width > 500
-        if expected:
-            assert verdict["name"] == "07.png"
-            assert set(table["name"].to_pylist()) == {"07.png"}
-
-
-def test_the_command_takes_the_data_of_a_run(painted_run: Path, tmp_path: Path) -> None:
-    sample = painted_run / "samples" / "0000.png"
-    words = ["attribute", str(sample), "--data", str(painted_run), "-o", str(tmp_path / "out")]
-    assert main(words) == 0
-    (about,) = json.loads((tmp_path / "out" / "attribution.json").read_text())
-    assert about["training_images"] == 20
-    values = [row["explained"] for row in about["windows"]]
-    assert values[0] > 0.7 > values[-1]
-    assert main(words) == 0  # again, into the same folder
-
-
-@pytest.mark.parametrize(
-    ("words", "argument"),
-    [
-        (["missing.png"], "image"),
-        (["train"], "image"),
-        (["train/00.png", "--windows", "4"], "window"),
-        (["train/00.png", "--windows", "0:3,1:5"], "window"),
-        (["train/00.png", "--sources", "x"], "sources"),
-        (["train/00.png", "--level", "2"], "level"),
-        (["train/00.png", "--held-out", "missing"], "source"),
-    ],
-)
-def test_the_command_refuses_in_one_line(
-    pictures: Path,
-    tmp_path: Path,
-    words: list[str],
-    argument: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(pictures)
-    assert main(["attribute", *words, "--data", "train", "-o", str(tmp_path / "out")]) == 2
-    problem = capsys.readouterr().err
-    assert problem.count("\n") == 1
-    assert problem.startswith(f"scoremachines: error: {argument}")

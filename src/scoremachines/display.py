@@ -15,6 +15,7 @@ from torch import Tensor
 from scoremachines.attribution import Explained
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, whole
+from scoremachines.measures import share_words
 from scoremachines.memorisation import MemorisationTest
 from scoremachines.pictures import grid, mosaic, to_picture
 from scoremachines.plots import axes_side_by_side
@@ -30,6 +31,9 @@ __all__ = [
     "show_samples",
     "show_source",
 ]
+
+WORSE = -0.05
+"""Where a curve draws every negative share: how much worse than a plain colour says little."""
 
 
 def show_samples(result: Result, axes: Axes | None = None) -> Axes:
@@ -181,7 +185,10 @@ def show_nearest_map(explained: Explained, axes: Axes | None = None) -> Axes:
     picture = mosaic(image, position, image.new_ones(image.shape).double())
     axes.imshow(np.asarray(picture), interpolation="nearest")
     window = "whole image" if explained.window is None else f"window {explained.window}"
-    axes.set_title(f"{window}: {100 * explained.share:.0f} %", fontsize="medium")
+    title = f"{window}: {share_words(explained.share)}"
+    if len(explained.ways) > 1:
+        title += f"\n{100 * explained.turned:.0f} % of the pixels {explained.ways_words}"
+    axes.set_title(title, fontsize="medium")
     return axes
 
 
@@ -201,7 +208,8 @@ def show_explained(
     axes = axes_side_by_side(1)[0] if axes is None else axes
     places = range(len(curve))
     names = ["image" if each.window is None else str(each.window) for each in curve]
-    axes.plot(places, [each.share for each in curve], marker="o", label="all training images")
+    shares = [max(each.share, WORSE) for each in curve]
+    axes.plot(places, shares, marker="o", label="all training images")
     # At the whole image all patches are one.
     parts = [float("nan") if each.window is None else each.largest[1] for each in curve]
     axes.plot(
@@ -216,9 +224,12 @@ def show_explained(
         axes.plot([end - 0.4, end + 0.2], [test.threshold] * 2, "--", color="0.4", linewidth=1)
         place = (end + 0.2, test.threshold)
         axes.annotate("memorised above", place, fontsize="small", va="bottom", ha="right")
+    if min(shares) < 0:
+        worse = "worse than a plain colour"
+        axes.axhspan(2 * WORSE, 0, color="0.88", linewidth=0, zorder=0, label=worse)
     axes.set_xticks(list(places), names)
-    low = min([0.0, *(each.share for each in curve)])
-    axes.set(xlabel="window, pixels", ylabel="share explained", ylim=(max(-0.5, low) - 0.03, 1.03))
+    low = 2 * WORSE if min(shares) < 0 else -0.03
+    axes.set(xlabel="window, pixels", ylabel="share explained", ylim=(low, 1.03))
     axes.legend(frameon=False, fontsize="small")
     return axes
 

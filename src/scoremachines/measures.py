@@ -15,7 +15,7 @@ from scoremachines.errors import MOST, InputError, real, whole
 if TYPE_CHECKING:
     from scoremachines.data.training_set import TrainingSet
 
-__all__ = ["Proportion", "nearest_training_image"]
+__all__ = ["Proportion", "nearest_training_image", "share_words"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,20 @@ class Proportion:
         low, high = self.interval()
         rate = f"{100 * self.rate:.1f} % " if self.n else ""
         return f"{rate}[{100 * low:.1f}, {100 * high:.1f}] ({self.successes}/{self.n})"
+
+
+def share_words(share: float) -> str:
+    """Return a share explained in words: per cent, or that a plain colour would do better.
+
+    Args:
+        share: E or S of theory §6.4, at most 1; −∞ for an image without contrast.
+
+    Returns:
+        Such as `87.3 %`, or `worse than a plain colour`.
+    """
+    if share == float("-inf"):
+        return "nothing: it has no contrast"
+    return f"{100 * share:.1f} %" if share >= 0 else "worse than a plain colour"
 
 
 def nearest_training_image(

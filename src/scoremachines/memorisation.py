@@ -1,151 +1,179 @@
-"""Is an image a training image, nearly? A test with a threshold that is calibrated (theory §6.4).
+"""Is an image a training image, nearly? A test with thresholds that are calibrated (theory §6.4).
 
-An image x is *explained whole* by training image i, moved by s, to the share
-
-    S_i(x) = 1 − Σ_u ‖x(u) − x_i(u−s)‖² / Σ_u ‖x(u) − x̄‖²
-
-with x̄ the mean colour of x, and u over the pixels where both lie. S(x) is the largest over
-training images and small moves: 1 for a copy. How large it is for images that are no copies
-depends on the training set, so the threshold is found on held-out images. An image without
-contrast is explained by nothing.
+How large S is for images that are no copies depends on the training set and on how many ways to
+copy an image are searched, so every kind of copy has a threshold of its own, found on held-out
+images. An image is called memorised if it exceeds the threshold of some kind; with K kinds each
+may err with probability α/K, so that all together err with α at most (Bonferroni).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from scoremachines.copies import Copy, Kind
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError, whole
+from scoremachines.errors import InputError, real, whole
+from scoremachines.matching import KindMatch, WholeMatch, placement_families, whole_match
 from scoremachines.measures import Proportion
+from scoremachines.noisy import noisy_copies
 
-__all__ = ["MemorisationTest", "WholeMatch", "calibrate_memorisation", "whole_match"]
+__all__ = [
+    "KindMatch",
+    "KindTest",
+    "MemorisationTest",
+    "WholeMatch",
+    "calibrate_memorisation",
+    "check_test",
+    "held_out_needed",
+    "whole_match",
+]
 
-BLOCK = 2**24
-"""Numbers of a block of training images."""
-LEAST = 0.8
-"""A move must leave as much of the image's contrast in sight."""
-FLAT = 1e-9
-"""An image whose contrast is below this has none."""
-NOISE = 0.1
-"""Standard deviation of the noise on the copies that the test is tried on."""
+LOWEST = 1e-6
+"""The lowest level that may be asked for."""
+USUAL, MOST = 600, 4000
+"""Held-out images that are used: so many, and up to so many where the level takes more."""
 
 
 @dataclass(frozen=True)
-class WholeMatch:
-    """Which single training image explains each image best, and how far.
+class KindTest:
+    """A threshold for one kind of copy, and how often it is wrong.
 
     Args:
-        share: S(x), at most 1, float64 `[n]`.
-        image: place in the training set, int64 `[n]`.
-        move: by how many rows and columns it is moved, int64 `[n, 2]`.
+        kind: name of the kind.
+        threshold: an image with a larger S is called memorised.
+        level: rate of false positives that the threshold was chosen for.
+        false_positives: of held-out images that had no part in the choice, those above it.
+        found: of noisy copies of the kind, those above it and traced to the right image.
+        placements: how many placements are searched.
     """
 
-    share: Tensor
-    image: Tensor
-    move: Tensor
-
-
-def whole_match(
-    images: Tensor, data: TrainingSet, shift: int = 0, own: Tensor | None = None
-) -> WholeMatch:
-    """Find the training image that explains each image whole.
-
-    Args:
-        images: `[n, C, H, W]` in [-1, 1].
-        data: the training set.
-        shift: the largest move, pixels; 0 for none.
-        own: place in the training set of each image itself, which is passed over, int64 `[n]`.
-
-    Returns:
-        The matches.
-
-    Raises:
-        InputError: images of another shape, or a shift that does not fit.
-    """
-    if images.shape[1:] != data.shape:
-        expected = f"images [n, {', '.join(map(str, data.shape))}]"
-        raise InputError("images", list(images.shape), expected)
-    _, height, width = data.shape
-    shift = whole("shift", shift, 0, min(height, width) - 1)
-    images = images.double().cpu()
-    mean = images.mean((2, 3), keepdim=True)
-    contrast = (images - mean).square().sum((1, 2, 3))
-    share = torch.full((len(images),), -torch.inf, dtype=torch.float64)
-    image = torch.zeros(len(images), dtype=torch.int64)
-    move = torch.zeros(len(images), 2, dtype=torch.int64)
-    moves = [(down, right) for down in _moves(shift) for right in _moves(shift)]
-    for places, block in _blocks(data):
-        for down, right in moves:
-            here, there = _overlap(images, down, right), _overlap(block, -down, -right)
-            seen = (here - mean).square().sum((1, 2, 3))
-            apart = _squares(here.flatten(1), there.flatten(1))
-            found = 1 - apart / seen[:, None].clamp(min=1e-12)
-            found[(seen < LEAST * contrast) | (contrast < FLAT)] = -torch.inf
-            if own is not None:
-                found[own[:, None] == places[None]] = -torch.inf
-            best, index = found.max(1)
-            better = best > share
-            share = torch.where(better, best, share)
-            image = torch.where(better, places[index], image)
-            move[better] = torch.tensor([down, right])
-    return WholeMatch(share.clamp(max=1), image, move)
-
-
-def _moves(shift: int) -> list[int]:
-    """Return moves from the smallest on: of equals, the first counts."""
-    return sorted(range(-shift, shift + 1), key=abs)
-
-
-def _blocks(data: TrainingSet) -> Iterator[tuple[Tensor, Tensor]]:
-    length = max(1, BLOCK // math.prod(data.shape))
-    for start in range(0, len(data), length):
-        block = data.block(slice(start, start + length), torch.float64, "cpu")
-        yield torch.arange(start, start + len(block)), block
-
-
-def _overlap(images: Tensor, down: int, right: int) -> Tensor:
-    """Return the part of images that is in sight when something moves by so much over them."""
-    height, width = images.shape[-2:]
-    rows = slice(max(0, down), height + min(0, down))
-    columns = slice(max(0, right), width + min(0, right))
-    return images[..., rows, columns]
-
-
-def _squares(one: Tensor, other: Tensor) -> Tensor:
-    """Return squared distances of all pairs, float64 `[n, N]`."""
-    squares = one.square().sum(1)[:, None] + other.square().sum(1)[None]
-    return (squares - 2 * one @ other.T).clamp(min=0)
+    kind: str
+    threshold: float
+    level: float
+    false_positives: Proportion
+    found: Proportion
+    placements: int
 
 
 @dataclass(frozen=True)
 class MemorisationTest:
-    """A threshold for S, and how often it is wrong.
+    """Thresholds for S, one for each kind of copy, and how often they are wrong together.
 
     Args:
-        threshold: an image with a larger S is called memorised.
-        level: rate of false positives that the threshold was chosen for.
-        calibrated_on: how many held-out images chose it.
-        false_positives: of other held-out images, those called memorised.
-        found: of copies with noise of standard deviation 0.1, moved by up to `shift`, those called
-            memorised.
+        kinds: the test of each kind.
+        asked: rate of false positives that was asked for.
+        level: rate of false positives that the thresholds keep, all together: the one asked for,
+            or the lowest that so many held-out images allow.
+        calibrated_on: how many held-out images chose the thresholds.
+        false_positives: of other held-out images, those called memorised as any kind of copy.
         shift: the largest move, pixels.
     """
 
-    threshold: float
+    kinds: tuple[KindTest, ...]
+    asked: float
     level: float
     calibrated_on: int
     false_positives: Proportion
-    found: Proportion
     shift: int
 
+    @property
+    def threshold(self) -> float:
+        """Threshold of the first kind."""
+        return self.kinds[0].threshold
+
+    @property
+    def found(self) -> Proportion:
+        """Noisy copies of the first kind that were found."""
+        return self.kinds[0].found
+
+    @property
+    def needed(self) -> int:
+        """How many held-out images the level asked for takes."""
+        return held_out_needed(self.asked, len(self.kinds))
+
+    @property
+    def shortage(self) -> str:
+        """That the level asked for cannot be had, in one sentence; empty where it can."""
+        if self.level <= self.asked:
+            return ""
+        used = self.calibrated_on + self.false_positives.n
+        return (
+            f"the level {100 * self.asked:g} % cannot be had from {used} held-out images: "
+            f"{100 * self.level:.2g} % is the lowest; {self.needed} images would do"
+        )
+
     def flags(self, match: WholeMatch) -> Tensor:
-        """Return which images are called memorised, bool `[n]`."""
-        return match.share > self.threshold
+        """Return which images are called memorised, bool `[n]`.
+
+        Args:
+            match: of the same kinds.
+
+        Returns:
+            True where the threshold of any kind is exceeded.
+        """
+        return self._above(match).any(0)
+
+    def kind_of(self, match: WholeMatch) -> Tensor:
+        """Return the kind of copy that explains each image best.
+
+        Args:
+            match: of the same kinds.
+
+        Returns:
+            Number of the kind, int64 `[n]`: of those whose threshold is exceeded, if there are
+            any, the one that explains most.
+        """
+        shares = torch.stack([each.share for each in match.kinds])
+        above = self._above(match)
+        kept = torch.where(above | ~above.any(0), shares, -torch.inf)
+        return kept.argmax(0)
+
+    def _above(self, match: WholeMatch) -> Tensor:
+        names = [each.kind for each in match.kinds]
+        if names != [each.kind for each in self.kinds]:
+            accepted = f"a match of the kinds {', '.join(each.kind for each in self.kinds)}"
+            raise InputError("match", names, accepted)
+        pairs = zip(match.kinds, self.kinds, strict=True)
+        return torch.stack([found.share > test.threshold for found, test in pairs])
+
+
+def held_out_needed(level: float, kinds: int) -> int:
+    """Return how many held-out images a level takes: half of them choose, half try.
+
+    Args:
+        level: α.
+        kinds: K.
+
+    Returns:
+        2 (⌈K/α⌉ − 1), at least 4.
+    """
+    return max(4, 2 * (math.ceil(kinds / level - 1e-9) - 1))
+
+
+def check_test(
+    data: TrainingSet, level: float, shift: int = 0, kinds: Sequence[Kind] = (Copy(),)
+) -> list[int]:
+    """Refuse a test that cannot be made, before anything is computed.
+
+    Args:
+        data: the training set.
+        level: α.
+        shift: the largest move, pixels.
+        kinds: kinds of copies.
+
+    Returns:
+        How many placements each kind searches.
+
+    Raises:
+        InputError: a level out of range, or kinds or a shift that cannot be used.
+    """
+    real("level", level, LOWEST, 1 - LOWEST)
+    return [len(family) for family in placement_families(kinds, shift, *data.shape[1:])]
 
 
 def calibrate_memorisation(
@@ -154,64 +182,86 @@ def calibrate_memorisation(
     *,
     level: float = 0.01,
     shift: int = 0,
-    most: int = 600,
+    most: int | None = None,
+    kinds: Sequence[Kind] = (Copy(),),
 ) -> MemorisationTest:
-    """Choose the threshold on held-out images, and try it on others.
+    """Choose the thresholds on held-out images, and try them on others.
 
-    With S of m held-out images in rising order, the threshold is the `⌈(1−α)(m+1)⌉`-th: a further
-    image from where they came from exceeds it with probability at most α **[known: Vovk et al.
-    2005]**. Where m is too small for α, it is the largest, and α is `1/(m+1)`.
+    With S of m held-out images in rising order, the threshold is the `⌈(1−α/K)(m+1)⌉`-th, or 0 if
+    that is negative: a further image from where they came from exceeds it with probability at most
+    α/K **[known: Vovk et al. 2005]**. Where m is too small for that, it is the largest, and α is
+    `K/(m+1)`.
 
     Args:
         data: the training set.
         held_out: images that are not in it, in random order, `[n, C, H, W]`; None to take training
             images, each compared with all others.
-        level: α, the rate of false positives to allow, between 0 and 1.
+        level: α, the rate of false positives to allow to all kinds together, between 0 and 1.
         shift: the largest move, pixels.
-        most: how many held-out images to use; every second one chooses, the others try.
+        most: how many held-out images to use; every second one chooses, the others try. By default
+            600, and up to 4,000 where the level takes more.
+        kinds: kinds of copies to look for.
 
     Returns:
         The test.
 
     Raises:
-        InputError: a level out of range, or fewer than four held-out images.
+        InputError: a level out of range, fewer than four held-out images, or kinds or a shift that
+            cannot be used.
     """
-    if not 0 < level < 1:
-        raise InputError("level", level, "a number between 0 and 1")
+    counts = check_test(data, level, shift, kinds)
+    if most is None:
+        most = max(USUAL, min(MOST, held_out_needed(level, len(kinds))))
+    most = whole("most", most, 4)
     own = None
     if held_out is None:
-        own = torch.linspace(0, len(data) - 1, min(most, len(data)), dtype=torch.float64)
-        own = own.round().long()
+        own = _spread(len(data), most)
         images = data.block(own).cpu()
     else:
         images = held_out[:most]
     if len(images) < 4 or len(data) < 2:
         raise InputError("held_out", f"{len(images)} images", "at least 4 images")
-    values = whole_match(images, data, shift, own).share
-    chosen, tried = values[::2].sort().values, values[1::2]
-    rank = math.ceil((1 - level) * (len(chosen) + 1))
-    threshold = float(chosen[min(rank, len(chosen)) - 1])
-    wrong = Proportion(int((tried > threshold).sum()), len(tried))
-    copies = whole_match(_copies(data, len(tried), shift), data, shift).share
+    match = whole_match(images, data, shift, own, kinds)
+    chosen = torch.arange(0, len(images), 2)
+    tried = torch.arange(1, len(images), 2)
+    each = max(level / len(kinds), 1 / (len(chosen) + 1))
+    rank = min(math.ceil((1 - each) * (len(chosen) + 1) - 1e-9), len(chosen))
+    tests, above = [], []
+    for kind, found, count in zip(kinds, match.kinds, counts, strict=True):
+        # What a plain colour explains better is no copy, whatever the held-out images are like.
+        threshold = max(0.0, float(found.share[chosen].sort().values[rank - 1]))
+        above.append(found.share[tried] > threshold)
+        tests.append(
+            KindTest(
+                kind=kind.name,
+                threshold=threshold,
+                level=each,
+                false_positives=Proportion(int(above[-1].sum()), len(tried)),
+                found=_rate_found(data, kind, threshold, shift, len(tried)),
+                placements=count,
+            )
+        )
+    wrong = torch.stack(above).any(0)
     return MemorisationTest(
-        threshold=threshold,
-        level=max(level, 1 / (len(chosen) + 1)),
+        kinds=tuple(tests),
+        asked=float(level),
+        level=min(1.0, max(float(level), len(kinds) / (len(chosen) + 1))),
         calibrated_on=len(chosen),
-        false_positives=wrong,
-        found=Proportion(int((copies > threshold).sum()), len(copies)),
+        false_positives=Proportion(int(wrong.sum()), len(tried)),
         shift=shift,
     )
 
 
-def _copies(data: TrainingSet, most: int, shift: int) -> Tensor:
-    """Return training images, moved and with noise."""
-    generator = torch.Generator().manual_seed(0)
-    places = torch.linspace(0, len(data) - 1, min(most, len(data)), dtype=torch.float64)
-    copies = []
-    for image in data.block(places.round().long()).cpu():
-        down, right = (
-            int(torch.randint(-shift, shift + 1, (), generator=generator)) for _ in "ab"
-        )
-        moved = image.roll((down, right), (-2, -1))
-        copies.append(moved + NOISE * torch.randn(image.shape, generator=generator))
-    return torch.stack(copies)
+def _rate_found(
+    data: TrainingSet, kind: Kind, threshold: float, shift: int, most: int
+) -> Proportion:
+    index = _spread(len(data), most)
+    copies, _ = noisy_copies(data, index, kind, shift=shift)
+    (found,) = whole_match(copies, data, shift, kinds=[kind]).kinds
+    right = (found.share > threshold) & (found.image == index)
+    return Proportion(int(right.sum()), len(index))
+
+
+def _spread(count: int, most: int) -> Tensor:
+    """Return places spread evenly over a training set, int64."""
+    return torch.linspace(0, count - 1, min(most, count), dtype=torch.float64).round().long()

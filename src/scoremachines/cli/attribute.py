@@ -4,31 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from scoremachines.attribution import Explained, attribute
+from scoremachines.attribution import attribute
+from scoremachines.cli.attributed import Attributed
 from scoremachines.cli.runs import read_settings
+from scoremachines.copies import copy_kinds
 from scoremachines.data.decode import decode
 from scoremachines.data.framing import Framing, widen
 from scoremachines.data.settings import DataSettings
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.display import show_explained, show_image, show_nearest_map
+from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError
 from scoremachines.files import is_file, prepare_folder, reading
 from scoremachines.locality import WindowSchedule, parse_window
-from scoremachines.measures import Proportion
-from scoremachines.memorisation import (
-    MemorisationTest,
-    WholeMatch,
-    calibrate_memorisation,
-    whole_match,
-)
-from scoremachines.plots import axes_side_by_side, figure_of, save_figure
-from scoremachines.provenance import write_table
+from scoremachines.memorisation import MOST, calibrate_memorisation, check_test, whole_match
 from scoremachines.record import SETTINGS
 
 __all__ = ["attribute_image"]
@@ -54,8 +47,14 @@ def attribute_image(
     sources: str = "broken",
     level: float = 0.01,
     shift: int = 0,
+    flip: str | None = None,
+    turn: bool = False,
+    scale: str | None = None,
+    stretch: str | None = None,
+    recolour: bool = False,
+    pairs: bool = False,
 ) -> Path:
-    """Attribute one image, write everything into a folder and say what was found.
+    """Attribute one image, write everything into a folder and print what was found.
 
     Args:
         image: file of the image; brought to the size of the training images.
@@ -75,6 +74,13 @@ def attribute_image(
         sources: same, inside, wrapped or broken.
         level: rate of false positives to allow.
         shift: how many pixels a copy may be moved by and still be found.
+        flip: look for mirrored copies: horizontal, vertical or both.
+        turn: look for copies turned by quarter turns.
+        scale: look for shrunk and enlarged copies: a size, or smallest and largest with a colon
+            between.
+        stretch: look for copies with one side resized, likewise.
+        recolour: look for copies of other contrast and brightness.
+        pairs: look for pairs of these too.
 
     Returns:
         The file with the numbers.
@@ -82,28 +88,28 @@ def attribute_image(
     Raises:
         InputError: an image, a source or a setting cannot be used.
     """
-    torch.set_num_threads(1)  # as `paint`: tiles are too small to share
+    sizes = _sizes("scale", scale), _sizes("stretch", stretch)
+    kinds = copy_kinds(flip, turn, *sizes, recolour, pairs)
     arrays = DataSettings(
         limits=limits, layout=layout, images_key=images_key, labels_key=labels_key
     )
     known = _open(data, replace(arrays, size=size, crop=crop, channels=channels, limit=limit))
+    check_test(known, level, shift, kinds)
     shown = _read_image(Path(image), known, crop)
     others = None if held_out is None else _held_out(replace(arrays, source=held_out), known, crop)
     asked = None if windows is None else [_window(word) for word in windows.split(",")]
     folder = prepare_folder(output, marker=MARKER, resume=True)
-    curve = attribute(shown, known, asked, sources)
-    test = calibrate_memorisation(known, others, level=level, shift=shift)
-    match = whole_match(shown[None], known, shift)
-    about: dict[str, Any] = {
-        **{"image": image, "data": known.name, "training_images": len(known)},
-        **{"fingerprint": known.fingerprint(), "sources": sources},
-        "windows": [_row(each, known) for each in curve],
-        "memorisation": _verdict(match, test, known, held_out),
-    }
-    write_table([about], folder / MARKER)
-    write_table(_pixel_rows(curve, known), folder / "attribution.parquet")
-    _draw(shown, curve, known, match, test, folder / "attribution.png")
-    _say(curve, known, match, test, held_out)
+    threads = torch.get_num_threads()
+    limit_threads("auto")
+    curve = attribute(shown, known, asked, sources, kinds=kinds)
+    torch.set_num_threads(threads)  # comparing whole images is matrix products, which share well
+    test = calibrate_memorisation(known, others, level=level, shift=shift, kinds=kinds)
+    match = whole_match(shown[None], known, shift, kinds=kinds)
+    done = Attributed(image, shown, known, sources, curve, test, match, held_out)
+    done.write(folder, MARKER)
+    done.print()
+    if len(kinds) > 2 and not pairs:
+        print("Each kind of copy was looked for by itself; --pairs looks for two at once too.")
     print(f"in {folder}: {MARKER}, attribution.parquet, attribution.png")
     return folder / MARKER
 
@@ -134,7 +140,7 @@ def _held_out(settings: DataSettings, data: TrainingSet, crop: str) -> Tensor:
     size = f"{height}x{width}"
     found = open_data(replace(settings, size=size, crop=crop, channels=channels))
     order = torch.randperm(len(found), generator=torch.Generator().manual_seed(0))
-    return found.block(order)
+    return found.block(order[:MOST])
 
 
 def _window(word: str) -> int | None:
@@ -144,122 +150,13 @@ def _window(word: str) -> int | None:
     raise InputError("windows", word, "odd numbers of pixels, or image, with commas between them")
 
 
-def _name(data: TrainingSet, image: int) -> str:
-    return f"image {image}" if data.names is None else data.names[image]
-
-
-def _row(each: Explained, data: TrainingSet) -> dict[str, Any]:
-    image, share = each.largest
-    return {
-        "window": each.window,
-        "explained": round(each.share, 6),
-        "largest_image": image,
-        "largest_name": _name(data, image),
-        "largest_share": round(share, 6),
-        "mean_distance": round(float(each.distance.mean()), 6),
-    }
-
-
-def _proportion(proportion: Proportion) -> dict[str, Any]:
-    low, high = proportion.interval()
-    return {
-        "successes": proportion.successes,
-        "n": proportion.n,
-        "rate": proportion.rate,
-        "interval_95": [low, high],
-    }
-
-
-def _verdict(
-    match: WholeMatch, test: MemorisationTest, data: TrainingSet, held_out: str | None
-) -> dict[str, Any]:
-    image = int(match.image[0])
-    score = float(match.share[0])
-    return {
-        "memorised": bool(test.flags(match)[0]),
-        "score": score if score > -torch.inf else None,
-        "image": image,
-        "name": _name(data, image),
-        "move": match.move[0].tolist(),
-        "threshold": test.threshold,
-        "level": test.level,
-        "calibrated_on": test.calibrated_on,
-        "held_out": held_out or "training images, each compared with all others",
-        "false_positives": _proportion(test.false_positives),
-        "noisy_copies_found": _proportion(test.found),
-        "shift": test.shift,
-    }
-
-
-def _pixel_rows(curve: list[Explained], data: TrainingSet) -> list[dict[str, Any]]:
-    """Return the nearest patch of every pixel at every window."""
-    width = data.shape[2]
-    return [
-        {
-            "window": each.window,
-            "row": place // width,
-            "column": place % width,
-            "image": image,
-            "name": _name(data, image),
-            "source_row": position // width,
-            "source_column": position % width,
-            "distance": distance,
-        }
-        for each in curve
-        for place, (image, position, distance) in enumerate(
-            zip(
-                each.image.flatten().tolist(),
-                each.position.flatten().tolist(),
-                each.distance.flatten().tolist(),
-                strict=True,
-            )
-        )
-    ]
-
-
-def _draw(
-    image: Tensor,
-    curve: list[Explained],
-    data: TrainingSet,
-    match: WholeMatch,
-    test: MemorisationTest,
-    path: Path,
-) -> None:
-    pieces = [each for each in curve if each.window is not None][:5]
-    row = axes_side_by_side(3 + len(pieces), 3.4, 3.3, columns=4)
-    show_image(image, row[0], "the image")
-    place = int(match.image[0])
-    nearest = data.block(slice(place, place + 1))[0]
-    score = max(0.0, float(match.share[0]))
-    show_image(nearest, row[1], f"{_name(data, place)[-24:]} explains {100 * score:.0f} %")
-    show_explained(curve, test, row[2])
-    for axes, each in zip(row[3:], pieces, strict=True):
-        show_nearest_map(each, axes)
-    save_figure(figure_of(row[0]), path)
-
-
-def _say(
-    curve: list[Explained],
-    data: TrainingSet,
-    match: WholeMatch,
-    test: MemorisationTest,
-    held_out: str | None,
-) -> None:
-    print(f"{'window':>7}  {'explained':>9}  most patches from")
-    for each in curve:
-        image, share = each.largest
-        window = "image" if each.window is None else each.window
-        where = f"{_name(data, image)} ({100 * share:.0f} % of the pixels)"
-        print(f"{window:>7}  {100 * each.share:>7.1f} %  {where}")
-    name = _name(data, int(match.image[0]))
-    word = "MEMORISED" if test.flags(match)[0] else "not memorised"
-    score = float(match.share[0])
-    print(f"{word}: {name} alone explains {100 * max(0.0, score):.1f} % of the whole image")
-    compared = held_out or "training images, each compared with all others"
-    print(
-        f"threshold {100 * test.threshold:.1f} %, from {test.calibrated_on} held-out images "
-        f"({compared}); of {test.false_positives.n} others, wrongly called memorised: "
-        f"{test.false_positives}; of noisy copies, found: {test.found}"
-    )
-    if test.threshold > 0.999:
-        print("Held-out images are explained whole too, so copies cannot be told from them here.")
+def _sizes(argument: str, text: str | None) -> tuple[float, float] | None:
+    """Return smallest and largest size from `0.75` or `0.5:1.5`."""
+    if text is None:
+        return None
+    try:
+        low, _, high = text.partition(":")
+        return float(low), float(high or low)
+    except ValueError:
+        accepted = "a size such as 0.75, or smallest and largest such as 0.5:1.5"
+        raise InputError(argument, text, accepted) from None

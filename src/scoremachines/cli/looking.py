@@ -32,6 +32,13 @@ examples:
   scoremachines attribute cat.png --data pictures/ --size 32 -o attribution
   scoremachines attribute out/samples/0000.png --data out             the data of a run
   scoremachines attribute cat.png --data train/ --held-out test/ --size 32 --shift 1
+  scoremachines attribute cat.png --data train/ --size 32 --flip      mirrored copies too
+  scoremachines attribute cat.png --data train/ --size 32 --flip --scale 0.5:1.5 --stretch
+  scoremachines attribute cat.png --data train/ --size 32 --flip both --turn --recolour --pairs
+
+Every kind of copy has a threshold and a rate of false positives of its own; --level is kept by all
+of them together. A shrunk copy is looked for in the middle of the frame, up to --shift pixels off,
+on a plain ground.
 """
 ATTRIBUTE_OPTIONS = (
     "held_out",
@@ -47,6 +54,12 @@ ATTRIBUTE_OPTIONS = (
     "sources",
     "level",
     "shift",
+    "flip",
+    "turn",
+    "scale",
+    "stretch",
+    "recolour",
+    "pairs",
 )
 
 
@@ -102,6 +115,19 @@ def _attribute_parser(make_parser: Any) -> Any:
     parser.add_argument("--level", type=float, default=0.01, help=text)
     text = "pixels by which a copy may be moved and still be found"
     parser.add_argument("--shift", type=int, default=0, help=text)
+    text = "mirrored copies too: horizontal (if nothing follows), vertical or both"
+    option = {"nargs": "?", "type": str | None, "default": None}
+    parser.add_argument("--flip", const="horizontal", help=text, **option)
+    text = "copies turned by quarter turns too (by half a turn, where images are not square)"
+    parser.add_argument("--turn", action="store_true", help=text)
+    text = "shrunk or enlarged copies too: one size, or smallest:largest, 0.25 to 4 times"
+    parser.add_argument("--scale", const="0.5:1.5", help=text, **option)
+    text = "copies with height or width alone resized too: smallest:largest, 0.5 to 2 times"
+    parser.add_argument("--stretch", const="0.75:1.33", help=text, **option)
+    text = "copies of other contrast and brightness too"
+    parser.add_argument("--recolour", action="store_true", help=text)
+    text = "two of these kinds at once too, such as mirrored and scaled"
+    parser.add_argument("--pairs", action="store_true", help=text)
     return parser
 
 

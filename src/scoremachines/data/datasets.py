@@ -17,6 +17,7 @@ from scoremachines.data.checks import one_number
 from scoremachines.data.decode import normalise
 from scoremachines.data.folder import spread
 from scoremachines.data.framing import Framing
+from scoremachines.data.left_out import Remarks
 from scoremachines.data.stack import Stack
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
@@ -50,19 +51,21 @@ def read_dataset(
         InputError: if it holds no image, or something that cannot be used as one.
     """
     items, count = _items(dataset, limit)
-    stack, labels = Stack(count or 1024), []
+    stack, labels, remarks = Stack(count or 1024), [], Remarks()
     for index, item in enumerate(
         tqdm(items, "reading images", count, leave=False, delay=2, disable=None)
     ):
         image, label = _split(item)
-        frames = (
-            framing.frame(normalise(image, f"item {index}"), str(index))
-            if isinstance(image, Image.Image)
-            else _frames(image, framing, layout, str(index))
-        )
+        if isinstance(image, Image.Image):
+            picture, remark = normalise(image, f"item {index}")
+            remarks.add(f"item {index}", [remark] if remark else [])
+            frames: Iterable[Any] = framing.frame(picture, str(index))
+        else:
+            frames = _frames(image, framing, layout, str(index))
         for name, frame in frames:
             stack.add(name, frame)
             labels.append(label)
+    remarks.warn(stacklevel=3)
     if not len(stack):
         raise InputError("dataset", dataset, "a data set with at least one image")
     known = [label for label in labels if label is not None]

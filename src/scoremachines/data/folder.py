@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from scoremachines.data.decode import decode, is_image_name
 from scoremachines.data.framing import Framing
-from scoremachines.data.left_out import counts, pictures_among, warn_of
+from scoremachines.data.left_out import Remarks, counts, pictures_among, warn_of
 from scoremachines.data.stack import Stack
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, whole
@@ -221,21 +221,18 @@ def _read(
     warn_of(left, path, stacklevel=4)
     classes, labels = classes_of(pictures)
     chosen = spread(range(len(pictures)), limit)
-    stack, label_of_each, several = Stack(len(chosen)), [], 0
+    stack, label_of_each, remarks = Stack(len(chosen)), [], Remarks()
     for index in tqdm(chosen, "reading images", leave=False, delay=2, disable=None):
         name = pictures[index]
         with reading("image", name, "an image that can be opened"):
             file = opened(name)
         with file:
-            picture, more = decode(file, name, framing.enough)
-        several += more
+            picture, said = decode(file, name, framing.enough)
+        remarks.add(name, said)
         for frame_name, frame in framing.frame(picture, name):
             stack.add(frame_name, frame)
             label_of_each.append(labels[index] if labels else 0)
-    if several:
-        warnings.warn(
-            f"{several} images hold several frames: only the first is used", stacklevel=4
-        )
+    remarks.warn(stacklevel=4)
     return TrainingSet(
         torch.from_numpy(stack.array),
         torch.tensor(label_of_each) if labels else None,

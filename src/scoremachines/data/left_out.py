@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from scoremachines.data.decode import is_hidden, is_image_name
 
-__all__ = ["counts", "pictures_among", "warn_of"]
+__all__ = ["Remarks", "counts", "pictures_among", "warn_of"]
 
 UNREAD = {
     *(".avif", ".heic", ".heif", ".hif", ".jxl", ".jxr", ".wdp", ".exr"),
@@ -63,6 +63,33 @@ def warn_of(left: Mapping[str, int], place: object, stacklevel: int) -> None:
 def counts(left: Mapping[str, int]) -> str:
     """Return numbers and reasons as a phrase."""
     return "; ".join(f"{count} {reason}" for reason, count in sorted(left.items()))
+
+
+class Remarks:
+    """Remarks on images, gathered to be said once, with their number and the first image."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {}
+
+    def add(self, name: str, remarks: Iterable[str]) -> None:
+        """Gather the remarks on one image.
+
+        Args:
+            name: the image.
+            remarks: phrases that follow "n images".
+        """
+        for remark in remarks:
+            self._names.setdefault(remark, []).append(name)
+
+    def warn(self, stacklevel: int) -> None:
+        """Warn once for every remark.
+
+        Args:
+            stacklevel: as in `warnings.warn`, counted from the caller.
+        """
+        for remark, names in self._names.items():
+            text = f"{len(names)} images {remark} (the first is {names[0]})"
+            warnings.warn(text, stacklevel=stacklevel + 1)
 
 
 def _reason(name: str, opened: Callable[[str], BinaryIO]) -> str | None:

@@ -33,9 +33,11 @@ class Readers:
         """Read all images below a folder, ordered by path; other files are left out.
 
         Sub-folders are classes if every image lies in one; leading folders that all images share
-        do not count. EXIF orientation is applied, 16-bit grey is scaled to bytes, and of files
-        with several frames the first is read, with a warning. All images get as many channels as
-        the richest: grey, colour, or colour with alpha where any pixel is not opaque.
+        do not count. EXIF orientation is applied, colour profiles are converted to sRGB, 16-bit
+        grey is scaled to bytes, and of files with several frames the first is read, with a
+        warning. Pictures that cannot be read (no permission, a format such as HEIC) are counted by
+        the reason in a warning and in `left_out`. All images get as many channels as the richest:
+        grey, colour, or colour with alpha where any pixel is not opaque.
 
         Args:
             path: the folder.

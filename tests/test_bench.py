@@ -62,7 +62,7 @@ def test_a_benchmark_measures_all_engines_and_keeps_it(
     asked = replace(SMALL, windows="5")
     found = run(asked, made_up(SMALL), folder)
     held = json.loads(found.read_text(encoding="utf-8"))
-    assert sorted(each.name for each in folder.iterdir()) == ["bench.json", "bench.png"]
+    assert sorted(each.name for each in folder.glob("[!.]*")) == ["bench.json", "bench.png"]
     results = held["results"]
     els = [each for each in results if each["machine"] == "els"]
     keys = {(e["engine"], e["window"], e["count"], e["level"]) for e in els}

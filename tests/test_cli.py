@@ -138,8 +138,8 @@ def test_an_unfinished_batch_goes_on_from_its_last_step(
     monkeypatch.setattr(painting, "SAVE_EVERY", 0.0)
     write, calls = painting.write_tensors, []
 
-    def interrupt(path: Path, tensors: dict[str, object]) -> None:
-        write(path, tensors)
+    def interrupt(path: Path, tensors: dict[str, object], about: dict[str, str]) -> None:
+        write(path, tensors, about)
         calls.append(path)
         if len(calls) == 3:
             raise KeyboardInterrupt

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,8 @@ from scoremachines.errors import InputError
 from scoremachines.explore import Service
 from scoremachines.explore.packed import unpack
 from scoremachines.explore.titles import title_of
+from scoremachines.record import run_key
+from scoremachines.sealed import read_json, write_json, write_tensors
 
 SHAPES = ["--shapes.size", "12", "--shapes.feature_size", "3", "--shapes.n", "9"]
 
@@ -265,13 +266,12 @@ def test_truncated_files_are_refused(
 
 def test_damaged_comparisons_are_refused(comparison: Path, tmp_path: Path) -> None:
     run = copied(comparison, tmp_path)
-    about = json.loads((run / "compare.json").read_text())
+    about = read_json(run / "compare.json")
     for change in ({"steps": "many"}, {"window": "4"}, {"labels": "x"}):
-        content = json.dumps(about | {"about": about["about"] | change})
-        (run / "compare.json").write_text(content)
+        write_json(run / "compare.json", about | {"about": about["about"] | change})
         with pytest.raises(InputError, match="Accepted"):
             open_run(run)
-    (run / "compare.json").write_text(json.dumps(about | {"about": {}}))
+    write_json(run / "compare.json", about | {"about": {}})
     with pytest.raises(InputError, match="Accepted"):
         open_run(run)
 
@@ -280,9 +280,11 @@ def test_a_comparison_whose_network_is_gone_shows_its_images(
     comparison: Path, tmp_path: Path
 ) -> None:
     run = copied(comparison, tmp_path)
-    content = json.loads((run / "compare.json").read_text())
+    content = read_json(run / "compare.json")
     content["about"]["folder"] = str(tmp_path / "gone")
-    (run / "compare.json").write_text(json.dumps(content))
+    write_json(run / "compare.json", content)
+    images = load_file(run / "images.safetensors")
+    write_tensors(run / "images.safetensors", images, {"run": run_key(content["about"])})
     subject = open_run(run)
     assert subject.data is None
     assert "cannot be reached" in subject.notices[0]

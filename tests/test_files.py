@@ -1,11 +1,10 @@
-"""Files are written whole or not at all, and folders are not overwritten."""
+"""Files are written whole or not at all; parsers' exceptions become one line."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import torch
 
 from scoremachines.data import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, prepare_folder, reading
+from scoremachines.files import atomic_path, is_leftover, partial_path, reading
 
 IN_LITTLE_ROOM = """
 import resource, sys, torch
@@ -31,26 +30,6 @@ SAVES = "TrainingSet(torch.zeros(40, 3, 32, 33)).save(Path(sys.argv[1]))"
 WRITES = """
     with atomic_path(Path(sys.argv[1])) as partial:
         partial.write_bytes(bytes(100000))"""
-
-AS_NOBODY = """
-import os, sys
-from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, prepare_folder
-if os.getuid() == 0:
-    os.setgid(65534); os.setuid(65534)
-for attempt in (
-    lambda: prepare_folder(sys.argv[1], marker="settings.yaml"),
-    lambda: prepare_folder(sys.argv[1] + "/below", marker="settings.yaml"),
-    lambda: atomic_path(sys.argv[1] + "/file").__enter__().write_text("x"),
-):
-    try:
-        attempt()
-        print("written")
-    except InputError as error:
-        print(error)
-    except PermissionError:
-        print("refused by the system")
-"""
 
 
 def run(program: str, path: Path) -> str:
@@ -143,56 +122,24 @@ def test_saving_over_an_older_set_without_room_keeps_it(tmp_path):
     assert names(tmp_path) == ["set.safetensors"]
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="the system has no users to become")
-def test_an_unwritable_folder_is_refused():
-    with tempfile.TemporaryDirectory() as place:
-        Path(place).chmod(0o755)
-        folder = Path(place) / "locked"
-        folder.mkdir(mode=0o555)
-        said = run(AS_NOBODY, folder).splitlines()
-        assert names(folder) == []
-    assert "permission denied" in said[0]
-    assert "permission denied" in said[1]
-    assert said[2] == "refused by the system"
+def test_names_as_long_as_file_systems_take_are_written(tmp_path):
+    longest = tmp_path / ("x" * 250 + ".json")
+    with atomic_path(longest) as partial:
+        partial.write_text("{}")
+    assert longest.read_text() == "{}"
+    with (
+        pytest.raises(InputError, match="file name too long"),
+        atomic_path(tmp_path / ("x" * 256)) as partial,
+    ):
+        partial.write_text("x")
+    assert names(tmp_path) == [longest.name]
 
 
-def test_a_new_or_empty_folder_is_made_ready(tmp_path):
-    new = prepare_folder(tmp_path / "a" / "b", marker="settings.yaml")
-    assert new == tmp_path / "a" / "b"
-    assert names(new) == []
-    assert prepare_folder(str(new), marker="settings.yaml") == new
-    assert prepare_folder(new, marker="settings.yaml", resume=True) == new
-
-
-@pytest.mark.parametrize("resume", [False, True])
-def test_a_folder_that_holds_something_else_is_refused(tmp_path, resume):
-    (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="it holds something else"):
-        prepare_folder(tmp_path, marker="settings.yaml", resume=resume)
-    assert names(tmp_path) == ["thesis.tex"]
-
-
-def test_an_earlier_run_is_only_resumed_when_asked(tmp_path):
-    (tmp_path / "settings.yaml").write_text("seed: 0")
-    (tmp_path / "grid.png").touch()
-    with pytest.raises(InputError, match=r"it holds an earlier run.*resume"):
-        prepare_folder(tmp_path, marker="settings.yaml")
-    assert prepare_folder(tmp_path, marker="settings.yaml", resume=True) == tmp_path
-    assert names(tmp_path) == ["grid.png", "settings.yaml"]
-
-
-@pytest.mark.parametrize("place", ["file", "file/below"])
-def test_a_file_is_no_output_folder(tmp_path, place):
-    (tmp_path / "file").write_text("kept")
-    with pytest.raises(InputError, match="output="):
-        prepare_folder(tmp_path / place, marker="settings.yaml")
-    assert (tmp_path / "file").read_text() == "kept"
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="the system has no /proc")
-def test_a_file_system_that_takes_no_folders_is_refused():
-    with pytest.raises(InputError, match=r"output=/proc/nothing/here"):
-        prepare_folder("/proc/nothing/here", marker="settings.yaml")
+@pytest.mark.parametrize("name", ["run.json", "0-16.step.safetensors", "network", "x" * 240])
+def test_leftovers_are_known_by_their_names(name):
+    assert is_leftover(partial_path(Path(name)).name)
+    assert not is_leftover(name)
+    assert not is_leftover(f".{name}.partial")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,14 @@ import torch
 
 import scoremachines as sm
 from scoremachines.calibration import Calibration
-from scoremachines.experiment.networks import LONG, REPEATED, ROUND, TRAININGS, shape_of
+from scoremachines.experiment.networks import (
+    LONG,
+    REPEATED,
+    ROUND,
+    TRAININGS,
+    read_curve,
+    shape_of,
+)
 from scoremachines.experiment.settings import CRAFTED
 from scoremachines.experiment.shipping import CHECKPOINTS, ship
 from scoremachines.nets import Network, NetworkSettings
@@ -34,7 +40,7 @@ def test_every_network_is_there_and_opens(name: str) -> None:
         windows = Calibration.load(CHECKPOINTS / name / "calibration.json").windows
         assert set(windows) <= {1, 3, 5, 7}
     if LONG in name:
-        curve = json.loads((CHECKPOINTS / name / "agreement.json").read_text())
+        curve = read_curve(CHECKPOINTS / name)
         assert curve[-1]["step"] == 8750
 
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scoremachines.errors import InputError, out_of_memory
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = [
     "atomic_path",
     "exists",
     "is_file",
     "is_folder",
-    "prepare_folder",
+    "is_leftover",
+    "partial_path",
     "reading",
-    "write_tensors",
 ]
 
 WRITABLE = "a place that can be written to and has room"
+PARTIAL = ".scoremachines-partial"
 
 
 @contextmanager
@@ -126,7 +124,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     exists("output", path)  # refuses a path that cannot be
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    partial = partial_path(path)
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -139,64 +137,31 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             partial.unlink()
 
 
-def write_tensors(
-    path: str | Path, tensors: Mapping[str, Tensor], about: dict[str, str] | None = None
-) -> None:
-    """Write tensors into a `.safetensors` file, all or nothing.
+def is_leftover(name: str) -> bool:
+    """Say whether a file of this name is what `atomic_path` leaves behind if it is killed.
 
     Args:
-        path: the file to write or to replace.
-        tensors: by name; no two may share memory.
-        about: metadata.
-
-    Raises:
-        InputError: if the file cannot be written.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    with atomic_path(path) as partial:
-        try:
-            save_file(
-                {key: each.cpu().contiguous() for key, each in tensors.items()}, partial, about
-            )
-        except SafetensorError as error:
-            raise OSError(0, str(error)) from error
-
-
-def prepare_folder(path: str | Path, *, marker: str, resume: bool = False) -> Path:
-    """Make an output folder, or refuse one that holds what must not be mixed with a new run.
-
-    Args:
-        path: the folder; it and its parents are made where they are missing.
-        marker: name of a file that every run of this kind writes first, by which an earlier run
-            is recognised.
-        resume: accept a folder that holds an earlier run. A new or empty folder is always
-            accepted.
+        name: of the file, without its folder.
 
     Returns:
-        The folder, which exists and can be written to.
-
-    Raises:
-        InputError: if the path is a file, cannot be written to, holds something else, or holds an
-            earlier run and `resume` is False.
+        Whether it is a temporary file of this package.
     """
-    path = Path(path)
-    probe = path / f".{marker}.probe"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        occupied = any(path.iterdir())
-        probe.touch()
-        probe.unlink()
-    except (OSError, ValueError) as error:
-        raise InputError("output", path, "a folder to write to", _reason(error)) from error
-    ours = is_file("output", path / marker)
-    if occupied and not ours:
-        raise InputError("output", path, "a new or an empty folder", "it holds something else")
-    if occupied and not resume:
-        accepted = "a new or an empty folder, or to resume"
-        raise InputError("output", path, accepted, "it holds an earlier run")
-    return path
+    return name.startswith(".") and PARTIAL in name
+
+
+def partial_path(path: Path) -> Path:
+    """Return where a file or folder is written before it takes its place beside it.
+
+    Args:
+        path: of the file or folder.
+
+    Returns:
+        A hidden path in the same folder, with the same suffix.
+    """
+    stem = path.stem
+    if len(os.fsencode(path.name)) + len(PARTIAL) > 250:  # file systems take 255
+        stem = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]
+    return path.with_name(f".{stem}{PARTIAL}{path.suffix}")
 
 
 def _reason(error: Exception) -> str:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from scoremachines.attention import (
@@ -33,9 +32,10 @@ from scoremachines.data.source import open_source
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import ENGINES, AdaptiveEngine, Engine
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, reading, write_tensors
+from scoremachines.files import atomic_path, reading
 from scoremachines.model_folder import CONFIG, check_keys, read_config
 from scoremachines.schedule import NoiseSchedule, noise_schedule
+from scoremachines.sealed import load_tensors, write_tensors
 
 if TYPE_CHECKING:
     from scoremachines.denoiser import DenoiserModel
@@ -188,7 +188,9 @@ def _further(settings: dict[str, Any]) -> list[str]:
 def _attention(settings: dict[str, Any], folder: Path) -> Attention:
     name = settings["attention"]
     if name == Soft.name:
-        return Soft(load_file(folder / MATRIX)["matrix"], settings.pop("strength"))
+        return Soft(
+            load_tensors(folder / MATRIX, sealed=False)[0]["matrix"], settings.pop("strength")
+        )
     if name in attention_names() and "scales" in settings:
         scales = MultiScale(settings.pop("scales"))
         told = TOLD.get(name.removeprefix(scales.name))

@@ -1,4 +1,4 @@
-"""What a run in a folder was asked to do, kept beside its results so that it can go on or again.
+"""Settings of a run, kept beside its results so that it can be continued or repeated.
 
 `settings.yaml` is for people and for `--config`; a JSON record holds what must not change when
 the run is continued: the settings that decide its result, and the images.
@@ -6,8 +6,11 @@ the run is continued: the settings that decide its result, and the images.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +22,40 @@ from scoremachines.data.settings import DataSettings
 from scoremachines.data.source import NAMES
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, exists, prepare_folder, reading
+from scoremachines.files import atomic_path, reading
+from scoremachines.folders import output_folder
+from scoremachines.sealed import kept, read_json, write_json
 
-__all__ = ["SETTINGS", "begin_run", "recorded"]
+__all__ = ["SETTINGS", "OpenRun", "begin_run", "changed", "recorded", "run_key"]
 
 SETTINGS = "settings.yaml"
 
 
+@dataclass(frozen=True)
+class OpenRun:
+    """The folder of a run that is being carried out, locked against others.
+
+    Attributes:
+        folder: where its files are.
+        key: a hash of all that decides its result, which its parts carry.
+    """
+
+    folder: Path
+    key: str
+
+
+@contextmanager
 def begin_run(
     folder: str | Path,
     settings: DataSettings,
     data: TrainingSet,
     *,
     record: str,
-    free: tuple[str, ...],
+    free: Collection[str],
     resume: bool,
-) -> Path:
+    decides: Mapping[str, Any] | None = None,
+    marker: str = SETTINGS,
+) -> Iterator[OpenRun]:
     """Make the folder of a run and write down its settings, or find that it may be continued.
 
     Args:
@@ -44,26 +65,43 @@ def begin_run(
         record: path of the record within the folder.
         free: settings that may differ when the run is continued.
         resume: go on with the run that the folder holds.
+        decides: what else decides the result, by name, or in place of a setting.
+        marker: the file that is written first: `settings.yaml`, or the record where there is no
+            such file.
 
-    Returns:
-        The folder.
+    Yields:
+        The run; its folder is locked for the time of the `with`.
 
     Raises:
         InputError: the folder cannot be used, or its run has other settings or other images.
     """
-    folder = prepare_folder(folder, marker=SETTINGS, resume=resume)
-    kept = {"fingerprint": data.fingerprint()} | {
-        name: value for name, value in _plain(settings).items() if name not in free
-    }
-    if exists("output", folder / record):
-        _compare(recorded(folder, record), kept)
-    with atomic_path(folder / SETTINGS) as path:
-        path.write_text(_settings_file(settings, data), encoding="utf-8")
-    with reading("output", folder, "a folder to write to"):
-        (folder / record).parent.mkdir(exist_ok=True)
-    with atomic_path(folder / record) as path:
-        path.write_text(json.dumps(kept))
-    return folder
+    with output_folder(folder, marker=marker, resume=resume) as held:
+        wanted = {"fingerprint": data.fingerprint(), "images": [len(data), *data.shape]}
+        wanted |= {name: v for name, v in _deciding(settings).items() if name not in free}
+        wanted |= dict(decides or {})
+        before = kept(held / record, lambda: recorded(held, record))
+        if before is not None:
+            _compare(before, wanted)
+        if marker == SETTINGS:
+            with atomic_path(held / SETTINGS) as path:
+                path.write_text(_settings_file(settings, data), encoding="utf-8")
+        with reading("output", held, "a folder to write to"):
+            (held / record).parent.mkdir(exist_ok=True)
+        write_json(held / record, wanted)
+        yield OpenRun(held, run_key(wanted))
+
+
+def run_key(content: Mapping[str, Any]) -> str:
+    """Return a hash of what decides the result of a run, 16 hexadecimal digits.
+
+    Args:
+        content: of its record.
+
+    Returns:
+        The hash, which each part of the run carries.
+    """
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def recorded(folder: Path, record: str) -> dict[str, Any]:
@@ -79,16 +117,38 @@ def recorded(folder: Path, record: str) -> dict[str, Any]:
     Raises:
         InputError: there is no record, or it is damaged.
     """
-    with reading("output", folder, "a folder with a run that can be continued"):
-        return dict(json.loads((folder / record).read_text()))
+    accepted = "a folder with a run that can be continued"
+    return read_json(folder / record, accepted=accepted)
 
 
-def _compare(before: dict[str, Any], kept: dict[str, Any]) -> None:
+def changed(before: Mapping[str, Any], settings: DataSettings) -> str | None:
+    """Return the name of a setting that is not as a record has it.
+
+    Args:
+        before: what the record holds.
+        settings: those of `settings.yaml`, which may have been edited.
+
+    Returns:
+        The first such name; None if all are the same.
+    """
+    values = _deciding(settings)
+    return next((name for name in before if before[name] != values.get(name, before[name])), None)
+
+
+def _compare(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Refuse to continue a run with other settings or other images."""
     accepted = "the settings and images that the run was started with"
-    for name, value in kept.items():
+    for name, value in wanted.items():
         if before.get(name) != value:
             raise InputError(name, value, accepted, f"the run has {before.get(name)!r}")
+
+
+def _deciding(settings: DataSettings) -> dict[str, Any]:
+    """Return the settings that decide a result; of images in files their fingerprint does."""
+    values = _plain(settings)
+    if settings.source not in (None, *NAMES):
+        del values["source"]
+    return values
 
 
 def _plain(settings: DataSettings) -> dict[str, Any]:

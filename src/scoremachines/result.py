@@ -13,11 +13,12 @@ from torch import Tensor
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, write_tensors
+from scoremachines.files import atomic_path
 from scoremachines.measures import nearest_training_image
 from scoremachines.pictures import figures_html, grid, mosaic, to_picture
 from scoremachines.posterior import Posterior
 from scoremachines.provenance import owed_rows, shares, write_pixels, write_table
+from scoremachines.sealed import write_tensors
 
 __all__ = ["Result", "save_picture"]
 

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,8 +25,10 @@ from scoremachines.engine.native import native_instructions
 from scoremachines.files import exists
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
+from scoremachines.orphans import end_with_stdin
 from scoremachines.posterior import Posterior
 from scoremachines.sampling import trajectory
+from scoremachines.sealed import load_tensors
 
 __all__ = ["main"]
 
@@ -42,11 +43,17 @@ Answer = tuple[Tensor, float | None]
 
 def main(words: list[str]) -> None:
     """Carry out the task that the command line holds."""
+    end_with_stdin()
     task = json.loads(words[0])
     torch.set_num_threads(task["threads"])
-    pixels = torch.from_numpy(np.load(task["pixels"])[: task["count"]].copy())
+    pixels = _pixels(task)
     for line in _sample(task, pixels) if task.get("sample") else _levels(task, pixels):
         print(json.dumps(line), flush=True)
+
+
+def _pixels(task: dict[str, Any]) -> Tensor:
+    pixels = load_tensors(task["pixels"])[0]["pixels"]
+    return pixels[: task["count"]].clone()
 
 
 def _levels(task: dict[str, Any], pixels: Tensor) -> Iterator[dict[str, Any]]:

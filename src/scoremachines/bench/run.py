@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from scoremachines.bench.figure import draw
@@ -22,12 +21,16 @@ from scoremachines.bench.tasks import BASELINE, Task, checked, engines, tasks
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine.native import native_instructions
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, is_file, prepare_folder, reading
+from scoremachines.files import reading
+from scoremachines.folders import output_folder
+from scoremachines.sealed import LEFT, kept, read_json, write_json, write_tensors
 
 __all__ = ["run"]
 
 RESULTS = "bench.json"
-PIXELS = "pixels.npy"
+MEASURED = {"engine", "machine", "window", "count", "level", "seconds"}
+"""What is read of each measurement of an earlier run."""
+PIXELS = "pixels.safetensors"
 
 
 def run(
@@ -57,24 +60,24 @@ def run(
     """
     counts, windows = checked(settings, data)
     names, left_out = engines(settings)
-    folder = prepare_folder(output, marker=RESULTS, resume=resume)
-    bench = _Bench(settings, folder, data, memory)
-    bench.read()
-    try:
-        np.save(folder / PIXELS, data.block(slice(0, None), None).numpy())
-        print("\n".join([*left_out, bench.about(), "", *HEAD]), flush=True)
-        if sample:
-            for name in names:
-                if name != BASELINE:
-                    bench.sample(name)
-        else:
-            for task in tasks(settings, names, counts, windows):
-                bench.measure(task)
-    finally:
-        (folder / PIXELS).unlink(missing_ok=True)
-    print("\n".join(["", *summary(bench.results)]))
-    draw(bench.results, folder / "bench.png")
-    return folder / RESULTS
+    with output_folder(output, marker=RESULTS, resume=resume) as folder:
+        bench = _Bench(settings, folder, data, memory)
+        bench.read()
+        try:
+            write_tensors(folder / PIXELS, {"pixels": data.block(slice(0, None), None)})
+            print("\n".join([*left_out, bench.about(), "", *HEAD]), flush=True)
+            if sample:
+                for name in names:
+                    if name != BASELINE:
+                        bench.sample(name)
+            else:
+                for task in tasks(settings, names, counts, windows):
+                    bench.measure(task)
+        finally:
+            (folder / PIXELS).unlink(missing_ok=True)
+        print("\n".join(["", *summary(bench.results)]))
+        draw(bench.results, folder / "bench.png")
+        return folder / RESULTS
 
 
 class _Bench:
@@ -91,25 +94,20 @@ class _Bench:
     def read(self) -> None:
         """Take over what an earlier run measured."""
         path = self.folder / RESULTS
-        if is_file("output", path):
-            with reading("output", path, "a file that a benchmark wrote"):
-                held = json.loads(path.read_text(encoding="utf-8"))
-                self.results, self.samples = held["results"], held["samples"]
+        held = kept(path, lambda: _read(path))
+        if held is not None:
+            self.results, self.samples = held["results"], held["samples"]
         self.write()
 
     def write(self) -> None:
         """Write what is known so far, whole or not at all."""
-        text = json.dumps(
-            {
-                "settings": asdict(self.settings),
-                "machine": self.machine(),
-                "results": self.results,
-                "samples": self.samples,
-            },
-            indent=1,
-        )
-        with atomic_path(self.folder / RESULTS) as partial:
-            partial.write_text(text, encoding="utf-8")
+        content = {
+            "settings": asdict(self.settings),
+            "machine": self.machine(),
+            "results": self.results,
+            "samples": self.samples,
+        }
+        write_json(self.folder / RESULTS, content)
 
     def machine(self) -> dict[str, Any]:
         """Return what the times depend on."""
@@ -212,6 +210,7 @@ class _Bench:
         threads = {"OMP_NUM_THREADS": str(self.threads)}
         child = subprocess.Popen(
             line,
+            stdin=subprocess.PIPE,  # the child ends when it closes, so it leaves no orphan
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -237,6 +236,18 @@ class _FailedError(InputError):
 
     def __init__(self, problem: str) -> None:
         ValueError.__init__(self, f"failed: {problem}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a benchmark has measured so far, after checking what is read of it."""
+    held = read_json(path)
+    with reading("output", path, LEFT):
+        for each in held["results"]:
+            if not each.keys() >= MEASURED or not (each["seconds"] is None or each["seconds"] > 0):
+                raise ValueError("a measurement is incomplete or out of range")
+        if not all({"engine", "count", "steps"} <= each.keys() for each in held["samples"]):
+            raise ValueError("a sample is incomplete")
+    return held
 
 
 def _same(task: dict[str, Any], known: dict[str, Any], without: str = "") -> bool:

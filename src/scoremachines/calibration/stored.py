@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,8 @@ import torch
 from torch import Tensor
 
 from scoremachines.calibration.curves import Curves
-from scoremachines.files import atomic_path, reading
+from scoremachines.files import reading
+from scoremachines.sealed import read_json, write_json
 
 __all__ = ["read_choice", "write_choice"]
 
@@ -40,8 +40,7 @@ def write_choice(
         "candidates": list(curves.candidates),
         "curves": {name: _plain(value) for name, value in curves.values.items()},
     }
-    with atomic_path(path) as partial:
-        partial.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(path, content, indent=None)
 
 
 def read_choice(path: str | Path, kind: str) -> tuple[list[float], list[float], Curves]:
@@ -58,7 +57,9 @@ def read_choice(path: str | Path, kind: str) -> tuple[list[float], list[float], 
         InputError: the file is missing, damaged, or holds something else.
     """
     with reading("calibration", path, f"a file with calibrated {kind}"):
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = read_json(
+            path, argument="calibration", accepted=f"a file with calibrated {kind}"
+        )
         if content["kind"] != kind:
             raise ValueError(f"it holds {content['kind']}")
         values = {str(name): _tensor(value) for name, value in content["curves"].items()}

@@ -19,7 +19,8 @@ from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError
-from scoremachines.files import is_file, prepare_folder, reading
+from scoremachines.files import is_file, reading
+from scoremachines.folders import output_folder
 from scoremachines.locality import WindowSchedule, parse_window
 from scoremachines.memorisation import MOST, calibrate_memorisation, check_test, whole_match
 from scoremachines.record import SETTINGS
@@ -98,15 +99,15 @@ def attribute_image(
     shown = _read_image(Path(image), known, crop)
     others = None if held_out is None else _held_out(replace(arrays, source=held_out), known, crop)
     asked = None if windows is None else [_window(word) for word in windows.split(",")]
-    folder = prepare_folder(output, marker=MARKER, resume=True)
-    threads = torch.get_num_threads()
-    limit_threads("auto")
-    curve = attribute(shown, known, asked, sources, kinds=kinds)
-    torch.set_num_threads(threads)  # comparing whole images is matrix products, which share well
-    test = calibrate_memorisation(known, others, level=level, shift=shift, kinds=kinds)
-    match = whole_match(shown[None], known, shift, kinds=kinds)
-    done = Attributed(image, shown, known, sources, curve, test, match, held_out)
-    done.write(folder, MARKER)
+    with output_folder(output, marker=MARKER, resume=True) as folder:
+        threads = torch.get_num_threads()
+        limit_threads("auto")
+        curve = attribute(shown, known, asked, sources, kinds=kinds)
+        torch.set_num_threads(threads)  # comparing whole images is matrix products: shares well
+        test = calibrate_memorisation(known, others, level=level, shift=shift, kinds=kinds)
+        match = whole_match(shown[None], known, shift, kinds=kinds)
+        done = Attributed(image, shown, known, sources, curve, test, match, held_out)
+        done.write(folder, MARKER)
     done.print()
     if len(kinds) > 2 and not pairs:
         print("Each kind of copy was looked for by itself; --pairs looks for two at once too.")

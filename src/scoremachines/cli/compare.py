@@ -17,16 +17,29 @@ from scoremachines.engine.choice import limit_threads
 from scoremachines.experiment import compare as compare_images
 from scoremachines.experiment import make_machines, network_strength, network_window
 from scoremachines.experiment.comparison import BASELINES, WITHOUT_ATTENTION
-from scoremachines.files import is_file, prepare_folder, reading
+from scoremachines.files import is_file, reading
 from scoremachines.locality import parse_window
 from scoremachines.nets.adapter import load_diffusers
-from scoremachines.record import SETTINGS
+from scoremachines.record import SETTINGS, begin_run
+from scoremachines.sealed import tensor_digest
 from scoremachines.training import load_network, load_run_data
 
-__all__ = ["changed_options", "compare", "open_network"]
+__all__ = ["COMPARED", "changed_options", "compare", "open_network"]
+
+COMPARED = "run.json"
+"""Record of a comparison, by which its folder is recognised before it is finished."""
+FREE = ("engine", "device", "memory")
+"""Settings that may differ when a comparison is continued."""
 
 
-def compare(settings: CompareSettings, network: str, machines: Sequence[str], output: str) -> Path:
+def compare(
+    settings: CompareSettings,
+    network: str,
+    machines: Sequence[str],
+    output: str,
+    *,
+    resume: bool = False,
+) -> Path:
     """Compare a network with machines, write everything into a folder, and print the table.
 
     Args:
@@ -34,6 +47,7 @@ def compare(settings: CompareSettings, network: str, machines: Sequence[str], ou
         network: folder of a training, or of a `diffusers` model.
         machines: their names; the baselines and a machine without attention are added.
         output: the folder.
+        resume: go on with the comparison that the folder holds.
 
     Returns:
         The page.
@@ -46,30 +60,48 @@ def compare(settings: CompareSettings, network: str, machines: Sequence[str], ou
     data = load_run_data(network) if settings.source is None else open_data(settings)
     given = settings.window
     window = network_window(model, network) if given is None else parse_window(given)
+    names, strength = _with_baselines(machines), network_strength(network)
     made = make_machines(
-        _with_baselines(machines),
+        names,
         model,
         data,
         window,
         settings.sources,
-        network_strength(network),
+        strength,
         engine=settings.engine,
         memory=memory_bytes(settings.memory),
     )
-    folder = prepare_folder(output, marker="compare.json")
-    found = compare_images(
-        model,
-        made,
+    decides = {
+        "network": tensor_digest(model.state_dict(), {"config": str(dict(model.config))}),
+        "machines": names,
+        "window": str(window),
+        "strength": str(strength),
+    }
+    with begin_run(
+        output,
+        settings,
         data,
-        settings.n,
-        settings.steps,
-        settings.seed,
-        network_steps=settings.network_steps,
-        batch=settings.batch,
-        labels=settings.label,
-    )
-    about = {**found.about, "folder": str(network), "window": str(window or "image")}
-    page = replace(found, about=about).save(folder, _command(settings, network, machines))
+        record=COMPARED,
+        free=FREE,
+        resume=resume,
+        decides=decides,
+        marker=COMPARED,
+    ) as run:
+        found = compare_images(
+            model,
+            made,
+            data,
+            settings.n,
+            settings.steps,
+            settings.seed,
+            network_steps=settings.network_steps,
+            batch=settings.batch,
+            labels=settings.label,
+            run=run,
+        )
+        about = {**found.about, "folder": str(network), "window": str(window or "image")}
+        command = _command(settings, network, machines)
+        page = replace(found, about=about).save(run.folder, command)
     print(found.table())
     print(f"page: {page}")
     return page

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from scoremachines.cli.compare import open_network
@@ -22,6 +21,8 @@ from scoremachines.explore.trace import Course
 from scoremachines.files import reading
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
+from scoremachines.record import run_key
+from scoremachines.sealed import Spec, read_json, read_tensors
 from scoremachines.training import load_run_data
 
 __all__ = ["open_comparison"]
@@ -46,12 +47,15 @@ def open_comparison(folder: Path, network: str | None = None) -> Subject:
     """
     files = watch([folder / name for name in FILES])
     with reading("run", folder, ACCEPTED):
-        content = json.loads((folder / FILES[0]).read_text(encoding="utf-8"))
+        content = read_json(folder / FILES[0], argument="run", accepted=ACCEPTED)
         about = dict(content["about"])
-        tensors = load_file(folder / FILES[1])
-        stored = {
-            str(row["machine"]): tensors[f"machine {row['machine']}"] for row in content["rows"]
-        }
+        names = [str(row["machine"]) for row in content["rows"]]
+        spec = Spec((int(about["n"]), *about["shape"]))
+        expected = {NETWORK: spec} | {f"machine {name}": spec for name in names}
+        tensors = read_tensors(
+            folder / FILES[1], expected, {"run": run_key(about)}, argument="run", accepted=ACCEPTED
+        )
+        stored = {name: tensors[f"machine {name}"] for name in names}
         stored[NETWORK] = tensors[NETWORK]
         labels = None if about["labels"] is None else torch.tensor(about["labels"])
         course = Course(int(about["steps"]), int(about["seed"]), labels=labels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from scoremachines.cli.compare import changed_options
 from scoremachines.experiment.consistency import run
 from scoremachines.experiment.settings import ConsistencySettings
 from scoremachines.measures import Proportion
+from scoremachines.sealed import read_json
 
 __all__ = ["consistency", "table"]
 
@@ -34,7 +34,7 @@ def consistency(settings: ConsistencySettings, output: str, *, resume: bool = Fa
     options = changed_options(asdict(settings), asdict(ConsistencySettings()), "--")
     words = ["scoremachines", "consistency", *options]
     page = run(settings, output, resume=resume, command=shlex.join(words))
-    print(table(json.loads(page.with_name("findings.json").read_text(encoding="utf-8"))))
+    print(table(read_json(page.with_name("findings.json"))))
     print(f"page: {page}")
     return page
 

@@ -11,7 +11,8 @@ import torch
 from scoremachines.cli.generate import view
 from scoremachines.cli.settings import GenerateSettings
 from scoremachines.data.shapes_config import ShapesConfig
-from scoremachines.files import prepare_folder
+from scoremachines.files import atomic_path
+from scoremachines.folders import output_folder
 from scoremachines.pictures import grid
 from scoremachines.report import Page, Section, write_page
 from scoremachines.result import save_picture
@@ -59,6 +60,7 @@ SECTIONS = (
 )
 
 
+MARKER = "demo.txt"
 SHOWN = 12
 """Samples of each machine in a section's picture, one machine a row."""
 
@@ -76,8 +78,16 @@ def demo(output: str, *, resume: bool = False) -> Path:
     Raises:
         InputError: the folder cannot be used.
     """
-    folder = prepare_folder(output, marker="demo.txt", resume=resume)
-    (folder / "demo.txt").write_text("Made by: scoremachines demo\n")
+    with output_folder(output, marker=MARKER, resume=resume) as folder:
+        with atomic_path(folder / MARKER) as path:
+            path.write_text("Made by: scoremachines demo\n")
+        page = _write_page(_sections(folder), folder, output)
+    print(f"page: {page}")
+    return page
+
+
+def _sections(folder: Path) -> list[Section]:
+    """Carry out all runs, and return what there is to see of them."""
     sections = []
     for name, settings, attentions, text in SECTIONS:
         views = [
@@ -99,6 +109,10 @@ def demo(output: str, *, resume: bool = False) -> Path:
                 rates = shown.verdicts.rates()
                 chance = 100 * shown.verdicts.chance(of_all=True)
                 print(f"{shown.title}: consistent {rates['consistent']}, chance {chance:.1f} %")
+    return sections
+
+
+def _write_page(sections: list[Section], folder: Path, output: str) -> Path:
     page = Page(
         title="Score machines: new images in closed form",
         lead="No network was trained. Each machine picks, pixel by pixel, from patches of its "
@@ -107,6 +121,4 @@ def demo(output: str, *, resume: bool = False) -> Path:
         sections=sections,
         command=shlex.join(["scoremachines", "demo", "-o", output]),
     )
-    path = write_page(page, folder / "index.html")
-    print(f"page: {path}")
-    return path
+    return write_page(page, folder / "index.html")

@@ -52,6 +52,7 @@ The ideal score and the Wiener filter are always among them, and a machine witho
 examples:
   scoremachines compare runs/top1 --machine none --machine measured -o agreement
   scoremachines compare runs/cnn --machine bbels -n 100 --network-steps 150 -o agreement
+  scoremachines compare runs/cnn --machine bbels -n 100 -o agreement --resume    go on with it
   scoremachines compare my_ddpm/ --source pictures/ --size 32 --sources broken --window 9
 """
 CALIBRATE = """Find how large a window a trained network sees through, at every time: k(t).

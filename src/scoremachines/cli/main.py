@@ -122,9 +122,9 @@ def _carry_out(command: str, chosen: Namespace) -> int:
     elif command == "compare":
         from scoremachines.cli.compare import compare
 
-        compare(
-            _read(chosen, CompareSettings), chosen.network, chosen.machine or [], chosen.output
-        )
+        names, resume = chosen.machine or [], chosen.resume
+        asked = _read(chosen, CompareSettings)
+        compare(asked, chosen.network, names, chosen.output, resume=resume)
     elif command == "calibrate":
         from scoremachines.cli.calibrate import calibrate_run
 
@@ -169,6 +169,7 @@ def _compare_parser() -> Parser:
     parser = Parser(description=COMPARE, formatter_class=Layout)
     parser.add_argument("network", type=str, help="folder of a training, or of a diffusers model")
     parser.add_argument("-o", "--output", type=str, default="out", help="folder to write to")
+    parser.add_argument("--resume", action="store_true", help="go on where a run stopped")
     parser.add_argument("--machine", type=str, action="append", help="its name; may be repeated")
     _add_fields(parser, CompareSettings(), "")
     return parser

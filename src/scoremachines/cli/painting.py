@@ -7,35 +7,40 @@ settings and training set. All files are written whole or not at all.
 
 from __future__ import annotations
 
+import hashlib
+import math
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
 from scoremachines.attention import Attention, Soft, attention_names, make_attention
+from scoremachines.cli.parts import Part, part_about, part_name, part_tensors, read_part
 from scoremachines.cli.settings import GenerateSettings, memory_bytes
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import AdaptiveEngine, Engine
 from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError, check_counts, whole
-from scoremachines.files import exists, reading, write_tensors
+from scoremachines.files import reading
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.named import MACHINES
-from scoremachines.posterior import Posterior, Sources
-from scoremachines.record import begin_run
+from scoremachines.posterior import Posterior
+from scoremachines.record import OpenRun, begin_run
 from scoremachines.result import Result
 from scoremachines.sampling import sample_labels, trajectory
-from scoremachines.trajectory import Step, make_scheduler
+from scoremachines.sealed import Spec, kept, read_tensors, write_tensors
+from scoremachines.trajectory import make_scheduler
 
-__all__ = ["RECORD", "make_machine", "open_device", "paint", "read_part"]
+__all__ = ["RECORD", "make_machine", "open_device", "paint"]
 
 RECORD = "parts/run.json"
+MATRIX, MATRIX_FILE = ".npy", "an .npy file with a matrix [H·W, H·W]"
 SAVE_EVERY = 2.0
 """Seconds between two saves of an unfinished batch."""
 FREE = ("engine", "tolerance", "device", "memory", "batch")
@@ -71,14 +76,14 @@ def _free(settings: GenerateSettings) -> tuple[str, ...]:
 
 
 def _attention(name: str) -> Attention:
-    if not name.endswith(".npy"):
+    if not name.endswith(MATRIX):
         if name not in attention_names():
             accepted = f"{', '.join(attention_names())}, or an .npy file with a matrix"
             raise InputError("attention", name, accepted)
         return make_attention(name)
     import numpy as np
 
-    with reading("attention", name, "an .npy file with a matrix [H·W, H·W]"):
+    with reading("attention", name, MATRIX_FILE):
         matrix = torch.from_numpy(np.load(name, allow_pickle=False)).double()
     return Soft(matrix)
 
@@ -127,28 +132,30 @@ def paint(
     machine = make_machine(settings, data)
     labels = sample_labels(data, settings.label, settings.n)
     machine.denoise(torch.zeros(1, *data.shape, device=machine.device), 0.5)  # refuses early
-    run = Run(settings, machine, labels, Path(folder), resume)
-    result = run.result(title)
-    result.save(run.folder)
+    if settings.attention.endswith(MATRIX):  # so that --config finds it from any folder
+        settings = replace(settings, attention=str(Path(settings.attention).resolve()))
+    free, decides = _free(settings), _matrix_hash(settings.attention)
+    with begin_run(
+        folder, settings, data, record=RECORD, free=free, resume=resume, decides=decides
+    ) as run:
+        result = Run(settings, machine, labels, run).result(title)
+        result.save(run.folder)
     return result
 
 
 class Run:
-    """The folder of a run, and how far it has come."""
+    """A run in its folder, and how far it has come."""
 
     def __init__(
         self,
         settings: GenerateSettings,
         machine: ScoreMachine,
         labels: Tensor | None,
-        folder: Path,
-        resume: bool,
+        run: OpenRun,
     ) -> None:
         self.settings, self.machine, self.labels = settings, machine, labels
-        self.folder = begin_run(
-            folder, settings, machine.data, record=RECORD, free=_free(settings), resume=resume
-        )
-        self.parts = self.folder / "parts"
+        self.run, self.parts = run, run.folder / "parts"
+        self.images = [len(machine.data), *machine.data.shape]
 
     def result(self, title: str) -> Result:
         """Return all samples, computing those that are missing."""
@@ -166,17 +173,22 @@ class Run:
         merged = Posterior.cat(known) if known else None
         return Result(torch.cat(images), self.machine.data, merged, self.labels, bound)
 
-    def _batch(self, batch: range, progress: Any) -> tuple[Tensor, Posterior | None, float]:
+    def _batch(self, batch: range, progress: Any) -> Part:
         """Return samples, posterior and worst bound of a batch, read or computed."""
-        path = self.parts / f"{batch.start:06d}-{batch.stop:06d}.safetensors"
-        if exists("output", path):
+        path = self.parts / part_name(batch)
+
+        def read() -> Part:
+            return read_part(path, batch, self.images, self.run.key)
+
+        part = kept(path, read)
+        if part is not None:
             progress.update(len(batch) * self.settings.steps)
-            return read_part(path)
+            return part
         unfinished = path.with_suffix(".step.safetensors")
-        resume, bound = _read_step(unfinished, self.settings.scheduler)
+        resume, bound = self._read_step(unfinished, batch)
         step, saved = None, monotonic()
         progress.update(len(batch) * resume[0] if resume else 0)
-        settings = self.settings
+        settings, about = self.settings, part_about(self.run.key, batch)
         for step in trajectory(
             self.machine,
             batch,
@@ -191,61 +203,36 @@ class Run:
             progress.update(len(batch) * settings.steps / step.total)
             if monotonic() - saved > SAVE_EVERY and step.number < step.total:
                 done = torch.tensor(step.number)
-                kept = {"after": step.after.cpu(), "done": done, "bound": torch.tensor(bound)}
-                write_tensors(unfinished, kept)
+                write_tensors(
+                    unfinished,
+                    {"after": step.after, "done": done, "bound": torch.tensor(bound)},
+                    about,
+                )
                 saved = monotonic()
         assert step is not None
-        write_tensors(path, _part(step) | {"bound": torch.tensor(bound)})
+        write_tensors(path, part_tensors(step) | {"bound": torch.tensor(bound)}, about)
         unfinished.unlink(missing_ok=True)
-        return read_part(path)
+        return read()
 
-
-def _part(step: Step) -> dict[str, Tensor]:
-    """Return the last step of a batch as tensors by name."""
-    tensors = {"images": step.after.float().clone()}
-    posterior = step.posterior
-    if posterior is not None and posterior.sources is not None and posterior.entropy is not None:
-        tensors |= {
-            "log_weight": posterior.log_weight,
-            "mean": posterior.mean,
-            "entropy": posterior.entropy,
-            "source_log_weight": posterior.sources.log_weight,
-            "source_image": posterior.sources.image,
-            "source_position": posterior.sources.position,
+    def _read_step(self, path: Path, batch: range) -> tuple[tuple[int, Tensor] | None, float]:
+        """Return after which step an interrupted batch goes on, φ there, and the worst bound."""
+        if self.settings.scheduler != "kg":
+            return None, 0.0
+        expected = {
+            "after": Spec((len(batch), *self.images[1:])),
+            "done": Spec((), torch.int64, 1, self.settings.steps - 1),
+            "bound": Spec((), low=0, high=math.inf),
         }
-        if posterior.log_rest is not None:
-            tensors["log_rest"] = posterior.log_rest
-    return tensors
+        about = part_about(self.run.key, batch)
+        step = kept(path, lambda: read_tensors(path, expected, about))
+        if step is None:
+            return None, 0.0
+        return (int(step["done"]), step["after"]), float(step["bound"])
 
 
-def read_part(path: Path) -> tuple[Tensor, Posterior | None, float]:
-    """Read a finished batch.
-
-    Args:
-        path: its file.
-
-    Returns:
-        Samples, float32 `[n, C, H, W]`, their posterior, if the run named sources, and the largest
-        error that an adaptive engine may have made in any of its steps.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    with reading("output", path, "a run's folder as it was left"):
-        part = load_file(path)
-        bound = float(part.get("bound", 0.0))
-        if "mean" not in part:
-            return part["images"], None, bound
-        names = ("source_log_weight", "source_image", "source_position")
-        sources = Sources(*(part[name] for name in names))
-        mean, entropy, rest = part["mean"], part["entropy"], part.get("log_rest")
-        known = Posterior(part["log_weight"], mean, entropy, sources, rest)
-        return part["images"], known, bound
-
-
-def _read_step(path: Path, scheduler: str) -> tuple[tuple[int, Tensor] | None, float]:
-    if scheduler != "kg" or not exists("output", path):
-        return None, 0.0
-    with reading("output", path, "a run's folder as it was left"):
-        step = load_file(path)
-    return (int(step["done"]), step["after"]), float(step.get("bound", 0.0))
+def _matrix_hash(attention: str) -> dict[str, str]:
+    """Return the hash of an attention's matrix, which decides a result in place of its path."""
+    if not attention.endswith(MATRIX):
+        return {}
+    with reading("attention", attention, MATRIX_FILE):
+        return {"attention": f"sha256 {hashlib.sha256(Path(attention).read_bytes()).hexdigest()}"}

@@ -12,9 +12,10 @@ import torch
 import yaml
 from torch import Tensor
 
-from scoremachines.cli.compare import open_network
+from scoremachines.cli.compare import COMPARED, open_network
 from scoremachines.cli.compared import open_comparison
-from scoremachines.cli.painting import RECORD, make_machine, read_part
+from scoremachines.cli.painting import MATRIX, RECORD, make_machine
+from scoremachines.cli.parts import Part, read_part
 from scoremachines.cli.settings import GenerateSettings, memory_bytes
 from scoremachines.data.shapes_config import ShapesConfig
 from scoremachines.data.source import open_data
@@ -30,8 +31,9 @@ from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.named import MACHINES, named_machine
 from scoremachines.posterior import Posterior
-from scoremachines.record import SETTINGS, recorded
+from scoremachines.record import SETTINGS, changed, recorded, run_key
 from scoremachines.sampling import sample_labels
+from scoremachines.sealed import LEFT
 
 __all__ = ["open_run", "read_settings"]
 
@@ -59,7 +61,9 @@ def open_run(folder: str | Path, network: str | None = None) -> Subject:
     if is_file("run", folder / "compare.json"):
         return replace(open_comparison(folder, network), command=command)
     if not is_file("run", folder / SETTINGS):
-        raise InputError("run", folder, ACCEPTED, f"there is no {SETTINGS} in it")
+        begun = is_file("run", folder / COMPARED)
+        reason = "the comparison is not finished: its command with --resume goes on"
+        raise InputError("run", folder, ACCEPTED, reason if begun else f"there is no {SETTINGS}")
     return replace(_Painted(folder, network).subject(), command=command)
 
 
@@ -106,10 +110,15 @@ class _Painted:
 
     def __init__(self, folder: Path, network: str | None) -> None:
         self.folder = folder
-        self.settings = replace(read_settings(folder), device="auto", engine="auto")
-        self.parts = _parts(folder)
-        self.files = watch([folder / SETTINGS, folder / RECORD, *self.parts])
+        given, self.record = read_settings(folder), recorded(folder, RECORD)
+        name = changed(self.record, given)
+        if name is not None and not (name == "attention" and given.attention.endswith(MATRIX)):
+            reason = f"{SETTINGS} has been edited at {name} since the run was painted"
+            raise InputError("run", folder, LEFT, reason)
+        self.settings = replace(given, device="auto", engine="auto")
         self.notices: list[str] = []
+        self.parts = self._read(_parts(folder))
+        self.files = watch([folder / SETTINGS, folder / RECORD, *self.parts])
         self.data = self._open_data()
         self.made: dict[str, DenoiserModel] = {}
         self.network = None if network is None else self._open_network(network)
@@ -144,15 +153,29 @@ class _Painted:
             settings=(self.folder / SETTINGS).read_text(encoding="utf-8"),
         )
 
+    def _read(self, parts: Mapping[Path, range]) -> dict[Path, Part]:
+        """Return the parts by file, up to the first damaged one."""
+        found: dict[Path, Part] = {}
+        key, images = run_key(self.record), list(self.record["images"])
+        for path, batch in parts.items():
+            try:
+                found[path] = read_part(path, batch, images, key)
+            except InputError as error:
+                if not found:
+                    raise
+                self.notices.append(f"Samples from {batch.start} on are not shown. {error}")
+                break
+        return found
+
     def _samples(self) -> tuple[Tensor, Posterior | None]:
-        images, posteriors, _ = zip(*(read_part(path) for path in self.parts), strict=True)
+        images, posteriors, _ = zip(*self.parts.values(), strict=True)
         known = [each for each in posteriors if each is not None]
         merged = Posterior.cat(known) if len(known) == len(posteriors) else None
         return torch.cat(images), merged
 
     def _open_data(self) -> TrainingSet | None:
         """Return the training set, if it is there and is the one that the run recorded."""
-        expected = recorded(self.folder, RECORD).get("fingerprint")
+        expected = self.record.get("fingerprint")
         try:
             data = open_data(self.settings)
         except InputError as error:
@@ -220,17 +243,17 @@ class _Painted:
         return ScoreMachine(data, own.window, own.sources, name, **options).to(own.device)
 
 
-def _parts(folder: Path) -> list[Path]:
-    """Return the files of finished batches, from sample 0 on without a gap."""
+def _parts(folder: Path) -> dict[Path, range]:
+    """Return the files of finished batches and the numbers of their samples, without a gap."""
     found: dict[int, tuple[int, Path]] = {}
     for path in (folder / "parts").glob("*.safetensors"):
         first, _, last = path.name.removesuffix(".safetensors").partition("-")
         if first.isdigit() and last.isdigit():
             found[int(first)] = (int(last), path)
-    parts, start = [], 0
+    parts, start = {}, 0
     while start in found:
         stop, path = found[start]
-        parts.append(path)
+        parts[path] = range(start, stop)
         if stop <= start:
             break
         start = stop

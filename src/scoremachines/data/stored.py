@@ -8,11 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import reading, write_tensors
+from scoremachines.files import reading
+from scoremachines.sealed import load_tensors, write_tensors
 
 __all__ = ["load", "save"]
 
@@ -55,12 +54,10 @@ def load(path: Path) -> TrainingSet:
     """
     accepted = "a training set that was written by TrainingSet.save"
     with reading("path", path, accepted):
-        path.open("rb").close()  # the system's own words if it cannot be opened
-    with reading("path", path, accepted), safe_open(path, framework="pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        if not (file.metadata() and KEY in file.metadata() and "pixels" in tensors):
+        tensors, metadata = load_tensors(path, sealed=False)
+        if not (KEY in metadata and "pixels" in tensors):
             raise InputError("path", path, accepted, "the file holds something else")
-        about: dict[str, Any] = json.loads(file.metadata()[KEY])
+        about: dict[str, Any] = json.loads(metadata[KEY])
         shapes = about.pop("shapes", None)
         data = TrainingSet(tensors["pixels"], tensors.get("labels"), location=path, **about)
         if shapes is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,12 +24,17 @@ from scoremachines.agreement import (
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError, check_counts, whole
+from scoremachines.files import reading
+from scoremachines.record import OpenRun
 from scoremachines.sampling import sample_labels
+from scoremachines.sealed import Spec, kept, read_tensors, write_tensors
 from scoremachines.trajectory import Denoiser, kg_trajectory, starting_noise
 
 __all__ = ["BASELINES", "WITHOUT_ATTENTION", "Comparison", "Row", "compare"]
 
 BASELINES = ("ideal", "wiener")
+PARTS = "parts"
+"""Folder of the batches that an interrupted comparison goes on from."""
 WITHOUT_ATTENTION = ("none", "bbels", "els", "local")
 """Names under which a machine without attention may take part; the first of them is the one that
 the others are measured against."""
@@ -148,6 +154,7 @@ def compare(
     network_steps: int | None = None,
     batch: int = 16,
     labels: int | str | Sequence[int | str] | None = None,
+    run: OpenRun | None = None,
 ) -> Comparison:
     """Sample a network and machines from the same noise, on the network's schedule (theory §1.3).
 
@@ -165,6 +172,7 @@ def compare(
         batch: how many samples to compute at a time; changes nothing but the rounding of a
             network's convolutions.
         labels: one class for all samples, or one for each.
+        run: keeps every batch of images in its folder, and reads those that lie there.
 
     Returns:
         All images, and how well they agree.
@@ -188,11 +196,13 @@ def compare(
 
         def images(name: str, denoiser: Denoiser, count: int) -> Tensor:
             progress.set_description(name, refresh=False)
-            parts = [
-                _sampled(denoiser, network, chosen, count, seed, classes, progress.update)
-                for chosen in batches
-            ]
-            return torch.cat(parts)
+
+            def sampled(chosen: range) -> Tensor:
+                return _sampled(denoiser, network, chosen, count, seed, classes, progress.update)
+
+            if run is None:
+                return torch.cat([sampled(chosen) for chosen in batches])
+            return torch.cat([_kept(run, name, data, chosen, sampled) for chosen in batches])
 
         theirs = images("network", network, most)
         ours = {name: images(name, machine, steps) for name, machine in machines.items()}
@@ -205,9 +215,30 @@ def compare(
         "steps": steps,
         "network_steps": most,
         "labels": None if classes is None else classes.tolist(),
+        "shape": list(theirs.shape[1:]),
     }
     without = next((name for name in WITHOUT_ATTENTION if name in machines), None)
     return Comparison(theirs, ours, without, about)
+
+
+def _kept(
+    run: OpenRun, name: str, data: TrainingSet, chosen: range, sampled: Callable[[range], Tensor]
+) -> Tensor:
+    """Return samples that lie in the folder of a run, after computing them if they do not."""
+    about = {"run": run.key, "name": name, "samples": f"{chosen.start}-{chosen.stop}"}
+    place = hashlib.sha256(name.encode()).hexdigest()[:8]
+    path = run.folder / PARTS / f"{place}-{chosen.start:06d}-{chosen.stop:06d}.safetensors"
+
+    def read() -> Tensor:
+        return read_tensors(path, {"images": Spec((len(chosen), *data.shape))}, about)["images"]
+
+    images = kept(path, read)
+    if images is None:
+        images = sampled(chosen)
+        with reading("output", path.parent, "a folder to write to"):
+            path.parent.mkdir(exist_ok=True)
+        write_tensors(path, {"images": images}, about)
+    return images
 
 
 def _sampled(

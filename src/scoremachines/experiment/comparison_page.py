@@ -12,11 +12,12 @@ from PIL import Image
 
 from scoremachines.agreement import Summary
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, write_tensors
 from scoremachines.pictures import labelled_rows, to_data_uri
 from scoremachines.plots import density, save_figure, scatter
+from scoremachines.record import run_key
 from scoremachines.report import Page, fill_template, write_html
 from scoremachines.result import save_picture
+from scoremachines.sealed import write_json, write_tensors
 
 if TYPE_CHECKING:
     from scoremachines.experiment.comparison import Comparison, Row
@@ -56,14 +57,14 @@ def save_comparison(comparison: Comparison, folder: Path, command: str = "") -> 
     except OSError as error:
         raise InputError("output", folder, "a folder to write to", str(error)) from None
     tensors = {f"machine {name}": each.clone() for name, each in comparison.machines.items()}
-    write_tensors(folder / "images.safetensors", {"network": comparison.network, **tensors})
+    about, images = dict(comparison.about), {"network": comparison.network, **tensors}
+    write_tensors(folder / "images.safetensors", images, {"run": run_key(about)})
     content = {
-        "about": dict(comparison.about),
+        "about": about,
         "without_attention": comparison.without,
         "rows": [_plain(row) for row in comparison.rows],
     }
-    with atomic_path(folder / "compare.json") as path:
-        path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(folder / "compare.json", content)
     rows = {"network": comparison.network, **comparison.machines}
     pairs = labelled_rows({name: images[:SHOWN] for name, images in rows.items()})
     save_picture(pairs, folder / "pairs.png")

@@ -75,7 +75,16 @@ def run(
         InputError: a setting or the folder cannot be used.
     """
     data = open_data(settings.data)
-    folder = begin_run(output, settings, data, record="experiment.json", free=FREE, resume=resume)
+    with begin_run(
+        output, settings, data, record="experiment.json", free=FREE, resume=resume
+    ) as begun:
+        return _carry_out(settings, data, begun.folder, command)
+
+
+def _carry_out(
+    settings: ConsistencySettings, data: TrainingSet, folder: Path, command: str
+) -> Path:
+    """Carry out what is left of the experiment, and write its page."""
     trained = networks(settings, folder / "networks")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     device = device if settings.device == "auto" else settings.device

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,11 +20,11 @@ from scoremachines.experiment.figures import (
 )
 from scoremachines.experiment.findings import Agreement, Findings
 from scoremachines.experiment.names import label
-from scoremachines.files import atomic_path
 from scoremachines.pictures import grid, labelled_rows, to_data_uri
 from scoremachines.plots import save_figure
 from scoremachines.report import Page, fill_template, write_html
 from scoremachines.result import save_picture
+from scoremachines.sealed import write_json
 
 __all__ = ["write_consistency_page"]
 
@@ -84,9 +83,7 @@ def write_consistency_page(
     Raises:
         InputError: a file cannot be written.
     """
-    with atomic_path(folder / "findings.json") as path:
-        text = json.dumps(findings.plain(), indent=1, allow_nan=False, ensure_ascii=False)
-        path.write_text(text + "\n", encoding="utf-8")
+    write_json(folder / "findings.json", findings.plain())
     if pictures:
         save_picture(labelled_rows(pictures), folder / "samples.png")
     figures = {name: _saved(figure, folder, name) for name, figure in _figures(findings, curves)}

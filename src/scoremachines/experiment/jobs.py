@@ -18,7 +18,6 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -28,10 +27,12 @@ from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.experiment.machines import CALIBRATED, make_machines, network_strength
-from scoremachines.files import exists, reading, write_tensors
+from scoremachines.files import reading
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
+from scoremachines.orphans import end_with_parent
 from scoremachines.sampling import trajectory
+from scoremachines.sealed import Spec, kept, read_tensors, write_tensors
 from scoremachines.training.folder import load_network
 
 __all__ = ["Model", "build", "sample_all", "samples_of"]
@@ -136,12 +137,15 @@ def sample_all(
         InputError: a model cannot be built, or the folder cannot be written.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    with reading("output", folder, "a folder to write to"):
+        folder.mkdir(parents=True, exist_ok=True)
+    all_pieces = {
+        _path(folder, model, piece): (model, piece) for model in models for piece in model.pieces()
+    }
     missing = {
-        _path(folder, model, piece): (model, piece)
-        for model in models
-        for piece in model.pieces()
-        if not exists("folder", _path(folder, model, piece))
+        path: each
+        for path, each in all_pieces.items()
+        if kept(path, lambda path=path, each=each: _read(path, *each)) is None  # type: ignore[misc]
     }
     total = sum(len(piece) for _, piece in missing.values())
     with tqdm(total=total, desc="sampling", unit="sample", smoothing=0.05) as progress:
@@ -151,7 +155,7 @@ def sample_all(
                 progress.update(len(piece))
             return
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context) as pool:
+        with ProcessPoolExecutor(workers, context, end_with_parent) as pool:
             running = {
                 pool.submit(_carry_out, model, piece, path, device): len(piece)
                 for path, (model, piece) in missing.items()
@@ -178,12 +182,17 @@ def samples_of(model: Model, folder: str | Path) -> Tensor:
     Raises:
         InputError: they are missing or damaged.
     """
-    parts = []
-    for piece in model.pieces():
-        path = _path(Path(folder), model, piece)
-        with reading("folder", path, "the samples of an experiment as they were left"):
-            parts.append(load_file(path)["images"])
-    return torch.cat(parts)
+    pieces = model.pieces()
+    return torch.cat([_read(_path(Path(folder), model, piece), model, piece) for piece in pieces])
+
+
+def _read(path: Path, model: Model, piece: range) -> Tensor:
+    """Return the samples that a file holds, after checking that they are those of the model."""
+    expected = {"images": Spec((len(piece), *_opened(model.data).shape))}
+    about = {"key": model.key(), "samples": f"{piece.start}-{piece.stop}"}
+    accepted = "the samples of an experiment as they were left"
+    found = read_tensors(path, expected, about, argument="folder", accepted=accepted)
+    return found["images"]
 
 
 def _path(folder: Path, model: Model, piece: range) -> Path:
@@ -198,7 +207,8 @@ def _carry_out(model: Model, piece: range, path: Path, device: str) -> None:
         torch.set_num_threads(1)
     denoiser = build(model, device)
     images = [_sampled(denoiser, model, batch) for batch in _batches(piece)]
-    about = {"model": json.dumps(asdict(model))}
+    samples = f"{piece.start}-{piece.stop}"
+    about = {"model": json.dumps(asdict(model)), "key": model.key(), "samples": samples}
     write_tensors(path, {"images": torch.cat(images)}, about)
 
 

@@ -7,7 +7,6 @@ of agreement against training steps shows when it stops rising.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,10 +15,11 @@ from torch import Tensor
 
 from scoremachines.agreement import pearson_r, summarise
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.files import atomic_path, exists, reading
+from scoremachines.files import exists
 from scoremachines.machine import ScoreMachine
 from scoremachines.nets import Network, NetworkSettings
 from scoremachines.sampling import sample
+from scoremachines.sealed import read_json, write_json
 from scoremachines.training.loop import Progress
 from scoremachines.training.run import train_in_folder
 from scoremachines.training.settings import TrainSettings
@@ -99,8 +99,7 @@ class Watch:
         for name in self.machines:
             point[name] = summarise(pearson_r(images, self._machine(name, network))).median
         points = [each for each in read_curve(folder) if each["step"] < progress.step]
-        with atomic_path(folder / CURVE) as path:
-            path.write_text(json.dumps([*points, point], indent=1) + "\n")
+        write_json(folder / CURVE, {"points": [*points, point]})
 
     def _machine(self, name: str, network: Network) -> Tensor:
         if name not in self._images:
@@ -134,8 +133,8 @@ def read_curve(folder: str | Path) -> list[dict[str, float]]:
     path = Path(folder) / CURVE
     if not exists("folder", path):
         return []
-    with reading("folder", folder, "a folder with a curve of agreement as it was left"):
-        return list(json.loads(path.read_text()))
+    accepted = "a folder with a curve of agreement as it was left"
+    return list(read_json(path, argument="folder", accepted=accepted)["points"])
 
 
 def train_role(
@@ -160,4 +159,5 @@ def train_role(
         if watch is not None:
             watch(progress, folder, settings.steps)
 
+    read_curve(folder)  # refuses a damaged one before any work
     return train_in_folder(data, settings, folder, resume=True, on_step=on_step)

@@ -10,7 +10,6 @@ were made with the unrounded ones.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from diffusers.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
 from scoremachines.errors import InputError
 from scoremachines.experiment.machines import CALIBRATION
 from scoremachines.experiment.networks import CURVE
-from scoremachines.files import atomic_path, exists, is_folder, write_tensors
-from scoremachines.training.folder import load_network
+from scoremachines.files import atomic_path, exists, is_folder
+from scoremachines.sealed import read_json, write_json, write_tensors
+from scoremachines.training.folder import load_network, network_seal
 
 __all__ = ["CHECKPOINTS", "ship"]
 
@@ -54,10 +54,11 @@ def ship(networks: str | Path, into: str | Path = CHECKPOINTS) -> list[Path]:
         with atomic_path(target / "config.json") as path:
             path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
         halves = {name: each.half() for name, each in network.state_dict().items()}
-        write_tensors(target / WEIGHTS, halves, {"format": "pt"})
+        write_tensors(target / WEIGHTS, halves, network_seal(target / "config.json"))
         for name in (CALIBRATION, CURVE):
             if exists("networks", folder / name):
-                shutil.copyfile(folder / name, target / name)
+                content = read_json(folder / name, argument="networks")
+                write_json(target / name, content, indent=None)
         written.append(target)
     return written
 

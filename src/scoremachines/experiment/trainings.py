@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from scoremachines.calibration import calibrate
+from scoremachines.calibration import Calibration, calibrate
 from scoremachines.data.settings import DataSettings
 from scoremachines.data.source import open_data
 from scoremachines.errors import InputError
@@ -29,6 +29,7 @@ from scoremachines.experiment.settings import ConsistencySettings
 from scoremachines.files import exists
 from scoremachines.nets import NetworkSettings
 from scoremachines.nets.settings import PADDINGS
+from scoremachines.sealed import kept
 from scoremachines.training.settings import TrainSettings
 
 __all__ = ["SHIPPED", "network_folder", "network_settings", "networks", "trained_anew"]
@@ -116,11 +117,12 @@ def network_folder(
         watch = Watch(data, PADDINGS[shape.padding], every, n, settings.scale.steps)
     network = train_role(data, wanted, path, watch)
     own = data_settings.source != "shapes" or name in CALIBRATED
-    if own and not exists("output", path / CALIBRATION):
+    known = path / CALIBRATION
+    if own and kept(known, lambda: Calibration.load(known)) is None:
         calibration = calibrate(
             network, data, steps=settings.scale.steps, seeds=min(8, settings.scale.n), seed=1
         )
-        calibration.save(path / CALIBRATION)
+        calibration.save(known)
     return path
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from scoremachines.files import reading, write_tensors
+from scoremachines.sealed import Spec, read_tensors, write_tensors
 from scoremachines.training.loop import Training
 
 __all__ = ["restore", "save"]
@@ -20,12 +19,13 @@ __all__ = ["restore", "save"]
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-def save(training: Training, path: Path) -> None:
+def save(training: Training, path: Path, run: str) -> None:
     """Write a training to a file, all or nothing.
 
     Args:
         training: the training, after at least one step.
         path: the file, whose name ends in `.safetensors`.
+        run: key of the run that it belongs to.
 
     Raises:
         InputError: its weights are no longer finite, or the file cannot be written.
@@ -41,21 +41,25 @@ def save(training: Training, path: Path) -> None:
         tensors[f"weight.{name}"], tensors[f"average.{name}"] = parameter.detach(), average
         for moment in MOMENTS:
             tensors[f"{moment}.{name}"] = training.optimiser.state[parameter][moment]
-    write_tensors(path, tensors)
+    write_tensors(path, tensors, {"run": run})
 
 
-def restore(training: Training, path: Path) -> None:
+def restore(training: Training, path: Path, run: str) -> bool:
     """Bring a training of the same settings to where a file says it was.
 
     Args:
-        training: a training that has not begun.
+        training: a training that has not begun; unchanged if the file is refused.
         path: the file.
+        run: key of the run that it must belong to.
+
+    Returns:
+        True.
 
     Raises:
-        InputError: the file is damaged, or of another network.
+        InputError: the file is damaged, or of another training.
     """
-    with reading("output", path, "a training's folder as it was left"), torch.no_grad():
-        tensors = load_file(path)
+    tensors = read_tensors(path, _expected(training), {"run": run})
+    with torch.no_grad():
         state = {}
         named = training.network.named_parameters()
         for number, ((name, parameter), average) in enumerate(
@@ -75,3 +79,18 @@ def restore(training: Training, path: Path) -> None:
         training.history = [
             (int(step), loss, rate) for step, loss, rate in tensors["history"].tolist()
         ]
+    return True
+
+
+def _expected(training: Training) -> dict[str, Spec]:
+    """Return what the tensors of a checkpoint must be."""
+    expected = {
+        "step": Spec((), torch.int64, 1, training.settings.steps),
+        "loss": Spec((), torch.float64),
+        "history": Spec((None, 3), torch.float64),
+    }
+    for name, parameter in training.network.named_parameters():
+        for kind in ("weight", "average", *MOMENTS):
+            low = 0 if kind == "exp_avg_sq" else None
+            expected[f"{kind}.{name}"] = Spec(tuple(parameter.shape), parameter.dtype, low)
+    return expected

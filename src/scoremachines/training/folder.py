@@ -11,23 +11,26 @@ loss.csv, loss.png, tensorboard/    the loss curve
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from diffusers.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
 
 from scoremachines.data.shapes_config import ShapesConfig
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, is_file, reading
+from scoremachines.files import atomic_path, exists, is_file, partial_path, reading
 from scoremachines.model_folder import CONFIG
 from scoremachines.nets.network import Network
 from scoremachines.nets.settings import NetworkSettings
 from scoremachines.plots import axes_side_by_side, save_figure
 from scoremachines.record import SETTINGS, recorded
+from scoremachines.sealed import load_tensors, write_tensors
 from scoremachines.training.settings import TrainSettings
 
 __all__ = [
@@ -38,6 +41,7 @@ __all__ = [
     "load_network",
     "load_run_data",
     "load_settings",
+    "network_seal",
     "save_curve",
     "save_network",
 ]
@@ -65,6 +69,7 @@ def load_network(path: str | Path) -> Network:
         if not is_file("network", folder / CONFIG):
             reason = "it has no checkpoint yet" if trained else "there is no network in it"
             raise InputError("network", path, accepted, reason)
+        _verify(folder, sealed=trained)
         return Network.opened(folder, "network").eval()
 
 
@@ -118,15 +123,44 @@ def save_network(network: Network, folder: Path) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    partial, final = folder / f".{NETWORK}.partial", folder / NETWORK
+    final = folder / NETWORK
+    partial = partial_path(final)
     with reading("output", folder, "a place that can be written to and has room"):
-        network.save_pretrained(partial)
-        final.mkdir(exist_ok=True)
-        for path in partial.iterdir():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(path, final / path.name)
-        shutil.rmtree(partial)
+        try:
+            network.save_pretrained(partial)
+            weights, _ = load_tensors(partial / WEIGHTS, sealed=False)
+            write_tensors(partial / WEIGHTS, weights, network_seal(partial / CONFIG))
+            final.mkdir(exist_ok=True)
+            for path in sorted(partial.iterdir()):
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+                os.replace(path, final / path.name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def network_seal(config: Path) -> dict[str, str]:
+    """Return what a file of weights carries to be recognised by `load_network`.
+
+    Args:
+        config: `config.json` beside it, which is sealed with the weights.
+
+    Returns:
+        Metadata.
+    """
+    return {"format": "pt", "config": hashlib.sha256(config.read_bytes()).hexdigest()}
+
+
+def _verify(folder: Path, *, sealed: bool) -> None:
+    """Refuse weights or settings that are not as they were written."""
+    weights = folder / WEIGHTS
+    if not sealed and not exists(
+        "network", weights
+    ):  # of other software: `diffusers` finds what there is
+        return
+    _, about = load_tensors(weights, sealed=sealed)
+    if about.get("config", "") not in ("", network_seal(folder / CONFIG)["config"]):
+        raise ValueError(f"its {CONFIG} has been changed")
 
 
 def save_curve(history: Sequence[tuple[int, float, float]], folder: Path, *, draw: bool) -> None:

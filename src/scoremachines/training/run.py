@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.files import exists
 from scoremachines.nets.network import Network
-from scoremachines.record import begin_run
+from scoremachines.record import OpenRun, begin_run
+from scoremachines.sealed import kept
 from scoremachines.training.checkpoint import restore, save
 from scoremachines.training.folder import (
     CHECKPOINT,
@@ -130,24 +130,23 @@ def train_in_folder(
     network = new_network(data, settings)
     check_fit(network, data)
     training = Training(network, data, settings, Path(folder))
-    folder = begin_run(folder, settings, data, record=RECORD, free=FREE, resume=resume)
-    if settings.source is None:
-        data.save(folder / IMAGES)
-    checkpoint = folder / CHECKPOINT
-    if exists("output", checkpoint):
-        restore(training, checkpoint)
-    try:
-        _carry_out(training, folder, on_step)
-    finally:
-        save_curve(training.history, folder, draw=True)
-        training.accelerator.end_training()
-    save_network(training.average(), folder)
-    return load_network(folder)
+    with begin_run(folder, settings, data, record=RECORD, free=FREE, resume=resume) as run:
+        folder, checkpoint = run.folder, run.folder / CHECKPOINT
+        if settings.source is None:
+            data.save(folder / IMAGES)
+        kept(checkpoint, lambda: restore(training, checkpoint, run.key))
+        try:
+            _carry_out(training, run, on_step)
+        finally:
+            save_curve(training.history, folder, draw=True)
+            training.accelerator.end_training()
+        save_network(training.average(), folder)
+        return load_network(folder)
 
 
-def _carry_out(training: Training, folder: Path, on_step: OnStep | None) -> None:
+def _carry_out(training: Training, run: OpenRun, on_step: OnStep | None) -> None:
     """Carry out the steps that are left, log them, and save every few."""
-    settings, accelerator = training.settings, training.accelerator
+    settings, accelerator, folder = training.settings, training.accelerator, run.folder
     # TensorBoard forgets what an interrupted run logged after its last checkpoint.
     _wait_for_a_later_name(folder / TENSORBOARD)
     purge = {"tensorboard": {"purge_step": training.step + 1}}
@@ -159,12 +158,12 @@ def _carry_out(training: Training, folder: Path, on_step: OnStep | None) -> None
             if progress.temperature is not None:
                 values["temperature"] = progress.temperature
             accelerator.log(values, step=progress.step)
+        if on_step is not None:  # before the checkpoint: a killed run then calls it again
+            on_step(progress)
         if progress.step % settings.save_every == 0 or last:
-            save(training, folder / CHECKPOINT)
+            save(training, folder / CHECKPOINT, run.key)
             save_network(progress.average(), folder)
             save_curve(training.history, folder, draw=False)
-        if on_step is not None:
-            on_step(progress)
 
 
 def _wait_for_a_later_name(folder: Path) -> None:

@@ -20,7 +20,8 @@ from scoremachines.data import TrainingSet, open_source
 from scoremachines.errors import InputError
 from scoremachines.experiment.machines import network_strength
 from scoremachines.experiment.networks import read_curve
-from scoremachines.files import exists, is_file, is_folder, prepare_folder
+from scoremachines.files import exists, is_file, is_folder
+from scoremachines.folders import output_folder
 from scoremachines.nets.adapter import load_diffusers
 from scoremachines.training import load_network
 
@@ -36,7 +37,7 @@ TAKE_A_PATH = {
     "load_diffusers": load_diffusers,
     "open_network": open_network,
     "open_run": open_run,
-    "prepare_folder": lambda path: prepare_folder(path, marker="settings.yaml"),
+    "output_folder": lambda path: output_folder(path, marker="settings.yaml").__enter__(),
     "network_strength": network_strength,
     "read_curve": read_curve,
 }

@@ -15,7 +15,7 @@ from diffusers import ModelMixin as ModelMixin  # pipelines look for it beside t
 from torch import Tensor
 
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.denoiser import DenoiserModel
+from scoremachines.denoiser import DenoiserModel, check_fixed, gradients_in
 from scoremachines.errors import InputError
 from scoremachines.files import reading
 from scoremachines.model_folder import local_folder
@@ -127,7 +127,6 @@ class Wiener(DenoiserModel):
             found = cls(**parts).fit_beside(folder)
         return found.with_dtype(kwargs.get("torch_dtype") or kwargs.get("dtype") or kept)
 
-    @torch.no_grad()
     def denoise(
         self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
     ) -> Tensor:
@@ -139,7 +138,8 @@ class Wiener(DenoiserModel):
             labels: use mean and covariance of this class, one label or `[B]`.
 
         Returns:
-            `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1].
+            `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1]; with its gradient in φ, if
+                `noisy` requires grad.
 
         Raises:
             InputError: the images have another shape, or there is no such class.
@@ -147,19 +147,23 @@ class Wiener(DenoiserModel):
         if noisy.ndim != 4 or tuple(noisy.shape[1:]) != self.shape:
             accepted = f"a tensor [B, {', '.join(map(str, self.shape))}]"
             raise InputError("noisy", f"tensor of shape {tuple(noisy.shape)}", accepted)
+        check_fixed(alpha_bar)
         levels = _each("alpha_bar", alpha_bar, len(noisy), torch.float64)
         told = [None] if labels is None else _each("labels", labels, len(noisy), torch.int64)
         # One by one, so that no sample depends on its neighbours, not even in its last bit.
-        clean = [
-            _filtered(image.double().flatten(), level, self._moments(label, noisy.device))
-            for image, level, label in zip(noisy, cycle(levels), cycle(told), strict=False)
-        ]
-        return torch.stack(clean).view(noisy.shape).to(noisy.dtype)
+        with gradients_in(noisy):
+            clean = [
+                _filtered(image.double().flatten(), level, self._moments(label, noisy.device))
+                for image, level, label in zip(noisy, cycle(levels), cycle(told), strict=False)
+            ]
+            return torch.stack(clean).view(noisy.shape).to(noisy.dtype)
 
     def _moments(self, label: int | None, device: torch.device) -> Moments:
         if (label, device) not in self._known:
             data = self.data if label is None else self.data.subset(self.data.of_class(label))
-            self._known[label, device] = Moments(*(each.to(device) for each in _moments(data)))
+            with torch.inference_mode(False), torch.no_grad():  # they outlive the caller's mode
+                moments = Moments(*(each.to(device) for each in _moments(data)))
+            self._known[label, device] = moments
         return self._known[label, device]
 
 

@@ -37,14 +37,41 @@ from scoremachines.schedulers import (
     scheduler_beside,
 )
 
-__all__ = ["DenoiserModel"]
+__all__ = ["DenoiserModel", "check_fixed", "gradients_in"]
+
+
+def gradients_in(noisy: Tensor) -> torch.set_grad_enabled:
+    """Return a context in which a graph is kept if φ requires grad, and for nothing else.
+
+    Args:
+        noisy: φ.
+
+    Returns:
+        The context.
+    """
+    wanted = isinstance(noisy, Tensor) and noisy.requires_grad
+    return torch.set_grad_enabled(torch.is_grad_enabled() and wanted)
+
+
+def check_fixed(alpha_bar: Tensor | float) -> None:
+    """Refuse noise levels that require grad.
+
+    Args:
+        alpha_bar: ᾱ.
+
+    Raises:
+        InputError: it requires grad.
+    """
+    if isinstance(alpha_bar, Tensor) and alpha_bar.requires_grad and torch.is_grad_enabled():
+        reason = "x̂0 has a gradient in φ only"
+        raise InputError("alpha_bar", "values that require grad", "values that do not", reason)
 
 
 class DenoiserModel(ModelMixin, ConfigMixin):
     """A denoiser as a `diffusers` model; subclasses say what `denoise` answers.
 
     A subclass sets `schedule` and `timesteps`, and registers `prediction_type` and
-    `alphas_cumprod` among its settings.
+    `alphas_cumprod` among its settings. Where φ requires grad, all answers have a gradient in it.
 
     Attributes:
         schedule: ᾱ(t) on which it is sampled.

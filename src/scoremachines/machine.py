@@ -21,7 +21,7 @@ from torch import Tensor
 
 from scoremachines.attention import Attention, make_attention
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.denoiser import DenoiserModel
+from scoremachines.denoiser import DenoiserModel, check_fixed, gradients_in
 from scoremachines.engine import Engine, Query, make_engine
 from scoremachines.errors import InputError, whole
 from scoremachines.files import reading
@@ -127,7 +127,7 @@ class ScoreMachine(DenoiserModel):
     def denoise(
         self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
     ) -> Tensor:
-        """Return x̂0, the posterior mean (theory §2).
+        """Return x̂0, the posterior mean (theory §2), with its gradient if φ requires it (§2.8).
 
         Args:
             noisy: φ, `[B, C, H, W]`, float32 or float64, on the machine's device.
@@ -142,7 +142,6 @@ class ScoreMachine(DenoiserModel):
         """
         return self.posterior(noisy, alpha_bar, labels).mean
 
-    @torch.no_grad()
     def posterior(
         self,
         noisy: Tensor,
@@ -151,6 +150,9 @@ class ScoreMachine(DenoiserModel):
         best: int = 0,
     ) -> Posterior:
         """Return mean, evidence and, for `best` = K > 0, the best K sources and the entropy.
+
+        Where `noisy` requires grad, mean and log-weight have a gradient in it (theory §2.8), and
+        entropy and sources have none. Second derivatives need the engine `"reference"`.
 
         Args:
             noisy: as in `denoise`.
@@ -162,11 +164,22 @@ class ScoreMachine(DenoiserModel):
             The posterior; its mean is x̂0, `[B, C, H, W]`.
 
         Raises:
-            InputError: an argument has the wrong shape, dtype or range.
+            InputError: an argument has the wrong shape, dtype or range; or `noisy` requires grad,
+                and the engine or the attention has no gradient.
         """
         best = whole("best", best)
         query = self._query(noisy, alpha_bar)
         groups = self._groups(query, self._labels(labels, len(noisy)))
+        with gradients_in(noisy):
+            return self._merged(groups, query, best).to(noisy.dtype)
+
+    def _merged(
+        self,
+        groups: list[tuple[Tensor | slice, int | None, Tensor | None]],
+        query: Query,
+        best: int,
+    ) -> Posterior:
+        """Return the posteriors of samples by window and class, in the samples' order."""
         parts = [
             part
             for samples, window, members in groups
@@ -177,10 +190,10 @@ class ScoreMachine(DenoiserModel):
             )
         ]
         if len(groups) == 1:
-            return Posterior.cat(parts).to(noisy.dtype)
+            return Posterior.cat(parts)
         places = [samples for samples, *_ in groups if isinstance(samples, Tensor)]
         order = torch.cat(places).argsort()
-        return Posterior.cat(parts).at(order.to(noisy.device)).to(noisy.dtype)
+        return Posterior.cat(parts).at(order.to(query.noisy.device))
 
     def _query(self, noisy: Tensor, alpha_bar: Tensor | float) -> Query:
         expected = tuple(self.data.shape)
@@ -194,6 +207,7 @@ class ScoreMachine(DenoiserModel):
             raise InputError("noisy", noisy.device, accepted)
         if not noisy.is_floating_point() or not torch.isfinite(noisy).all():
             raise InputError("noisy", noisy.dtype, "finite floating-point values")
+        check_fixed(alpha_bar)
         alphas = torch.as_tensor(alpha_bar, dtype=torch.float64).cpu()
         if alphas.ndim > 1 or alphas.numel() not in (1, len(noisy)):
             raise InputError("alpha_bar", alpha_bar, f"one value or {len(noisy)} values")

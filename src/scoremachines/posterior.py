@@ -226,7 +226,8 @@ class Posterior:
     @property
     def share_left_out(self) -> Tensor:
         """The share of the weight that may have been left out, `R / (Z + R)`, `[B, H, W]`."""
-        apart = torch.nan_to_num(self._rest() - self.log_weight, nan=-torch.inf, neginf=-torch.inf)
+        log_weight = self.log_weight.detach()
+        apart = torch.nan_to_num(self._rest() - log_weight, nan=-torch.inf, neginf=-torch.inf)
         return torch.sigmoid(apart + self.log_error)
 
     @property
@@ -243,7 +244,8 @@ class Posterior:
         chance may have done comes on top, and can be more with a small probability (theory §2.7).
         """
         error = self._chance()[:, 0]
-        return error + (1 + self.mean.abs().amax(1).double() + error) * self.share_left_out
+        largest = self.mean.detach().abs().amax(1).double()
+        return error + (1 + largest + error) * self.share_left_out
 
     def _rest(self) -> Tensor:
         if self.log_rest is None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
 
 from scoremachines.attention import Attention, Scene
-from scoremachines.attention.base import Weighing
+from scoremachines.attention.base import Weighing, depends
 from scoremachines.attention.shared import Groups, grouping
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import Engine, Query
+from scoremachines.engine import Engine, Plan, Query
+from scoremachines.errors import InputError
+from scoremachines.gradient import Backward, attached, differentiable
 from scoremachines.patches import PERIODIC
 from scoremachines.posterior import Posterior
 
 __all__ = ["Stream"]
+
+Weighings = list[tuple[int | None, Weighing]]
+Shared = dict[int | None, Groups | None]
 
 
 class Stream:
@@ -42,31 +47,78 @@ class Stream:
         """Yield the posteriors of a query's noisy images, some of them at a time.
 
         Args:
-            query: the noisy images.
+            query: the noisy images; if they require grad, mean and log-weight have a gradient.
             time: t of each, `[B]`.
             best: how many sources to name.
 
         Yields:
             The posterior of the next noisy images, in their order.
+
+        Raises:
+            InputError: they require grad, and the engine has no gradient.
         """
-        plan = self.engine.plan(
+        if wanted := torch.is_grad_enabled() and query.noisy.requires_grad:
+            self.engine = differentiable(self.engine)
+        plan = self._plan(query, best)
+        for start in range(0, len(query.noisy), plan.batch):
+            some = slice(start, start + plan.batch)
+            part, times = query.part(some), time[some]
+            if wanted and not self._by_autograd:
+                yield attached(part, partial(self._with_backward, times, plan.block, best))
+            else:
+                yield self._answer(part, times, plan.block, best)[0]
+
+    @property
+    def _by_autograd(self) -> bool:
+        """Whether the engine is made of torch's own operations, which keep a graph."""
+        return bool(getattr(self.engine, "autograd", False))
+
+    def _plan(self, query: Query, best: int) -> Plan:
+        return self.engine.plan(
             query,
             self.count,
             evidence=self.attention.name != "none",
             pairwise=self.attention.pairwise,
             best=best,
         )
-        for start in range(0, len(query.noisy), plan.batch):
-            some = slice(start, start + plan.batch)
-            part = query.part(some)
-            weighings = self.attention.weighings(self._scene(part, time[some], plan.block))
-            shared = {window: self._shared(part, window, plan.block) for window, _ in weighings}
-            yield Posterior.merge_all(
-                self._posterior(part, images, index, weighings, shared, best)
-                for images, index in self._blocks(plan.block, part.noisy.dtype)
-            )
 
-    def weighings(self, query: Query, time: Tensor) -> list[tuple[int | None, Weighing]]:
+    def _answer(
+        self, query: Query, time: Tensor, block: int, best: int, leaf: Tensor | None = None
+    ) -> tuple[Posterior, Weighings, Shared]:
+        """Return a posterior, and what attention and groups had to say.
+
+        Attention sees `leaf`, if it is given, in the place of the noisy images.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() or leaf is not None):
+            weighings = self.attention.weighings(self._scene(query, time, block, leaf))
+        shared = {window: self._shared(query, window, block) for window, _ in weighings}
+        posterior = Posterior.merge_all(
+            self._posterior(query, images, index, weighings, shared, best)
+            for images, index in self._blocks(block, query.noisy.dtype)
+        )
+        return posterior, weighings, shared
+
+    def _with_backward(
+        self, time: Tensor, block: int, best: int, query: Query
+    ) -> tuple[Posterior, Backward]:
+        """Return a posterior without a graph, and what its gradient is computed from."""
+        leaf = query.noisy.clone().requires_grad_()
+        posterior, weighings, shared = self._answer(query, time, block, best, leaf)
+        # Fields of evidence are more, and larger, than those of the forward pass.
+        block = block if not weighings else max(1, block // 2)
+        again = partial(self._blocks, block, query.noisy.dtype)
+        bare = replace(query, noisy=query.noisy.new_empty(0))
+        if not weighings:
+            return posterior, Backward(self.engine, bare, again)
+
+        def weigh(noisy: Tensor) -> Weighings:
+            return self.attention.weighings(self._scene(query, time, block, noisy))
+
+        gathered = {window: each for window, each in shared.items() if each is not None}
+        kept = None if any(depends(weighing) for _, weighing in weighings) else weighings
+        return posterior, Backward(self.engine, bare, again, weigh, kept, gathered or None)
+
+    def weighings(self, query: Query, time: Tensor) -> Weighings:
         """Return how the attention weighs what each place says of a query's noisy images.
 
         Args:
@@ -76,9 +128,7 @@ class Stream:
         Returns:
             For each window κ of the evidence its weighing (theory §4); `[]` without attention.
         """
-        pairwise, evidence = self.attention.pairwise, self.attention.name != "none"
-        plan = self.engine.plan(query, self.count, evidence=evidence, pairwise=pairwise, best=0)
-        return self.attention.weighings(self._scene(query, time, plan.block))
+        return self.attention.weighings(self._scene(query, time, self._plan(query, 0).block))
 
     def _shared(self, query: Query, window: int | None, block: int) -> Groups | None:
         """Return the evidence of groups of images, where the attention speaks of groups."""
@@ -104,10 +154,14 @@ class Stream:
                 images = self.data.block(index, kind)
             yield images, index.to(images.device)
 
-    def _scene(self, query: Query, time: Tensor, block: int) -> Scene:
-        """Return what the attention may look at."""
+    def _scene(self, query: Query, time: Tensor, block: int, noisy: Tensor | None = None) -> Scene:
+        """Return what the attention may look at; `noisy` is φ where it is to have a graph."""
 
         def evidence(window: int | None) -> Iterator[Tensor]:
+            if noisy is not None and torch.is_grad_enabled():
+                reason = "it reads evidence, through which no gradient passes"
+                accepted = "weighings that are found under torch.no_grad(), or engine reference"
+                raise InputError("attention", self.attention.name, accepted, reason)
             shared = self._shared(query, window, block)
             if shared is not None:
                 yield shared.evidence()
@@ -115,16 +169,17 @@ class Stream:
             for images, _ in self._blocks(block, query.noisy.dtype):
                 yield self.engine.evidence(replace(query, window=window), images)
 
+        seen = query.noisy if noisy is None else noisy
         periodic = PERIODIC[query.sources]
-        return Scene(query.noisy, query.alpha_bar, time, query.window, periodic, evidence)
+        return Scene(seen, query.alpha_bar, time, query.window, periodic, evidence)
 
     def _posterior(
         self,
         query: Query,
         images: Tensor,
         index: Tensor,
-        weighings: list[tuple[int | None, Weighing]],
-        shared: dict[int | None, Groups | None],
+        weighings: Weighings,
+        shared: Shared,
         best: int,
     ) -> Posterior:
         """Return what one block says, once attention has reweighed its images."""
@@ -141,6 +196,6 @@ class Stream:
         bias = reduce(torch.add, parts)
         # Sums over many pixels are large numbers with small differences: the largest one is taken
         # out in float64, so that float32 keeps the differences that matter.
-        offset = bias.amax(1)
+        offset = bias.detach().amax(1)
         small = (bias - offset[:, None]).to(query.noisy.dtype)
         return self.engine.posterior(query, images, index, small, best).shifted(offset)

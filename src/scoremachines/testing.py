@@ -19,7 +19,7 @@ from torch import Tensor
 
 from scoremachines.attention import Attention, Scene
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import Engine, Plan, Query, ReferenceEngine
+from scoremachines.engine import Differentiable, Engine, Plan, Pull, Query, ReferenceEngine
 from scoremachines.machine import ScoreMachine
 from scoremachines.patches import SOURCES
 from scoremachines.posterior import Posterior
@@ -94,10 +94,11 @@ def check_engine(
     count: int = 11,
     seed: int = 0,
 ) -> None:
-    """Compare an engine with the float64 reference.
+    """Compare an engine with the float64 reference, its gradient with automatic differentiation.
 
     Args:
-        engine: the engine; one that leaves sources out may be off by as much as it says.
+        engine: the engine; one that leaves sources out may be off by as much as it says. Its
+            gradient is checked if it is `Differentiable`.
         dtypes: of the queries; x̂0 must agree to 1e-9 in float64 and 1e-4 in float32.
         best: how many sources to ask for; in float64 they must be the same.
         device: where the engine runs.
@@ -131,6 +132,32 @@ def check_engine(
             plain = engine.posterior(query, case.images, index, case.bias, 0)
             bound = (plain.error_bound + found.error_bound)[:, None]
             _close(plain.mean, found.mean, tolerance, f"{case.text}, without sources", bound)
+            if isinstance(engine, Differentiable):
+                _same_gradient(engine, case, known, tolerance)
+
+
+def _same_gradient(engine: Differentiable, case: Case, known: Posterior, tolerance: float) -> None:
+    """Compare an engine's gradient of `Σ ⟨g, x̂0⟩` with that of the reference (theory §2.8)."""
+    query, images = case.query, case.images
+    noisy = query.noisy.double().clone().requires_grad_()
+    exact = Query(noisy, query.alpha_bar, query.window, query.sources)
+    direction = query.noisy.flip(1).cos()
+    bias = None if case.bias is None else case.bias.double()
+    if query.window is None and bias is not None:
+        bias = bias[..., :1, :1].expand_as(bias)  # a level that is the same at every pixel
+    index = torch.arange(len(images), device=images.device)
+    with torch.enable_grad():
+        posterior = ReferenceEngine().posterior(exact, images.double(), index, bias, 0)
+        (wanted,) = torch.autograd.grad(posterior.mean, noisy, direction.double())
+    testimony = torch.zeros_like(known.log_weight)[:, None] if bias is None else bias
+    level = posterior.log_weight.detach()[:, None] - testimony
+    offset = -(direction * posterior.mean.detach()).sum(1, keepdim=True).double()
+    pull = Pull(direction, level, torch.ones_like(level), offset.expand_as(level))
+    # Covariances are multiplied by √ᾱ/(1−ᾱ), and what is rounded off them too.
+    factor = (query.signal / query.variance).to(wanted)[:, None, None, None]
+    scale = 1 + wanted.abs().amax((1, 2, 3), keepdim=True) + 0.01 * factor
+    found = engine.gradient(query, images, pull)
+    _close(found / scale, wanted / scale, tolerance, f"{case.text}, gradient")
 
 
 def check_attention(attention: Attention, *, seed: int = 0) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-__all__ = ["Attention", "Gathered", "Matrix", "Scene", "Uniform", "Weighing"]
+__all__ = ["Attention", "Gathered", "Matrix", "Scene", "Uniform", "Weighing", "depends"]
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,20 @@ class Weighing(Protocol):
         ...
 
 
+def depends(weighing: object) -> bool:
+    """Return whether A has a graph that leads to φ: one of its tensors, however deep, has one."""
+    if isinstance(weighing, Tensor):
+        return weighing.requires_grad
+    return any(depends(part) for part in getattr(weighing, "__dict__", {}).values())
+
+
 @runtime_checkable
 class Attention(Protocol):
-    """One choice of A (theory §4). New ones pass `scoremachines.testing.check_attention`."""
+    """One choice of A (theory §4). New ones pass `scoremachines.testing.check_attention`.
+
+    Where gradients are wanted, φ requires grad while `weighings` runs. A choice that φ changes by
+    leaps only, such as that of a partner, is made under `torch.no_grad()`.
+    """
 
     name: str
     pairwise: bool

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.autograd import Function
 
 from scoremachines.attention.base import Matrix, Scene, Uniform, Weighing
 from scoremachines.errors import InputError
@@ -55,15 +58,31 @@ class Identity:
     pairwise = True
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
+        if scene.noisy[0, 0].numel() == 1:
+            return []  # a single pixel has nobody to hear
         rows = []
         variances = 1 - scene.alpha_bar.clamp(CLOSEST, 1 - CLOSEST)
         for noisy, variance in zip(scene.noisy, variances.tolist(), strict=True):
             around = patches(noisy[None].double().clone(), scene.window, scene.periodic)[0]
-            exact = "donot_use_mm_for_euclid_dist"
-            closeness = torch.cdist(around, around, compute_mode=exact).square_()
+            closeness = _SquaredDistances.apply(around)
             closeness.div_(-4 * variance).fill_diagonal_(-torch.inf)
-            rows.append(closeness.softmax(-1).nan_to_num_())  # a single pixel has nobody to hear
+            rows.append(closeness.softmax(-1))
         return [(scene.window, Matrix(torch.stack(rows)))]
+
+
+class _SquaredDistances(Function):
+    """Squared distances of all pairs of rows `[n, D]`, `[n, n]`, with gradients of any order."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        return torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").square_()
+
+    @staticmethod
+    def backward(ctx: Any, pull: Tensor) -> Tensor:
+        (rows,) = ctx.saved_tensors
+        both = pull + pull.T
+        return 2 * (both.sum(-1, keepdim=True) * rows - both @ rows)
 
 
 class MultiScale:

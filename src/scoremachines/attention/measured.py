@@ -29,7 +29,7 @@ class Soft:
     pairwise = True
 
     def __init__(self, matrix: Tensor, strength: float = 1.0) -> None:
-        self.matrix, self.strength = _checked(matrix, 2), strength
+        self.matrix, self.strength = _checked(matrix, 2).detach(), strength
         if not strength >= 0:
             raise InputError("strength", strength, "a number of at least 0")
 
@@ -59,6 +59,9 @@ class Measured:
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         matrix = _checked(self.maps(scene.noisy, scene.time), 2, 3)
+        if torch.is_grad_enabled() and scene.noisy.requires_grad and not matrix.requires_grad:
+            accepted = "maps that autograd follows back to φ, or a matrix"
+            raise InputError("attention", self.maps, accepted, "its maps have no gradient in φ")
         return [(scene.window, Matrix(self.strength * _fitting(matrix, scene)))]
 
 

@@ -84,29 +84,33 @@ class Groups:
 
     def __init__(self, groups: Tensor) -> None:
         self.groups = groups
-        self.total: Tensor | None = None
+        self.totals: dict[int, Tensor] = {}
         self.counts = torch.zeros(int(groups.max()) + 1, dtype=torch.float64)
 
     def add(self, evidence: Tensor, index: Tensor) -> None:
         """Enter what a block says: `E_y(i)` `[B, n, H, W]` of the images at places `[n]`."""
         chosen = self.groups[index.cpu()].to(evidence.device)
         evidence = evidence.double()
-        if self.total is None:
-            shape = (len(evidence), len(self.counts), *evidence.shape[2:])
-            self.total = evidence.new_full(shape, -torch.inf)
         for group in chosen.unique().tolist():
             here = evidence[:, chosen == group].logsumexp(1)
-            self.total[:, group] = torch.logaddexp(self.total[:, group], here)
+            known = self.totals.get(group)
+            self.totals[group] = here if known is None else torch.logaddexp(known, here)
         self.counts += torch.bincount(chosen.cpu(), minlength=len(self.counts))
 
     def evidence(self) -> Tensor:
         """Return `E_y(g)` of every group that has images, nats, float64 `[B, G, H, W]`."""
-        assert self.total is not None
-        kept = self.counts > 0
-        mean = self.total[:, kept] - self.counts[kept].log().to(self.total)[:, None, None]
-        return mean
+        total = torch.stack([self.totals[group] for group in sorted(self.totals)], 1)
+        return total - self.log_counts().to(total)[:, None, None]
+
+    def log_counts(self) -> Tensor:
+        """Return the log of the number of images of every group that has some, `[G]`."""
+        return self.counts[self.counts > 0].log()
+
+    def rank(self, index: Tensor) -> Tensor:
+        """Return which of the groups that have images those at places `[n]` belong to, `[n]`."""
+        rank = (self.counts > 0).long().cumsum(0) - 1
+        return rank[self.groups[index.cpu()]].to(index.device)
 
     def of(self, index: Tensor) -> Tensor:
         """Return `E_y(g(i))` of the images at places `[n]`, float64 `[B, n, H, W]`."""
-        rank = (self.counts > 0).long().cumsum(0) - 1
-        return self.evidence()[:, rank[self.groups[index.cpu()]].to(index.device)]
+        return self.evidence()[:, self.rank(index)]

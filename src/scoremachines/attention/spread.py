@@ -33,7 +33,9 @@ class Spread:
         for window, weighing in self.attention.weighings(scene):
             if isinstance(weighing, Matrix):
                 area = scene.noisy[0, 0].numel() if window is None else window**2
-                places = torch.special.entr(weighing.weights).sum(-1, keepdim=True).exp()
+                # Zeros, of entropy 0 like ones, would have an infinite slope.
+                shares = weighing.weights.masked_fill(weighing.weights == 0, 1)
+                places = torch.special.entr(shares).sum(-1, keepdim=True).exp()
                 weighing = Matrix(weighing.weights * (places / area).clamp(min=1))
             found.append((window, weighing))
         return found

@@ -79,11 +79,15 @@ class LogEntropy:
 
 
 class Top1:
-    """Hard attention without a network; needs a second pass over the training set."""
+    """Hard attention without a network; needs a second pass over the training set.
+
+    The partner is constant but for leaps, so gradients pass through its evidence (theory §4.9).
+    """
 
     name = "top1"
     pairwise = True
 
+    @torch.no_grad()
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         if scene.noisy[0, 0].numel() == 1:
             return []  # a single pixel has no partner

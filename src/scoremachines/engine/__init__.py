@@ -9,8 +9,10 @@ from scoremachines.engine.choice import AutoEngine as AutoEngine
 from scoremachines.engine.fused import FusedEngine as FusedEngine
 from scoremachines.engine.native import NativeEngine as NativeEngine
 from scoremachines.engine.native import native_instructions as native_instructions
+from scoremachines.engine.protocol import Differentiable as Differentiable
 from scoremachines.engine.protocol import Engine as Engine
 from scoremachines.engine.protocol import Plan as Plan
+from scoremachines.engine.protocol import Pull as Pull
 from scoremachines.engine.protocol import Query as Query
 from scoremachines.engine.reference import ReferenceEngine as ReferenceEngine
 from scoremachines.engine.tiled import TorchEngine as TorchEngine
@@ -20,10 +22,12 @@ __all__ = [
     "ENGINES",
     "AdaptiveEngine",
     "AutoEngine",
+    "Differentiable",
     "Engine",
     "FusedEngine",
     "NativeEngine",
     "Plan",
+    "Pull",
     "Query",
     "ReferenceEngine",
     "TorchEngine",

@@ -46,6 +46,8 @@ the first round aims at; and how many nats the threshold falls for each that the
 class AdaptiveEngine:
     """Exact where it must be, and else within a certified tolerance, on the CPU.
 
+    Where gradients in φ are wanted, the native engine answers in its place, exactly.
+
     Args:
         memory: bytes that the engine may use above the training set.
         tolerance: largest error of x̂0, in units of the images' [-1, 1]. Where pairs are drawn it
@@ -70,7 +72,7 @@ class AdaptiveEngine:
     ) -> None:
         if real("tolerance", tolerance, 0, 1) == 0:
             raise InputError("tolerance", tolerance, "a number above 0 and at most 1")
-        self.exact = NativeEngine(memory, threads)
+        self.exact = self.differentiable = NativeEngine(memory, threads)
         self.memory, self.tolerance, self.estimate = memory, float(tolerance), estimate
         self.forests = Forests(native._native, memory * 3 // 4)
         self.pilots = Forests(native._native, memory // 8)

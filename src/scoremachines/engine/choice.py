@@ -10,7 +10,7 @@ from torch import Tensor
 from scoremachines.data.training_set import pixel_values
 from scoremachines.engine.fused import FusedEngine, obstacle
 from scoremachines.engine.native import NativeEngine, native_instructions, say_once_if_missing
-from scoremachines.engine.protocol import Engine, Plan, Query
+from scoremachines.engine.protocol import Differentiable, Engine, Plan, Pull, Query
 from scoremachines.engine.tiled import TorchEngine
 from scoremachines.posterior import Posterior
 
@@ -65,6 +65,19 @@ class AutoEngine:
         engine = self.on(query.noisy.device)
         return engine.posterior(query, _readable(engine, query, images), index, bias, best)
 
+    def means(self, query: Query, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        engine = self._with_gradient(query)
+        return engine.means(query, _readable(engine, query, images), direction)
+
+    def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
+        engine = self._with_gradient(query)
+        return engine.gradient(query, _readable(engine, query, images), pull)
+
+    def _with_gradient(self, query: Query) -> Differentiable:
+        engine = self.on(query.noisy.device)
+        assert isinstance(engine, Differentiable)  # as all engines of this package are
+        return engine
+
 
 def _fastest(device: str, memory: int) -> Engine:
     if device == "cpu" and native_instructions():
@@ -79,9 +92,9 @@ def _fastest(device: str, memory: int) -> Engine:
     return TorchEngine(memory)
 
 
-def _readable(engine: Engine, query: Query, images: Tensor) -> Tensor:
+def _readable(engine: object, query: Query, images: Tensor) -> Tensor:
     """Return images as that engine reads them."""
-    if images.dtype != torch.uint8 or getattr(engine, "reads_bytes", False):
+    if getattr(engine, "reads_bytes", False):
         return images
     return pixel_values(images, query.noisy.dtype)
 

@@ -24,7 +24,7 @@ from scoremachines.engine.products import (
     products_serve,
     query_bytes,
 )
-from scoremachines.engine.protocol import Plan, Query
+from scoremachines.engine.protocol import Plan, Pull, Query
 from scoremachines.engine.tiled import TorchEngine
 from scoremachines.errors import InputError
 from scoremachines.posterior import Posterior
@@ -68,8 +68,8 @@ class FusedEngine:
     """Fused Triton kernels on an NVIDIA GPU, in float32.
 
     The torch engine answers, on the same device, what they are not made for: float64, the
-    whole image as window, lists of best sources with the entropy, more than 4 channels, and
-    windows above 49 where a side has more than 64 pixels.
+    whole image as window, lists of best sources with the entropy, more than 4 channels, windows
+    above 49 where a side has more than 64 pixels, and the backward pass of gradients.
 
     Args:
         memory: bytes that the engine may use above the training set.
@@ -145,6 +145,12 @@ class FusedEngine:
         if len(parts) == 1:
             return parts[0]
         return Posterior.cat(parts).at(torch.cat(order).argsort())
+
+    def means(self, query: Query, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        return self.torch.means(query, images, direction)
+
+    def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
+        return self.torch.gradient(query, images, pull)
 
     def _by_kind(self, query: Query, digits: float) -> list[tuple[Tensor, bool]]:
         """Return which noisy images are left to products, and which to differences."""

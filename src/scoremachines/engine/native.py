@@ -30,7 +30,8 @@ from torch import Tensor
 from scoremachines.data.training_set import pixel_values
 from scoremachines.engine.geometry import log_counts, query_extent, runs
 from scoremachines.engine.memory import plan_native
-from scoremachines.engine.protocol import Plan, Query
+from scoremachines.engine.protocol import Plan, Pull, Query
+from scoremachines.engine.tiled import TorchEngine
 from scoremachines.engine.whole import Whole
 from scoremachines.errors import InputError, whole
 from scoremachines.patches import PERIODIC
@@ -138,6 +139,16 @@ class NativeEngine:
         sources = Sources(*lists)
         return Posterior(log_weight, mean, entropy, sources).shifted(-log_counts[None])
 
+    def means(self, query: Query, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        if query.window is None:
+            return self._whole(query, images).means(direction)
+        return TorchEngine(self.memory).means(query, _values(images, query), direction)
+
+    def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
+        if query.window is None:
+            return self._whole(query, images).gradient(pull)
+        return TorchEngine(self.memory).gradient(query, _values(images, query), pull)
+
     def _posterior_of_each(
         self,
         query: Query,
@@ -212,6 +223,10 @@ class _Ideal(Whole):
         weights = share.reshape(1, -1).to(self.query.noisy.dtype)
         found = _native.average(weights.numpy(), self.flat.numpy(), **self.running)
         return torch.from_numpy(found).view(self.query.noisy.shape[1:])
+
+
+def _values(images: Tensor, query: Query) -> Tensor:
+    return pixel_values(images, query.noisy.dtype)
 
 
 def stored_images(images: Tensor, query: Query) -> Tensor:

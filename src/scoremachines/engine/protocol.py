@@ -3,20 +3,22 @@
 A machine reads the training set block by block and asks its engine two things of each block:
 `evidence`, E_u(i) of every image for every pixel, which attention reweighs; and `posterior`, the
 block's contribution to x̂0, which merges with that of every other block (theory §2). A new engine
-implements `Engine` and passes `scoremachines.testing.check_engine`.
+implements `Engine` and passes `scoremachines.testing.check_engine`. With the two methods of
+`Differentiable` its answers have gradients in φ (theory §2.8).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from scoremachines.posterior import Posterior
 from scoremachines.schedule import CLOSEST
 
-__all__ = ["Engine", "Plan", "Query"]
+__all__ = ["Differentiable", "Engine", "Plan", "Pull", "Query"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,36 @@ class Query:
     def part(self, index: slice) -> Query:
         """Return the query for some of the noisy images."""
         return Query(self.noisy[index], self.alpha_bar[index], self.window, self.sources)
+
+
+@dataclass(frozen=True)
+class Pull:
+    """How much each source pulls at the noisy image, in a gradient (theory §2.8).
+
+        c_u(i,v) = exp( ℓ_u(i,v) − log|V(u)| − level_u(i) )
+                   · ( gain_u(i) ⟨g(u), x_i(v)⟩ + offset_u(i) )
+
+    Args:
+        direction: g, `[B, C, H, W]` in the query's dtype.
+        level: nats, float64, `[B, n, H, W]`, or `[B, 1, H, W]` for all images alike; where the
+            window is the whole image, the same for all u.
+        gain: float64, of the same shape as `level`.
+        offset: likewise.
+    """
+
+    direction: Tensor
+    level: Tensor
+    gain: Tensor
+    offset: Tensor
+
+    def part(self, index: slice) -> Pull:
+        """Return the pull at some of the noisy images."""
+        fields = (self.direction, self.level, self.gain, self.offset)
+        return Pull(*(field[index] for field in fields))
+
+    def to(self, dtype: torch.dtype) -> Pull:
+        """Return the same with its direction in another dtype."""
+        return Pull(self.direction.to(dtype), self.level, self.gain, self.offset)
 
 
 @dataclass(frozen=True)
@@ -112,5 +144,36 @@ class Engine(Protocol):
 
         Returns:
             The posterior of every noisy image, log-weights and sources as theory §2.1 has them.
+        """
+        ...
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """What an engine needs beyond `Engine` for x̂0 to have a gradient in φ (theory §2.8)."""
+
+    def means(self, query: Query, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `E_u(i)` and the mean of u's colour within each image, along a direction.
+
+        Args:
+            query: `B` noisy images.
+            images: as in `Engine.evidence`.
+            direction: g, `[B, C, H, W]` in the query's dtype.
+
+        Returns:
+            `E_u(i)` and `⟨g(u), m_u(i)⟩`, both `[B, n, H, W]` in the query's dtype.
+        """
+        ...
+
+    def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
+        """Return `Σ_u Σ_{i,v} c_u(i,v) ∂ℓ_u(i,v)/∂φ`.
+
+        Args:
+            query: `B` noisy images.
+            images: as in `Engine.evidence`.
+            pull: c.
+
+        Returns:
+            `[B, C, H, W]` in the query's dtype.
         """
         ...

@@ -53,11 +53,14 @@ def _coordinates(height: int, width: int) -> tuple[Tensor, Tensor]:
 class ReferenceEngine:
     """The oracle: `ℓ`, `E`, softmax and mean exactly as theory §2 writes them, in float64.
 
+    Autograd follows all of it, so its answers have gradients of any order in φ.
+
     Args:
         memory: not heeded; this engine is always dense.
     """
 
     name = "reference"
+    autograd = True
 
     def __init__(self, memory: int = 0) -> None:
         self.memory = memory
@@ -92,6 +95,7 @@ class ReferenceEngine:
         )
         if not best:
             return posterior
+        log_weight, weight = log_weight.detach(), weight.detach()
         entropy = image(torch.special.entr(weight).sum(-1))
         pixels = height * width
         flat = torch.arange(log_weight.shape[-1], device=log_weight.device).expand(

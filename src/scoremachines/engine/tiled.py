@@ -19,8 +19,9 @@ from torch import Tensor
 from scoremachines.engine.geometry import Run
 from scoremachines.engine.meeting import Clean, Meeting
 from scoremachines.engine.memory import plan_within
-from scoremachines.engine.protocol import Plan, Query
-from scoremachines.engine.whole import whole_evidence, whole_posterior
+from scoremachines.engine.protocol import Plan, Pull, Query
+from scoremachines.engine.transposed import from_sums, tiled_gradient, tiled_means
+from scoremachines.engine.whole import Whole, whole_evidence, whole_posterior
 from scoremachines.posterior import Posterior, Sources
 
 __all__ = ["TorchEngine"]
@@ -63,6 +64,27 @@ class TorchEngine:
         return Posterior.cat(
             [Running(meeting, index, best).read(its_bias) for meeting, its_bias in pairs]
         )
+
+    def means(self, query: Query, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        if query.window is None:
+            return Whole(query, images).means(direction)
+        clean = Clean(query, images)
+        found = [
+            tiled_means(Meeting(query, sample, clean), its_direction)
+            for sample, its_direction in enumerate(direction)
+        ]
+        evidence, along = zip(*found, strict=True)
+        return torch.stack(evidence), torch.stack(along)
+
+    def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
+        if query.window is None:
+            return Whole(query, images).gradient(pull)
+        clean = Clean(query, images)
+        sums = [
+            tiled_gradient(Meeting(query, sample, clean), pull.part(slice(sample, sample + 1)))
+            for sample in range(len(query.noisy))
+        ]
+        return from_sums(query, torch.cat(sums))
 
 
 def _evidence(meeting: Meeting) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.fft import irfft2, rfft2
 
-from scoremachines.engine.protocol import Query
+from scoremachines.engine.protocol import Pull, Query
 from scoremachines.posterior import Posterior, Sources
 
 __all__ = ["Whole", "whole_evidence", "whole_posterior"]
@@ -97,6 +97,42 @@ class Whole:
         if not self.wrapped:
             return self.images
         return irfft2(rfft2(within).conj()[:, None] * self.spectra, s=self.images.shape[-2:])
+
+    def means(self, direction: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `E_u(i)` and `⟨g(u), m_u(i)⟩`, given g `[B, C, H, W]`; both `[B, n, H, W]`."""
+        evidence = self.evidence()
+        along = torch.empty_like(evidence)
+        for sample, its_direction in enumerate(direction.double()):
+            log_weight = self.log_weight(sample)
+            within = (log_weight - log_weight.logsumexp((-2, -1), keepdim=True)).exp()
+            along[sample] = (self._means(within) * its_direction).sum(1)
+        return evidence, along
+
+    def gradient(self, pull: Pull) -> Tensor:
+        """Return the gradient of all noisy images for a pull on them, `[B, C, H, W]`."""
+        return torch.cat([self._gradient(b, pull) for b in range(len(self.query.noisy))])
+
+    def _gradient(self, sample: int, pull: Pull) -> Tensor:
+        level = pull.level[sample, :, :1, :1].double()
+        weight = (self.log_weight(sample) - level).exp()  # of an image and a displacement
+        offset = pull.offset[sample].sum((-2, -1), keepdim=True)
+        weight *= self._along(pull.direction[sample], pull.gain[sample]) + offset
+        signal, variance = float(self.query.signal[sample]), float(self.query.variance[sample])
+        pulled = self._moved(weight) - self.query.noisy[sample].double() / signal * weight.sum()
+        return (pulled * (signal / variance))[None].to(self.query.noisy.dtype)
+
+    def _along(self, direction: Tensor, gain: Tensor) -> Tensor:
+        """Return `Σ_u gain_u(i) ⟨g(u), x_i(u+d)⟩`, `[n, 1, 1]` or `[n, H, W]`."""
+        pulled = direction.double() * gain.double()[:, None]  # [n or 1, C, H, W]
+        if not self.wrapped:
+            return (pulled * self.images).sum((1, 2, 3))[:, None, None]
+        return irfft2((rfft2(pulled).conj() * self.spectra).sum(1), s=direction.shape[-2:])
+
+    def _moved(self, weight: Tensor) -> Tensor:
+        """Return `Σ_i Σ_d weight(i, d) x_i(y+d)`, `[C, H, W]`."""
+        if not self.wrapped:
+            return torch.einsum("n,nchw->chw", weight[:, 0, 0], self.images)
+        return self._means(weight).sum(0)
 
     def _sources(
         self, log_weight: Tensor, bias: Tensor | None, index: Tensor, best: int

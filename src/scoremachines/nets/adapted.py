@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scoremachines.denoiser import DenoiserModel
+from scoremachines.denoiser import DenoiserModel, gradients_in
 from scoremachines.errors import InputError, whole
 from scoremachines.model_folder import check_finite
-from scoremachines.nets.inputs import check_noisy, class_labels, noise_levels
+from scoremachines.nets.inputs import check_noisy, class_labels, following, noise_levels
 from scoremachines.nets.self_attention import captured_map, self_attentions
 from scoremachines.patches import SOURCES
 from scoremachines.schedule import (
@@ -108,7 +108,6 @@ class AdaptedNetwork(DenoiserModel):
         )
         self.eval()
 
-    @torch.no_grad()
     def denoise(
         self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
     ) -> Tensor:
@@ -120,11 +119,12 @@ class AdaptedNetwork(DenoiserModel):
             labels: class, one label or `[B]`; None not to tell any.
 
         Returns:
-            `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1].
+            `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1]; with its gradient in φ, if
+                `noisy` requires grad.
 
         Raises:
             InputError: an argument has the wrong shape, dtype or range, or the module answers with
-                something else than an image.
+                something else than an image, or without a gradient where one is wanted.
         """
         check_noisy(noisy, self.shape, self.device)
         alphas = noise_levels(alpha_bar, noisy)
@@ -132,16 +132,16 @@ class AdaptedNetwork(DenoiserModel):
         if self.table is not None:
             step = self.table.step(alphas)
             alphas = self.table.at_step(step).to(noisy.device)
-        if self.call is not None:
-            output: Any = self.call(noisy.to(self.dtype), alphas, told)
-        else:
-            place = step.round().long() if self.whole_steps else step.float()
-            named = {} if told is None else {"class_labels": told}
-            output = self.module(noisy.to(self.dtype), place.to(noisy.device), **named)
-        output = _prediction(output, noisy).to(noisy.dtype)
-        return clean_from(self.config["prediction_type"], output, noisy, alphas)
+        with gradients_in(noisy):
+            if self.call is not None:
+                output: Any = self.call(noisy.to(self.dtype), alphas, told)
+            else:
+                place = step.round().long() if self.whole_steps else step.float()
+                named = {} if told is None else {"class_labels": told}
+                output = self.module(noisy.to(self.dtype), place.to(noisy.device), **named)
+            output = _prediction(output, noisy).to(noisy.dtype)
+            return clean_from(self.config["prediction_type"], output, noisy, alphas)
 
-    @torch.no_grad()
     def attention(self, noisy: Tensor, time: Tensor | float) -> Tensor:
         """Return the network's own attention map, to be plugged into a machine (theory §4.2).
 
@@ -151,7 +151,8 @@ class AdaptedNetwork(DenoiserModel):
 
         Returns:
             A, `[B, H·W, H·W]`, rows that add up to 1, the own pixel included; of a coarser layer,
-            each cell's weight spread evenly over its pixels. Zeros without attention.
+            each cell's weight spread evenly over its pixels. Zeros without attention. With its
+            gradient in φ, if `noisy` requires grad.
 
         Raises:
             InputError: an argument has the wrong shape, dtype or range, or there is no such map.
@@ -160,17 +161,20 @@ class AdaptedNetwork(DenoiserModel):
         alphas = noise_levels(self.schedule.alpha_bar(time), noisy)
         pixels = noisy.shape[-2] * noisy.shape[-1]
         known = (len(noisy), pixels, pixels)
-        if self.maps is not None:
-            maps = self.maps(noisy, alphas)
-            if not isinstance(maps, Tensor) or maps.shape not in (known, known[1:]):
-                given = f"tensor of shape {tuple(getattr(maps, 'shape', ()))}"
-                raise InputError("attention", given, f"maps [{pixels}, {pixels}] of each image")
-            return maps.expand(known)
-        if not self.layers:
-            return noisy.new_zeros(known)
-        found = self_attentions(self.module)
-        layers = {name: found[name] for name in self.layers}
-        return captured_map(layers, lambda: self.denoise(noisy, alphas), self.shape[1:])
+        with gradients_in(noisy):
+            if self.maps is not None:
+                maps = self.maps(noisy, alphas)
+                if not isinstance(maps, Tensor) or maps.shape not in (known, known[1:]):
+                    given = f"tensor of shape {tuple(getattr(maps, 'shape', ()))}"
+                    raise InputError(
+                        "attention", given, f"maps [{pixels}, {pixels}] of each image"
+                    )
+                return maps.expand(known)
+            if not self.layers:
+                return following(noisy.new_zeros(known), noisy)
+            found = self_attentions(self.module)
+            layers = {name: found[name] for name in self.layers}
+            return captured_map(layers, lambda: self.denoise(noisy, alphas), self.shape[1:])
 
     def _told(self, labels: Tensor | int | None, noisy: Tensor) -> Tensor | None:
         """Return the classes that the module is told; it need not know what "any" is."""
@@ -252,4 +256,7 @@ def _prediction(output: Any, noisy: Tensor) -> Tensor:
     if not isinstance(answer, Tensor) or answer.shape != noisy.shape:
         given = f"an answer of shape {tuple(getattr(answer, 'shape', ()))}"
         raise InputError("module", given, f"a tensor of shape {tuple(noisy.shape)}")
+    if torch.is_grad_enabled() and not answer.requires_grad:
+        accepted = "one that autograd follows back to φ, or φ that does not require grad"
+        raise InputError("module", "an answer without a graph", accepted)
     return answer

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from scoremachines.denoiser import check_fixed
 from scoremachines.errors import InputError
 from scoremachines.schedule import CLOSEST
 
-__all__ = ["check_noisy", "class_labels", "noise_levels"]
+__all__ = ["check_noisy", "class_labels", "following", "noise_levels"]
 
 
 def check_noisy(noisy: Tensor, shape: tuple[int, int, int], device: torch.device) -> None:
@@ -44,8 +45,9 @@ def noise_levels(alpha_bar: Tensor | float, noisy: Tensor) -> Tensor:
         `[B]`, float64 on the device of `noisy`, kept `CLOSEST` away from 0 and 1.
 
     Raises:
-        InputError: another number of values, or one outside [0, 1].
+        InputError: another number of values, one outside [0, 1], or one that requires grad.
     """
+    check_fixed(alpha_bar)
     alphas = torch.as_tensor(alpha_bar, dtype=torch.float64, device=noisy.device)
     if alphas.ndim > 1 or alphas.numel() not in (1, len(noisy)):
         raise InputError("alpha_bar", alpha_bar, f"one value or {len(noisy)} values")
@@ -79,3 +81,18 @@ def class_labels(labels: Tensor | int | None, classes: int, noisy: Tensor) -> Te
     if not whole or not ((told >= -1) & (told < classes)).all():
         raise InputError("labels", labels, f"whole numbers from 0 to {classes - 1}, −1 for any")
     return told.long().expand(len(noisy))
+
+
+def following(maps: Tensor, noisy: Tensor) -> Tensor:
+    """Return maps whose graph leads to φ, of gradient 0 where they are constant but for leaps.
+
+    Args:
+        maps: with a graph, or constant.
+        noisy: φ.
+
+    Returns:
+        The maps.
+    """
+    if torch.is_grad_enabled() and noisy.requires_grad and not maps.requires_grad:
+        return maps + 0 * noisy.sum()
+    return maps

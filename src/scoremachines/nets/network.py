@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.denoiser import DenoiserModel
+from scoremachines.denoiser import DenoiserModel, gradients_in
 from scoremachines.errors import InputError, whole
 from scoremachines.nets.heads import Head, Top1Head, make_head
-from scoremachines.nets.inputs import check_noisy, class_labels, noise_levels
+from scoremachines.nets.inputs import check_noisy, class_labels, following, noise_levels
 from scoremachines.nets.kg import KGResNet, KGUNet
 from scoremachines.nets.settings import PADDINGS, WHOLE, NetworkSettings, read_scales
 from scoremachines.nets.trunk import ConvTrunk, NoiseLevel
@@ -167,7 +168,6 @@ class Network(DenoiserModel):
         mixed = self.mix(relu(heard)) + self.mix_level(level)[:, :, None, None]
         return self.readout(relu(mixed))
 
-    @torch.no_grad()
     def denoise(
         self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
     ) -> Tensor:
@@ -179,7 +179,8 @@ class Network(DenoiserModel):
             labels: class, one label or `[B]`; None for any.
 
         Returns:
-            `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1].
+            `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1]; with its gradient in φ, if
+                `noisy` requires grad.
 
         Raises:
             InputError: an argument has the wrong shape, dtype or range.
@@ -187,10 +188,20 @@ class Network(DenoiserModel):
         check_noisy(noisy, self.shape, self.device)
         alphas = noise_levels(alpha_bar, noisy)
         told = class_labels(labels, self.config["classes"], noisy)
-        output = self.predict(noisy.to(self.dtype), alphas, told).to(noisy.dtype)
-        return clean_from(self.config["prediction_type"], output, noisy, alphas)
+        with gradients_in(noisy), self._settled():
+            output = self.predict(noisy.to(self.dtype), alphas, told).to(noisy.dtype)
+            return clean_from(self.config["prediction_type"], output, noisy, alphas)
 
-    @torch.no_grad()
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        """Let the final layer choose as in use, where top-1 draws while it trains."""
+        training = self.head.training
+        self.head.train(False)
+        try:
+            yield
+        finally:
+            self.head.train(training)
+
     def attention(self, noisy: Tensor, time: Tensor | float) -> Tensor:
         """Return the network's own attention map, to be plugged into a machine (theory §4.2).
 
@@ -199,15 +210,17 @@ class Network(DenoiserModel):
             time: t in [0, 1] on the network's schedule, one value or `[B]`.
 
         Returns:
-            A, `[B, H·W, H·W]`: row u holds what pixel u attends to; zeros without attention.
+            A, `[B, H·W, H·W]`: row u holds what pixel u attends to; zeros without attention. Its
+                gradient in φ comes along if `noisy` requires grad; that of top-1 is 0.
 
         Raises:
             InputError: an argument has the wrong shape, dtype or range.
         """
         check_noisy(noisy, self.shape, self.device)
         alphas = noise_levels(self.schedule.alpha_bar(time), noisy)
-        features = self.body(noisy.to(self.dtype), self.level(alphas, None))
-        return self.head.maps(features)
+        with gradients_in(noisy):
+            features = self.body(noisy.to(self.dtype), self.level(alphas, None))
+            return following(self.head.maps(features), noisy)
 
     def anneal(self, progress: float, generator: torch.Generator | None = None) -> None:
         """Prepare the final layer for a point of training.

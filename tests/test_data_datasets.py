@@ -108,7 +108,9 @@ def test_a_limit_ends_an_endless_stream():
     [
         (Items([]), "at least one image"),
         (Stream([]), "at least one image"),
-        (5, "dataset=5"),
+        (5, "dataset='int'"),
+        ({"train": TENSORS}, r"dataset='dict': it is a dictionary of \['train'\]"),
+        (Items({"a": 1, "b": 2}), "dataset='Items': 0. Accepted: items, such as number 0"),
         (Items(["word"]), "image='str'|image='string"),
         (Items([None]), "image="),
         (Items([TENSORS[0], TENSORS[1].permute(0, 2, 1)]), "'0' has 5x7 pixels and '1' has 7x5"),

@@ -186,12 +186,15 @@ class Readers:
         limits: tuple[float, float] | None = None,
         layout: str | None = None,
         limit: int | None = None,
+        images_key: str | None = None,
+        labels_key: str | None = None,
     ) -> TrainingSet:
         """Read a `torch.utils.data.Dataset`, map-style or iterable, from first to last.
 
         An item is an image, a pair of image and label, or a dictionary with an `image` and perhaps
-        a `label`. Images are Pillow's, tensors or arrays. If the data set has `classes`, they name
-        the labels.
+        a `label`. Images are Pillow's, tensors or arrays. Labels are named by the `classes` of the
+        data set, by the `features` of one of Hugging Face, or by those of what a `Subset` or
+        `ConcatDataset` is made of.
 
         Args:
             dataset: the data set.
@@ -200,6 +203,8 @@ class Readers:
             limits: as in `from_array`: (0, 1) for the tensors that most data sets yield.
             layout: as in `from_array`, with N for the items.
             limit: read at most so many items, spread evenly if the data set has a length.
+            images_key: key of the image in items that are dictionaries, where it is another one.
+            labels_key: key of the label, such as fine_label.
 
         Returns:
             The training set.
@@ -210,7 +215,8 @@ class Readers:
         from scoremachines.data.datasets import read_dataset
         from scoremachines.data.framing import Framing
 
-        return read_dataset(dataset, Framing.of(size, crop), limits, layout, limit)
+        framing = Framing.of(size, crop)
+        return read_dataset(dataset, framing, limits, layout, limit, images_key, labels_key)
 
     @staticmethod
     def shapes(**knobs: Any) -> TrainingSet:

@@ -9,6 +9,8 @@ import torch
 from scoremachines.bench.run import run
 from scoremachines.bench.settings import BenchSettings, numbers
 from scoremachines.cli.settings import memory_bytes, size_pixels
+from scoremachines.data.framing import Framing
+from scoremachines.data.room import check_room
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 
@@ -62,11 +64,13 @@ def made_up(settings: BenchSettings) -> TrainingSet:
         The training set.
 
     Raises:
-        InputError: the numbers of images cannot be read.
+        InputError: the numbers of images cannot be read, or so many do not fit into memory.
     """
     count = int(max(numbers("counts", settings.counts, 1, 1e9)))
     count = min(count, settings.limit or count)
-    shape = (settings.channels or 3, *(size_pixels(settings.size) or (32, 32)))
+    framing = Framing.of(size_pixels(settings.size) or (32, 32), channels=settings.channels)
+    shape = (framing.channels or 3, *(framing.size or ()))
+    check_room("counts", settings.counts, count, *shape)
     draw = torch.Generator().manual_seed(settings.seed)
     pixels = torch.randint(0, 256, (count, *shape), generator=draw, dtype=torch.uint8)
     return TrainingSet(pixels, name="made-up noise")

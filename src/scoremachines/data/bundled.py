@@ -13,7 +13,7 @@ from scoremachines.data.folder import classes_of
 from scoremachines.data.framing import Framing
 from scoremachines.data.stack import Stack
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError
+from scoremachines.errors import whole
 
 __all__ = ["digits", "photographs"]
 
@@ -48,8 +48,7 @@ def photographs(size: int | Sequence[int] = 32, reduce: int = 1) -> TrainingSet:
     """
     from sklearn.datasets import load_sample_images
 
-    if isinstance(reduce, bool) or not isinstance(reduce, int) or reduce < 1:
-        raise InputError("reduce", reduce, "a whole number of at least 1")
+    reduce = whole("reduce", reduce, 1, 640)
     framing, source, stack = Framing.of(size, "tiles"), load_sample_images(), Stack()
     for file, pixels in zip(source.filenames, source.images, strict=True):
         for name, tile in framing.frame(Image.fromarray(pixels).reduce(reduce), Path(file).name):

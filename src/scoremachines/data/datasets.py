@@ -57,6 +57,7 @@ def read_dataset(
         InputError: if it holds no image, or something that cannot be used as one.
     """
     items, count = _items(dataset, limit)
+    framing.check_room(count or 1)
     named = class_names(dataset)
     labels_key = labels_key or _only_labels(named)
     stack, labels, remarks = Stack(count or 1024), [], Remarks()

@@ -221,6 +221,7 @@ def _read(
     warn_of(left, path, stacklevel=4)
     classes, labels = classes_of(pictures)
     chosen = spread(range(len(pictures)), limit)
+    framing.check_room(len(chosen))
     stack, label_of_each, remarks = Stack(len(chosen)), [], Remarks()
     for index in tqdm(chosen, "reading images", leave=False, delay=2, disable=None):
         name = pictures[index]

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from scoremachines.errors import InputError
+from scoremachines.advice import Advice
+from scoremachines.data.room import check_room
+from scoremachines.errors import InputError, whole
 
 __all__ = ["CHANNELS", "CROPS", "Framing", "widen"]
 
 CROPS = ("centre", "stretch", "tiles")
 CHANNELS = (1, 3, 4)
+MOST_PIXELS = 2**24
+"""Pixels that a training image may have: 4096 × 4096."""
 FILTER = Image.Resampling.BICUBIC
 
 
@@ -46,7 +51,22 @@ class Framing:
         if self.channels not in (None, *CHANNELS):
             raise InputError("channels", self.channels, "1, 3, 4 or None")
         if self.size is None and self.crop == "tiles":
-            raise InputError("size", None, "a size in pixels", "tiles need one")
+            accepted = Advice("a size in pixels, such as {}", ("size", 32))
+            raise InputError("size", None, accepted, "tiles need one")
+        if self.size is not None and prod(self.size) > MOST_PIXELS:
+            raise InputError("size", self.size, f"at most {MOST_PIXELS} pixels in one image")
+
+    def check_room(self, count: int) -> None:
+        """Refuse a size at which so many images would not fit into memory.
+
+        Args:
+            count: number of pictures, or of their channels; tiles are not counted.
+
+        Raises:
+            InputError: if they would not.
+        """
+        if self.size is not None and self.crop != "tiles":
+            check_room("size", self.size, count, *self.size, self.channels or 1)
 
     @classmethod
     def of(
@@ -70,11 +90,11 @@ class Framing:
         """
         if size is None:
             return cls(None, crop, channels)
-        sides = list(size) if isinstance(size, Sequence) else [size, size]
-        whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
-        if len(sides) != 2 or not whole or min(sides) < 1:
+        sides = list(size) if isinstance(size, Sequence | np.ndarray) else [size, size]
+        if isinstance(size, str) or len(sides) != 2:
             raise InputError("size", size, "a side, or height and width, in whole pixels")
-        return cls((sides[0], sides[1]), crop, channels)
+        height, width = (whole("size", side, 1) for side in sides)
+        return cls((height, width), crop, channels)
 
     @property
     def enough(self) -> int | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from scoremachines.data.features import FeatureFinder
 from scoremachines.data.judge import Judge
@@ -35,7 +36,8 @@ def make_shapes(config: ShapesConfig) -> TrainingSet:
         set's `Judge`.
     """
     finder = FeatureFinder(config)
-    placements = [arrange(config, index) for index in range(config.n)]
+    progress = tqdm(range(config.n), "placing shapes", leave=False, delay=2, disable=None)
+    placements = [arrange(config, index) for index in progress]
     pixels = torch.stack([finder.paint(each) for each in placements])
     labels = torch.tensor([each[0][0] for each in placements])
     data = TrainingSet(pixels, labels, config.classes, name="shapes")

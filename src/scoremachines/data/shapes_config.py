@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, product
 
-from scoremachines.errors import InputError
+from scoremachines.data.room import check_room
+from scoremachines.errors import InputError, real, whole
 
 __all__ = ["PALETTE", "SHAPES", "Prototype", "ShapesConfig", "wrong_pixels"]
 
@@ -63,6 +64,14 @@ SHAPES: dict[str, dict[str | None, Callable[[int, int, int], bool]]] = {
     },
 }
 """For each shape its orientations, and for each the pixels inside: rule(row, column, last)."""
+
+LARGEST = 1024
+"""Longest side of an image, pixels."""
+BOUNDS = {
+    **{"n": (1, 10**7), "features": (2, 100), "feature_size": (2, 64)},
+    **{"values": (2, 7), "spacing": (1, LARGEST), "seed": (0, 2**128)},
+}
+"""The least and the most of each whole number; more features take hours to place."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +124,12 @@ class ShapesConfig:
     """Seed; image i depends on it and on i alone, so that a larger set begins with a smaller."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.size, list):
-            object.__setattr__(self, "size", tuple(self.size))
+        sides = self.size if isinstance(self.size, list | tuple) else (self.size,) * 2
+        if len(sides) != 2:
+            raise InputError("size", self.size, "a side, or height and width, in whole pixels")
+        height, width = (whole("size", side, 1, LARGEST) for side in sides)
+        size = (height, width) if isinstance(self.size, list | tuple) else height
+        object.__setattr__(self, "size", size)
         self._check_ranges()
         self._check_attribute()
         self._check_places()
@@ -186,16 +199,12 @@ class ShapesConfig:
         return tuple(name for name in SHAPES[self.feature] if name is not None)
 
     def _check_ranges(self) -> None:
-        sides = self.size if isinstance(self.size, tuple) else (self.size, self.size)
-        if len(sides) != 2 or not all(_is_integer(side, 1) for side in sides):
-            raise InputError("size", self.size, "a side, or height and width, in whole pixels")
-        lowest = {"n": 1, "features": 2, "feature_size": 2, "values": 2, "spacing": 1, "seed": 0}
-        for name, low in lowest.items():
-            if not _is_integer(getattr(self, name), low):
-                raise InputError(name, getattr(self, name), f"a whole number of at least {low}")
-        number = isinstance(self.background, int | float)
-        if not number or not -1 <= self.background <= 1:
-            raise InputError("background", self.background, "a grey level from -1 to 1")
+        for name, (least, most) in BOUNDS.items():
+            object.__setattr__(self, name, whole(name, getattr(self, name), least, most))
+        object.__setattr__(self, "background", real("background", self.background, -1, 1))
+        for argument, count in (("size", 1), ("n", self.n)):
+            value = getattr(self, argument)
+            check_room(argument, value, count, 12, self.height, self.width)  # bytes of a pixel
 
     def _check_attribute(self) -> None:
         if self.shared not in ("colour", "shape", "orientation"):
@@ -281,7 +290,3 @@ def _prototype(size: int, shape: str, colour: str, orientation: str | None = Non
 
 def _on_diagonal(offset: int, last: int) -> bool:
     return offset % 3 == 0 and abs(offset) < last
-
-
-def _is_integer(value: object, low: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= low

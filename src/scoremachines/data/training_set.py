@@ -151,6 +151,7 @@ class TrainingSet(Readers):
             InputError: if size or crop is not as described, or tiles do not fit.
         """
         framing = Framing.of(size, crop)
+        framing.check_room(len(self) * self.shape[0])
         stack, origin = Stack(len(self)), []
         names = self.names or [str(position) for position in range(len(self))]
         for position in tqdm(range(len(self)), "resizing", leave=False, delay=2, disable=None):

@@ -41,7 +41,7 @@ class Advice(str):
         """
         return self.text.format(
             *(
-                f"--{name.replace('_', '-')}={_words(value)}"
+                f"--{name.replace('_', '-')}={_words(name, value)}"
                 if name in options
                 else f"{name}={value!r}"
                 for name, value in self.settings
@@ -49,6 +49,8 @@ class Advice(str):
         )
 
 
-def _words(value: Any) -> str:
-    """Return a value as a word of the command line: (0, 1) is 0,1."""
+def _words(name: str, value: Any) -> str:
+    """Return a value as a word of the command line: (0, 1) is 0,1, and no window is the image."""
+    if name == "window" and value is None:
+        return "image"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

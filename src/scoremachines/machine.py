@@ -19,6 +19,7 @@ import torch
 from diffusers import ModelMixin as ModelMixin  # pipelines look for it beside the class
 from torch import Tensor
 
+from scoremachines.advice import Advice
 from scoremachines.attention import Attention, make_attention
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel, check_fixed, gradients_in
@@ -120,7 +121,8 @@ class ScoreMachine(DenoiserModel):
             raise InputError("prediction_type", prediction_type, ", ".join(PREDICTIONS))
         if self.window is None and self.sources not in ("same", "wrapped"):
             reason = "the whole image has no other place to go"
-            raise InputError("sources", self.sources, "same or wrapped with window=None", reason)
+            accepted = Advice("same or wrapped with {}", ("window", None))
+            raise InputError("sources", self.sources, accepted, reason)
         for window in windows_of(self.window):
             check_window(window, self.data.shape[1:])
 

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from scoremachines.advice import Advice
+from scoremachines.cli.console import UsedUpError, system_problem
 from scoremachines.cli.main import main
+from scoremachines.cli.messages import messages_for
 from scoremachines.data import TrainingSet, open_source
 from scoremachines.errors import InputError
 from scoremachines.experiment.trainings import SHIPPED
@@ -94,6 +96,16 @@ def test_the_advice_helps(folder, recwarn, source, option):
 def test_advice_on_machines_is_spelled_for_the_command_line_too(folder, capsys):
     error = refused("generate digits --machine els --window image --sources inside", capsys)
     assert error.endswith("Accepted: same or wrapped with --window=image.")
+
+
+def test_less_memory_is_advised_by_the_options_that_are_there():
+    for options, advice in ((["size", "batch"], "--size or --batch"), (["memory"], "--memory")):
+        with pytest.raises(UsedUpError) as caught, messages_for(options):
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        expected = f"memory is used up. Accepted: a smaller {advice}."
+        assert system_problem(caught.value) == expected
+    with pytest.raises(MemoryError), messages_for(["live"]):
+        raise MemoryError
 
 
 def test_python_gets_its_own_spelling(folder):

@@ -62,6 +62,15 @@ def test_a_zip_file_is_bounded_in_all(tmp_path):
     assert MOST_RATIO * path.stat().st_size < LEAST_TOTAL
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_members_of_one_name_are_counted(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for _ in range(3):
+            archive.writestr("a.png", picture())
+    with pytest.warns(UserWarning, match="2 of a name that another one has too"):
+        assert len(open_source(tmp_path / "set.zip")) == 1
+
+
 def test_archives_within_archives_are_not_opened(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         archive.writestr("a.png", picture())

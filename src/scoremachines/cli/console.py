@@ -7,7 +7,11 @@ from io import TextIOWrapper
 
 from scoremachines.errors import one_line, out_of_memory
 
-__all__ = ["escape_unprintable", "system_problem"]
+__all__ = ["UsedUpError", "escape_unprintable", "system_problem"]
+
+
+class UsedUpError(MemoryError):
+    """Memory is used up; the text names the options of the command that need less."""
 
 
 def escape_unprintable() -> None:
@@ -26,8 +30,10 @@ def system_problem(error: BaseException) -> str | None:
     Returns:
         The line; None if the error is no refusal of the system, but a fault of the program.
     """
+    if isinstance(error, UsedUpError):
+        return str(error)
     if out_of_memory(error):
-        return "memory is used up. Accepted: a smaller --memory, --size or --limit."
+        return "memory is used up. Accepted: fewer or smaller images."
     if isinstance(error, OSError) and error.strerror:
         where = "" if error.filename is None else f": {error.filename}"
         return one_line(f"{error.strerror.lower()}{where}")

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from scoremachines.advice import Advice
-from scoremachines.errors import InputError
+from scoremachines.cli.console import UsedUpError
+from scoremachines.errors import InputError, out_of_memory
 
 __all__ = ["messages_for"]
 
@@ -21,6 +22,7 @@ def messages_for(options: Collection[str]) -> Iterator[None]:
 
     Raises:
         InputError: in place of one that names settings as Python does.
+        UsedUpError: in place of any that means that memory is used up.
     """
     usual = warnings.formatwarning
     warnings.formatwarning = _one_line
@@ -31,6 +33,12 @@ def messages_for(options: Collection[str]) -> Iterator[None]:
             raise
         accepted = error.accepted.for_options(options)
         raise InputError(error.argument, error.value, accepted, error.reason) from error
+    except (OSError, MemoryError, RuntimeError) as error:
+        smaller = [f"--{name}" for name in ("memory", "size", "limit", "batch") if name in options]
+        if not smaller or not out_of_memory(error):
+            raise
+        text = f"memory is used up. Accepted: a smaller {' or '.join(smaller)}."
+        raise UsedUpError(text) from error
     finally:
         warnings.formatwarning = usual
 

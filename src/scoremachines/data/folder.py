@@ -84,14 +84,16 @@ def read_zip(
     with reading("path", path, "a zip file with images"):
         archive = zipfile.ZipFile(path)
     with archive:
-        members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+        files = [info for info in archive.infolist() if not info.is_dir()]
+        members = {info.filename: info for info in files}
         if len(members) > MOST_MEMBERS:
             accepted = f"a zip file of at most {MOST_MEMBERS} files"
             raise InputError("path", path, accepted, f"it holds {len(members)}")
         pictures, left = pictures_among(members, lambda name: _begun(archive, members[name]))
+        left.update({"of a name that another one has too": len(files) - len(members)})
         _check_total(path, [members[name] for name in spread(pictures, limit)])
         return _read(
-            path, pictures, lambda name: _unpack(archive, members[name]), framing, limit, left
+            path, pictures, lambda name: _unpack(archive, members[name]), framing, limit, +left
         )
 
 

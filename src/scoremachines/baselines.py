@@ -15,9 +15,10 @@ from diffusers import ModelMixin as ModelMixin  # pipelines look for it beside t
 from torch import Tensor
 
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.denoiser import DenoiserModel, check_fixed, gradients_in
+from scoremachines.denoiser import DenoiserModel, gradients_in
 from scoremachines.errors import InputError
 from scoremachines.files import reading
+from scoremachines.inputs import check_levels, check_noisy
 from scoremachines.model_folder import local_folder
 from scoremachines.pretrained import load_parts, save_parts
 from scoremachines.schedule import (
@@ -144,11 +145,8 @@ class Wiener(DenoiserModel):
         Raises:
             InputError: the images have another shape, or there is no such class.
         """
-        if noisy.ndim != 4 or tuple(noisy.shape[1:]) != self.shape:
-            accepted = f"a tensor [B, {', '.join(map(str, self.shape))}]"
-            raise InputError("noisy", f"tensor of shape {tuple(noisy.shape)}", accepted)
-        check_fixed(alpha_bar)
-        levels = _each("alpha_bar", alpha_bar, len(noisy), torch.float64)
+        check_noisy(noisy, self.shape)
+        levels = check_levels(alpha_bar, len(noisy)).tolist()
         told = [None] if labels is None else _each("labels", labels, len(noisy), torch.int64)
         # One by one, so that no sample depends on its neighbours, not even in its last bit.
         with gradients_in(noisy):

@@ -22,10 +22,11 @@ from torch import Tensor
 from scoremachines.advice import Advice
 from scoremachines.attention import Attention, make_attention
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.denoiser import DenoiserModel, check_fixed, gradients_in
+from scoremachines.denoiser import DenoiserModel, gradients_in
 from scoremachines.engine import Engine, Query, make_engine
 from scoremachines.errors import InputError, whole
 from scoremachines.files import reading
+from scoremachines.inputs import check_levels, check_noisy
 from scoremachines.locality import (
     Window,
     WindowSchedule,
@@ -42,6 +43,13 @@ from scoremachines.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, no
 from scoremachines.stream import Stream
 
 __all__ = ["ScoreMachine"]
+
+SINGLE = 32.0
+"""Samples with values of φ beyond this are computed in float64: in single precision, distances to
+different patches would not be told apart."""
+Group = tuple[Tensor | slice, int | None, Tensor | None, bool]
+"""Samples that are computed together, their window, the images of their class, and whether in
+float64."""
 
 
 class ScoreMachine(DenoiserModel):
@@ -132,7 +140,8 @@ class ScoreMachine(DenoiserModel):
         """Return x̂0, the posterior mean (theory §2), with its gradient if φ requires it (§2.8).
 
         Args:
-            noisy: φ, `[B, C, H, W]`, float32 or float64, on the machine's device.
+            noisy: φ, `[B, C, H, W]`, float32 or float64, values within ±1e6, on the machine's
+                device.
             alpha_bar: ᾱ in [0, 1], one value or `[B]`.
             labels: restrict the training set to this class, one label or `[B]`.
 
@@ -177,20 +186,17 @@ class ScoreMachine(DenoiserModel):
 
     def _merged(
         self,
-        groups: list[tuple[Tensor | slice, int | None, Tensor | None]],
+        groups: list[Group],
         query: Query,
         best: int,
     ) -> Posterior:
         """Return the posteriors of samples by window and class, in the samples' order."""
-        parts = [
-            part
-            for samples, window, members in groups
-            for part in Stream(self.data, self.engine, self.attention, members).posteriors(
-                Query(query.noisy[samples], query.alpha_bar[samples], window, self.sources),
-                self.schedule.time(query.alpha_bar[samples]),
-                best,
-            )
-        ]
+        parts: list[Posterior] = []
+        for samples, window, members, far in groups:
+            noisy, alphas = query.noisy[samples], query.alpha_bar[samples]
+            asked = Query(noisy.double() if far else noisy, alphas, window, self.sources)
+            stream = Stream(self.data, self.engine, self.attention, members)
+            parts += stream.posteriors(asked, self.schedule.time(alphas), best)
         if len(groups) == 1:
             return Posterior.cat(parts)
         places = [samples for samples, *_ in groups if isinstance(samples, Tensor)]
@@ -198,25 +204,10 @@ class ScoreMachine(DenoiserModel):
         return Posterior.cat(parts).at(order.to(query.noisy.device))
 
     def _query(self, noisy: Tensor, alpha_bar: Tensor | float) -> Query:
-        expected = tuple(self.data.shape)
-        if not isinstance(noisy, Tensor) or noisy.ndim != 4 or noisy.shape[1:] != expected:
-            given = f"tensor of shape {tuple(noisy.shape)}" if isinstance(noisy, Tensor) else noisy
-            raise InputError("noisy", given, f"a tensor [B, {', '.join(map(str, expected))}]")
-        if len(noisy) == 0:
-            raise InputError("noisy", "an empty batch", "at least one noisy image")
-        if noisy.device != self.data.pixels.device:
-            accepted = f"the machine's device, {self.data.pixels.device}"
-            raise InputError("noisy", noisy.device, accepted)
-        if not noisy.is_floating_point() or not torch.isfinite(noisy).all():
-            raise InputError("noisy", noisy.dtype, "finite floating-point values")
-        check_fixed(alpha_bar)
-        alphas = torch.as_tensor(alpha_bar, dtype=torch.float64).cpu()
-        if alphas.ndim > 1 or alphas.numel() not in (1, len(noisy)):
-            raise InputError("alpha_bar", alpha_bar, f"one value or {len(noisy)} values")
-        if not ((alphas >= 0) & (alphas <= 1)).all():
-            raise InputError("alpha_bar", alpha_bar, "values in [0, 1]")
+        check_noisy(noisy, self.data.shape, self.data.pixels.device)
+        alphas = check_levels(alpha_bar, len(noisy))
         working = noisy if noisy.dtype == torch.float64 else noisy.float()
-        return Query(working, alphas.expand(len(noisy)), None, self.sources)
+        return Query(working, alphas, None, self.sources)
 
     def _labels(self, labels: Tensor | int | None, batch: int) -> list[int | None]:
         """Return the label of every sample; None for all classes."""
@@ -228,18 +219,17 @@ class ScoreMachine(DenoiserModel):
             raise InputError("labels", labels, f"one label or {batch} labels")
         return [self.data.label(label) for label in labels.reshape(-1).expand(batch).tolist()]
 
-    def _groups(
-        self, query: Query, labels: list[int | None]
-    ) -> list[tuple[Tensor | slice, int | None, Tensor | None]]:
-        """Return the samples that share a window and a class, with both; a slice if all do."""
+    def _groups(self, query: Query, labels: list[int | None]) -> list[Group]:
+        """Return the samples that share window, class and precision; a slice if all do."""
         times = self.schedule.time(query.alpha_bar).tolist()
-        keys = [(self._window_at(t), label) for t, label in zip(times, labels, strict=True)]
-        groups: list[tuple[Tensor | slice, int | None, Tensor | None]] = []
-        for window, label in dict.fromkeys(keys):
-            shared = [i for i, other in enumerate(keys) if other == (window, label)]
+        far = query.noisy.detach().abs().flatten(1).amax(1) > SINGLE
+        keys = list(zip(map(self._window_at, times), labels, far.tolist(), strict=True))
+        groups: list[Group] = []
+        for key in dict.fromkeys(keys):
+            shared = [i for i, other in enumerate(keys) if other == key]
             samples = slice(None) if len(shared) == len(keys) else torch.tensor(shared)
-            members = None if label is None else self.data.of_class(label)
-            groups.append((samples, window, members))
+            members = None if key[1] is None else self.data.of_class(key[1])
+            groups.append((samples, key[0], members, key[2]))
         return groups
 
     def _window_at(self, t: float) -> int | None:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from scoremachines.denoiser import DenoiserModel, gradients_in
 from scoremachines.errors import InputError, whole
+from scoremachines.inputs import check_noisy, class_labels, following, noise_levels
 from scoremachines.model_folder import check_finite
-from scoremachines.nets.inputs import check_noisy, class_labels, following, noise_levels
 from scoremachines.nets.self_attention import captured_map, self_attentions
 from scoremachines.patches import SOURCES
 from scoremachines.schedule import (

@@ -15,8 +15,8 @@ from torch.nn.functional import relu
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel, gradients_in
 from scoremachines.errors import InputError, whole
+from scoremachines.inputs import check_noisy, class_labels, following, noise_levels
 from scoremachines.nets.heads import Head, Top1Head, make_head
-from scoremachines.nets.inputs import check_noisy, class_labels, following, noise_levels
 from scoremachines.nets.kg import KGResNet, KGUNet
 from scoremachines.nets.settings import PADDINGS, WHOLE, NetworkSettings, read_scales
 from scoremachines.nets.trunk import ConvTrunk, NoiseLevel

@@ -1,4 +1,4 @@
-"""What a network may be asked: noisy images, their noise levels, their classes (theory §1)."""
+"""What a model may be asked: noisy images, their noise levels, their classes (theory §1)."""
 
 from __future__ import annotations
 
@@ -7,31 +7,70 @@ from torch import Tensor
 
 from scoremachines.denoiser import check_fixed
 from scoremachines.errors import InputError
+from scoremachines.files import reading
 from scoremachines.schedule import CLOSEST
 
-__all__ = ["check_noisy", "class_labels", "following", "noise_levels"]
+__all__ = ["LARGEST", "check_levels", "check_noisy", "class_labels", "following", "noise_levels"]
+
+LARGEST = 1e6
+"""Values of φ beyond this are refused: their squared distances would leave the range of float32.
+A noisy image, `√ᾱ x + √(1−ᾱ) ε`, hardly has values beyond 7."""
 
 
-def check_noisy(noisy: Tensor, shape: tuple[int, int, int], device: torch.device) -> None:
-    """Refuse what are no images for a network.
+def check_noisy(
+    noisy: Tensor, shape: tuple[int, int, int], device: torch.device | None = None
+) -> None:
+    """Refuse what are no noisy images for a model.
 
     Args:
         noisy: φ, which should be `[B, C, H, W]`.
         shape: C, H and W.
-        device: of the network.
+        device: of the model; None for any.
 
     Raises:
-        InputError: another shape or device, no image, or not floating-point.
+        InputError: another shape or device, no image, or values that are not floating-point, not
+            finite or larger than `LARGEST`.
     """
     accepted = f"a tensor [B, {', '.join(map(str, shape))}]"
     if not isinstance(noisy, Tensor):
         raise InputError("noisy", noisy, accepted)
-    if noisy.ndim != 4 or tuple(noisy.shape[1:]) != shape or len(noisy) == 0:
+    if noisy.ndim != 4 or tuple(noisy.shape[1:]) != tuple(shape):
         raise InputError("noisy", f"tensor of shape {tuple(noisy.shape)}", accepted)
+    if len(noisy) == 0:
+        raise InputError("noisy", "an empty batch", "at least one noisy image")
     if not noisy.is_floating_point():
         raise InputError("noisy", noisy.dtype, "floating-point values")
-    if noisy.device != device:
-        raise InputError("noisy", noisy.device, f"the network's device, {device}")
+    if device is not None and noisy.device != device:
+        raise InputError("noisy", noisy.device, f"the model's device, {device}")
+    largest = float(noisy.detach().abs().amax())
+    if not largest <= LARGEST:
+        given = f"values up to {largest:.3g}" if largest == largest else "values that are NaN"
+        raise InputError("noisy", given, f"finite floating-point values of at most ±{LARGEST:g}")
+
+
+def check_levels(alpha_bar: Tensor | float, count: int) -> Tensor:
+    """Return ᾱ of every noisy image.
+
+    Args:
+        alpha_bar: ᾱ in [0, 1], one value or `[count]`.
+        count: number of noisy images.
+
+    Returns:
+        `[count]`, float64 on the CPU.
+
+    Raises:
+        InputError: no numbers, another number of values, one outside [0, 1], or one that requires
+            grad.
+    """
+    check_fixed(alpha_bar)
+    accepted = f"one value or {count} values in [0, 1]"
+    with reading("alpha_bar", alpha_bar, accepted):
+        alphas = torch.as_tensor(alpha_bar, dtype=torch.float64).cpu()
+    if alphas.ndim > 1 or alphas.numel() not in (1, count):
+        raise InputError("alpha_bar", alpha_bar, f"one value or {count} values")
+    if not ((alphas >= 0) & (alphas <= 1)).all():
+        raise InputError("alpha_bar", alpha_bar, "values in [0, 1]")
+    return alphas.expand(count)
 
 
 def noise_levels(alpha_bar: Tensor | float, noisy: Tensor) -> Tensor:
@@ -47,13 +86,8 @@ def noise_levels(alpha_bar: Tensor | float, noisy: Tensor) -> Tensor:
     Raises:
         InputError: another number of values, one outside [0, 1], or one that requires grad.
     """
-    check_fixed(alpha_bar)
-    alphas = torch.as_tensor(alpha_bar, dtype=torch.float64, device=noisy.device)
-    if alphas.ndim > 1 or alphas.numel() not in (1, len(noisy)):
-        raise InputError("alpha_bar", alpha_bar, f"one value or {len(noisy)} values")
-    if not ((alphas >= 0) & (alphas <= 1)).all():
-        raise InputError("alpha_bar", alpha_bar, "values in [0, 1]")
-    return alphas.clamp(CLOSEST, 1 - CLOSEST).expand(len(noisy))
+    alphas = check_levels(alpha_bar, len(noisy)).to(noisy.device)
+    return alphas.clamp(CLOSEST, 1 - CLOSEST)
 
 
 def class_labels(labels: Tensor | int | None, classes: int, noisy: Tensor) -> Tensor | None:

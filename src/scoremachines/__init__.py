@@ -8,6 +8,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from scoremachines.guard import guard_package
+
+guard_package(__name__)
+
 if TYPE_CHECKING:
     from scoremachines.baselines import Wiener as Wiener
     from scoremachines.calibration import calibrate as calibrate

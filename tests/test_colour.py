@@ -159,6 +159,24 @@ def test_profiles_that_cannot_be_used_are_named(tmp_path, profile, remark):
         TrainingSet.from_dataset([Image.open(tmp_path / "a.png")])
 
 
+def test_colours_that_are_stated_otherwise_are_named():
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
+    camera = io.BytesIO()
+    Image.fromarray(levels).save(camera, "JPEG", exif=exif)
+    plain = io.BytesIO()
+    Image.fromarray(levels).save(plain, "PNG")
+    for file, remark in ((camera, "are in Adobe RGB by their EXIF data"), (plain, None)):
+        found = decode(io.BytesIO(file.getvalue()), "test")[1]
+        assert [each for each in found if remark and remark in each] == list(found)
+        assert len(found) == (remark is not None)
+    head, rest = plain.getvalue()[:33], plain.getvalue()[33:]
+    for gamma, count in ((100_000, 1), (45_455, 0)):
+        body = b"gAMA" + struct.pack(">I", gamma)
+        stated = head + struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body)) + rest
+        assert len(decode(io.BytesIO(stated), "test")[1]) == count
+
+
 def tiff(bits: int, kind: int, photometric: int, raw: bytes, order: str = "<") -> bytes:
     """Return a TIFF file of one row of grey pixels; kind 1 is unsigned, 2 signed, 3 real."""
     width = len(raw) * 8 // bits

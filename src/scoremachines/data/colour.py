@@ -13,12 +13,14 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
-__all__ = ["to_srgb"]
+__all__ = ["not_applied", "to_srgb"]
 
 DAMAGED = "have a damaged colour profile and are taken as sRGB"
 UNFIT = "have a colour profile for other kinds of pixels and are taken as sRGB"
+USUAL_GAMMA = 1 / 2.2
+"""Gamma that PNG files state where their colours are sRGB's, or nearly."""
 SPACES = {"L": "GRAY", "I;16": "GRAY", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK"}
 """Colour spaces of profiles, by the mode of the images that they fit."""
 KINDS: dict[str, tuple[Any, Any]] = {"GRAY": ("L", "RGB"), "RGB": ("RGB", "RGB")}
@@ -63,6 +65,25 @@ def to_srgb(image: Image.Image) -> tuple[Image.Image, str | None]:
         image = image.convert("RGB")
     image = transform.apply(image)
     return image.convert("L") if grey_levels else image, None
+
+
+def not_applied(image: Image.Image) -> str | None:
+    """Return a remark on colours that a file states otherwise than by a profile.
+
+    Args:
+        image: as it was opened.
+
+    Returns:
+        The remark, or None.
+    """
+    info = image.info
+    if info.get("icc_profile") or "srgb" in info:
+        return None
+    if abs(info.get("gamma", USUAL_GAMMA) / USUAL_GAMMA - 1) > 0.05:
+        return "state a gamma of their own, which is not applied"
+    if "exif" in info and image.getexif().get_ifd(ExifTags.IFD.Interop).get(1) == "R03":
+        return "are in Adobe RGB by their EXIF data, without a profile, and are taken as sRGB"
+    return None
 
 
 @lru_cache(maxsize=32)

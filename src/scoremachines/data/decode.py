@@ -21,7 +21,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from scoremachines.data.colour import to_srgb
+from scoremachines.data.colour import not_applied, to_srgb
 from scoremachines.errors import InputError
 from scoremachines.files import reading
 
@@ -105,11 +105,12 @@ def decode(
             several = image.format != "MPO" and getattr(image, "is_animated", False)
             if enough is not None:
                 image.draft(None, (enough, enough))
+            stated = not_applied(image)
             _scale_transparency(image)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             picture, remark = normalise(image, name)
-            return picture, tuple(filter(None, (SEVERAL if several else None, remark)))
+            return picture, tuple(filter(None, (SEVERAL if several else None, stated, remark)))
 
 
 @contextmanager

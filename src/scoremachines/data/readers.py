@@ -72,6 +72,9 @@ class Readers:
     ) -> TrainingSet:
         """Read all images in a zip file as `from_folder` does; nothing is unpacked to disk.
 
+        Its pictures may unpack to 1 GiB in all, or to 100 times the file where that is more, each
+        to 256 MiB; archives inside it are not opened.
+
         Args:
             path: the zip file.
             size: as in `from_folder`.

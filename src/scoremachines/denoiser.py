@@ -267,6 +267,10 @@ class DenoiserModel(ModelMixin, ConfigMixin):
             advice = "Make the pipeline with model.pipeline(scheduler), or call model.match first."
             warnings.warn(f"{text} {advice}", SchedulerWarning, stacklevel=3)
 
+    def facts(self) -> dict[str, str]:
+        """Return what a report says of how the model is read, by name."""
+        return {"prediction type": self.config["prediction_type"]}
+
     def fit_beside(self, folder: Path) -> Any:
         """Match the model to the scheduler of the pipeline that it is read from, if it is in one.
 

@@ -35,6 +35,7 @@ __all__ = [
     "read_scheduler",
     "scheduler_beside",
     "scheduler_names",
+    "settings_of",
 ]
 
 INVERTING = ("DDIMInverseScheduler", "DPMSolverMultistepInverseScheduler")
@@ -137,28 +138,30 @@ def scheduler_beside(folder: Path) -> Any:
 
 def prediction_of(scheduler: object) -> str | None:
     """Return what a scheduler takes an answer for; None if it does not say."""
-    kind = _settings(scheduler).get("prediction_type")
+    kind = settings_of(scheduler).get("prediction_type")
     return kind if isinstance(kind, str) else None
 
 
-def _settings(scheduler: object) -> Mapping[str, Any]:
+def settings_of(scheduler: object) -> Mapping[str, Any]:
+    """Return the settings of a scheduler; none of what is no scheduler."""
     config = getattr(scheduler, "config", None)
     return config if isinstance(config, Mapping) else {}
 
 
-def check_scheduler(scheduler: Any) -> None:
+def check_scheduler(scheduler: Any, *, variance: bool = False) -> None:
     """Refuse a scheduler with settings under which no model can be sampled.
 
     Args:
         scheduler: of `diffusers`; anything without `config` passes.
+        variance: whether the model may predict the variance too.
 
     Raises:
         InputError: its last ᾱ is 0 while it takes predictions of ε, or it wants a variance
             predicted too.
     """
-    config, kind = _settings(scheduler), prediction_of(scheduler)
+    config, kind = settings_of(scheduler), prediction_of(scheduler)
     name = type(scheduler).__name__
-    if str(config.get("variance_type")).startswith("learned"):
+    if str(config.get("variance_type")).startswith("learned") and not variance:
         given = f"{name} with variance_type={config['variance_type']!r}"
         reason = "the model predicts no variance"
         raise InputError(
@@ -258,7 +261,7 @@ class Limits:
     @classmethod
     def of(cls, scheduler: Any) -> Limits:
         """Return what a scheduler's settings say; of two, thresholding, as `diffusers` does."""
-        config = _settings(scheduler)
+        config = settings_of(scheduler)
         if config.get("thresholding"):
             ratio = config.get("dynamic_thresholding_ratio", 0.995)
             return cls(ratio=float(ratio), most=float(config.get("sample_max_value", 1.0)))

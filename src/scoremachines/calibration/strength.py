@@ -150,6 +150,7 @@ def calibrate_strength(
     )
     about = {
         "network": type(network).__name__,
+        "read as": network.facts(),
         "training_set": data.name,
         "fingerprint": data.fingerprint(),
         "sources": chosen,

@@ -169,6 +169,7 @@ def calibrate(
     )
     about = {
         "network": type(network).__name__,
+        "read as": network.facts(),
         "training_set": data.name,
         "fingerprint": data.fingerprint(),
         "sources": chosen,

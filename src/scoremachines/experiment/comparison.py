@@ -208,6 +208,7 @@ def compare(
         ours = {name: images(name, machine, steps) for name, machine in machines.items()}
     about = {
         "network": type(network).__name__,
+        "read as": network.facts(),
         "training_set": data.name,
         "fingerprint": data.fingerprint(),
         "n": n,

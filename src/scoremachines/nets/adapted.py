@@ -7,6 +7,7 @@ network = load_diffusers("my_ddpm/")
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from scoremachines.denoiser import DenoiserModel, gradients_in
 from scoremachines.errors import InputError, whole
 from scoremachines.inputs import check_noisy, class_labels, following, noise_levels
 from scoremachines.model_folder import check_finite
-from scoremachines.nets.self_attention import captured_map, self_attentions
+from scoremachines.nets.asking import asking, original, prediction
+from scoremachines.nets.self_attention import captured_layer, captured_map, self_attentions
 from scoremachines.patches import SOURCES
 from scoremachines.schedule import (
     PREDICTIONS,
@@ -26,6 +28,7 @@ from scoremachines.schedule import (
     clean_from,
     noise_schedule,
 )
+from scoremachines.schedulers import Limits, check_scheduler, prediction_of, settings_of
 
 __all__ = ["AdaptedNetwork"]
 
@@ -46,8 +49,8 @@ class AdaptedNetwork(DenoiserModel):
         alphas_cumprod: ᾱ at the timesteps that it was trained on, or a scheduler that has them;
             DDPM's 1,000 by default, unless there is a `call`.
         schedule: ᾱ(t), on which it is sampled; the table by default.
-        prediction_type: what its answer means: `"epsilon"`, `"sample"`, `"v_prediction"` or
-            `"score"`.
+        prediction_type: what its answer means: `"epsilon"` (the default), `"sample"`,
+            `"v_prediction"` or `"score"`.
         attention: where its maps come from: the dotted name of a `diffusers` self-attention layer,
             or a function of φ `[B, C, H, W]` and ᾱ `[B]`. By default the last self-attention layer
             at the highest resolution; zeros if there is none.
@@ -58,6 +61,12 @@ class AdaptedNetwork(DenoiserModel):
             padding, `"inside"` or `"wrapped"` for circular padding, `"same"`.
         classes: number of classes that it can be told, as `class_labels`; 0 for none.
         whole_steps: tell it whole timesteps only, int64.
+        scheduler: the `diffusers` scheduler that its owner uses: gives `alphas_cumprod` and
+            `prediction_type` where they are not given, and the limits of x̂0.
+
+    Attributes:
+        limits: how x̂0 is clipped or thresholded while it is sampled, compared and calibrated.
+        scheduler_settings: those that a scheduler named to `sample` takes over.
 
     Raises:
         InputError: an argument is out of range.
@@ -72,15 +81,25 @@ class AdaptedNetwork(DenoiserModel):
         *,
         alphas_cumprod: Sequence[float] | Tensor | Any = None,
         schedule: str | NoiseSchedule | Sequence[float] | Tensor | None = None,
-        prediction_type: str = "epsilon",
+        prediction_type: str | None = None,
         attention: str | Maps | None = None,
         call: Call | None = None,
         receptive_field: int | None = None,
         sources: str = "broken",
         classes: int = 0,
         whole_steps: bool = False,
+        scheduler: Any = None,
     ) -> None:
         super().__init__()
+        if scheduler is not None:
+            check_scheduler(scheduler, variance=True)
+            alphas_cumprod = scheduler if alphas_cumprod is None else alphas_cumprod
+        prediction_type = prediction_type or prediction_of(scheduler) or "epsilon"
+        self.limits, self.owner = Limits.of(scheduler), type(scheduler).__name__
+        self.scheduler_settings = settings_of(scheduler) or None
+        self.variance = str(settings_of(scheduler).get("variance_type")).startswith("learned")
+        if self.variance:
+            self.scheduler_settings = {**settings_of(scheduler), "variance_type": "fixed_small"}
         _check(module, prediction_type, sources)
         check_finite(module, "module", type(module).__name__)
         shape, classes = _image_shape(shape), whole("classes", classes)
@@ -133,13 +152,14 @@ class AdaptedNetwork(DenoiserModel):
             step = self.table.step(alphas)
             alphas = self.table.at_step(step).to(noisy.device)
         with gradients_in(noisy):
-            if self.call is not None:
-                output: Any = self.call(noisy.to(self.dtype), alphas, told)
-            else:
-                place = step.round().long() if self.whole_steps else step.float()
-                named = {} if told is None else {"class_labels": told}
-                output = self.module(noisy.to(self.dtype), place.to(noisy.device), **named)
-            output = _prediction(output, noisy).to(noisy.dtype)
+            with asking(self.module):
+                if self.call is not None:
+                    output: Any = self.call(noisy.to(self.dtype), alphas, told)
+                else:
+                    place = step.round().long() if self.whole_steps else step.float()
+                    named = {} if told is None else {"class_labels": told}
+                    output = self.module(noisy.to(self.dtype), place.to(noisy.device), **named)
+            output = prediction(output, noisy, variance=self.variance).to(noisy.dtype)
             return clean_from(self.config["prediction_type"], output, noisy, alphas)
 
     def attention(self, noisy: Tensor, time: Tensor | float) -> Tensor:
@@ -163,7 +183,8 @@ class AdaptedNetwork(DenoiserModel):
         known = (len(noisy), pixels, pixels)
         with gradients_in(noisy):
             if self.maps is not None:
-                maps = self.maps(noisy, alphas)
+                with asking(self.module):
+                    maps = self.maps(noisy, alphas)
                 if not isinstance(maps, Tensor) or maps.shape not in (known, known[1:]):
                     given = f"tensor of shape {tuple(getattr(maps, 'shape', ()))}"
                     raise InputError(
@@ -172,9 +193,37 @@ class AdaptedNetwork(DenoiserModel):
                 return maps.expand(known)
             if not self.layers:
                 return following(noisy.new_zeros(known), noisy)
-            found = self_attentions(self.module)
-            layers = {name: found[name] for name in self.layers}
-            return captured_map(layers, lambda: self.denoise(noisy, alphas), self.shape[1:])
+            return captured_map(*self._heard(noisy, alphas), self.shape[1:])
+
+    def _heard(self, noisy: Tensor, alphas: Tensor) -> tuple[dict[str, Any], Callable[[], Any]]:
+        """Return the layers that maps may be read from, and a call in which they are used."""
+        plain: Any = copy(self)
+        plain._modules = {**plain._modules, "module": original(self.module)}
+        found = self_attentions(original(self.module))
+        return {name: found[name] for name in self.layers}, lambda: plain.denoise(noisy, alphas)
+
+    def facts(self) -> dict[str, str]:
+        """Return what a report says of the network: how it is read, and where its maps come from.
+
+        Returns:
+            Texts by name.
+        """
+        limits = "as predicted" if self.limits == Limits() else str(self.limits)
+        facts = {"prediction type": self.config["prediction_type"], "x̂0 of the network": limits}
+        if self.scheduler_settings is not None:
+            facts["settings of"] = self.owner
+        if self.variance:
+            facts["predicted variance"] = "left out"
+        if self.maps is not None:
+            return facts | {"attention": "a function"}
+        noisy = torch.zeros(1, *self.shape, device=self.device, dtype=self.dtype)
+        layer = "none"
+        if self.layers:
+            try:
+                layer = captured_layer(*self._heard(noisy, torch.full((1,), 0.5)))[0]
+            except InputError:
+                layer = "none that can be read"
+        return facts | {"attention layer": layer}
 
     def _told(self, labels: Tensor | int | None, noisy: Tensor) -> Tensor | None:
         """Return the classes that the module is told; it need not know what "any" is."""
@@ -240,23 +289,10 @@ def _image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 
 def _layer_names(module: nn.Module, attention: str | None) -> tuple[str, ...]:
     """Return the names of the layers that maps may be read from."""
-    layers = tuple(self_attentions(module))
+    layers = tuple(self_attentions(original(module)))
     if attention is None:
         return layers
     if attention not in layers:
         accepted = ", ".join(layers) or "None: the module has no diffusers self-attention layer"
         raise InputError("attention", attention, f"a function, or {accepted}")
     return (attention,)
-
-
-def _prediction(output: Any, noisy: Tensor) -> Tensor:
-    """Return the tensor of an output; refuse what has another shape than the image."""
-    answer = getattr(output, "sample", output)
-    answer = answer[0] if isinstance(answer, tuple) else answer
-    if not isinstance(answer, Tensor) or answer.shape != noisy.shape:
-        given = f"an answer of shape {tuple(getattr(answer, 'shape', ()))}"
-        raise InputError("module", given, f"a tensor of shape {tuple(noisy.shape)}")
-    if torch.is_grad_enabled() and not answer.requires_grad:
-        accepted = "one that autograd follows back to φ, or φ that does not require grad"
-        raise InputError("module", "an answer without a graph", accepted)
-    return answer

@@ -16,7 +16,8 @@ from scoremachines.errors import InputError
 from scoremachines.files import is_folder, reading
 from scoremachines.model_folder import check_finite, check_loading, local_folder
 from scoremachines.nets.adapted import AdaptedNetwork
-from scoremachines.schedulers import check_scheduler, read_scheduler
+from scoremachines.nets.asking import original
+from scoremachines.schedulers import read_scheduler
 
 __all__ = ["AdaptedNetwork", "adapt", "load_diffusers"]
 
@@ -41,7 +42,7 @@ def adapt(
         InputError: an argument is out of range, or a `UNet2DModel` is told no timestep (fourier
             time embedding).
     """
-    if isinstance(module, UNet2DModel):
+    if isinstance(original(module), UNet2DModel):
         config: Any = module.config
         embedding = config.time_embedding_type
         if embedding == "fourier" and "call" not in options:
@@ -61,7 +62,7 @@ def load_diffusers(folder: str | Path, **options: Any) -> AdaptedNetwork:
 
     Args:
         folder: holds the model, or a pipeline with `unet/` and `scheduler/`, whose scheduler then
-            gives `alphas_cumprod` and `prediction_type`.
+            gives `alphas_cumprod`, `prediction_type` and the limits of x̂0.
         **options: as `adapt` takes them, in place of what the folder says.
 
     Returns:
@@ -84,8 +85,5 @@ def load_diffusers(folder: str | Path, **options: Any) -> AdaptedNetwork:
         check_loading(place, found, "folder")
         check_finite(module, "folder", place)
         if is_folder("folder", folder / "scheduler"):
-            scheduler = read_scheduler(folder / "scheduler", "folder")
-            check_scheduler(scheduler)
-            known = {"alphas_cumprod": scheduler.alphas_cumprod}
-            options = {**known, "prediction_type": scheduler.config.prediction_type, **options}
+            options = {"scheduler": read_scheduler(folder / "scheduler", "folder"), **options}
     return adapt(module, **options)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from scoremachines.errors import InputError
 
-__all__ = ["captured_map", "self_attentions", "spread"]
+__all__ = ["captured_layer", "captured_map", "self_attentions", "spread"]
 
 
 def self_attentions(module: nn.Module) -> dict[str, Attention]:
@@ -39,22 +39,22 @@ def self_attentions(module: nn.Module) -> dict[str, Attention]:
     }
 
 
-def captured_map(
-    layers: dict[str, Attention], ask: Callable[[], object], size: tuple[int, int]
-) -> Tensor:
-    """Return the map of the last of these layers to work at the highest resolution.
+def captured_layer(
+    layers: dict[str, Attention], ask: Callable[[], object]
+) -> tuple[str, Attention, Tensor]:
+    """Return the last of these layers to work at the highest resolution.
 
     Args:
         layers: those that may be chosen, by name.
         ask: asks the network.
-        size: height and width of the images, pixels.
 
     Returns:
-        A, `[B, H·W, H·W]`.
+        Its name, the layer, and the features that it was given.
 
     Raises:
-        InputError: the network used none of the layers, or not on cells of its images.
+        InputError: the network used none of the layers.
     """
+    names = {layer: name for name, layer in layers.items()}
     heard: list[tuple[Attention, Tensor]] = []
 
     def listen(layer: nn.Module, places: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -72,6 +72,26 @@ def captured_map(
     if not heard:
         raise InputError("attention", ", ".join(layers), "a layer that the network uses")
     layer, hidden = max(reversed(heard), key=lambda pair: _tokens(pair[1]))
+    return names[layer], layer, hidden
+
+
+def captured_map(
+    layers: dict[str, Attention], ask: Callable[[], object], size: tuple[int, int]
+) -> Tensor:
+    """Return the map of the last of these layers to work at the highest resolution.
+
+    Args:
+        layers: those that may be chosen, by name.
+        ask: asks the network.
+        size: height and width of the images, pixels.
+
+    Returns:
+        A, `[B, H·W, H·W]`.
+
+    Raises:
+        InputError: the network used none of the layers, or not on cells of its images.
+    """
+    _, layer, hidden = captured_layer(layers, ask)
     cells = (hidden.shape[-2], hidden.shape[-1]) if hidden.ndim == 4 else _grid(hidden, size)
     return spread(_map(layer, hidden), cells, size)
 

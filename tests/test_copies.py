@@ -24,7 +24,6 @@ from scoremachines.copies import (
 )
 from scoremachines.errors import InputError
 from scoremachines.matching import placement_families, whole_match
-from scoremachines.memorisation import calibrate_memorisation, held_out_needed
 from scoremachines.noisy import noisy_copies
 from scoremachines.placement import Placement
 
@@ -192,38 +191,6 @@ def test_noisy_copies_are_of_the_kind_and_explained_by_their_own_placement(kind:
     assert (match.share > 0.99).float().mean() > 0.6  # a move may hide too much, a gain may clip
     found = match.share > 0.99
     assert torch.equal(match.image[found], torch.arange(8)[found])
-
-
-def test_every_kind_keeps_its_rate_and_all_together_theirs() -> None:
-    data, held_out = sm.TrainingSet(smooth(150, seed=10)), smooth(400, seed=11)
-    kinds = [Copy(), Mirrored(), Turned()]
-    test = calibrate_memorisation(data, held_out, level=0.09, most=400, kinds=kinds)
-    assert [each.kind for each in test.kinds] == ["as it is", "mirrored", "turned"]
-    assert test.level == test.asked == 0.09
-    assert test.shortage == ""
-    for each in test.kinds:
-        assert each.level == pytest.approx(0.03)
-        assert each.false_positives.interval()[0] <= 0.03
-        assert each.found.rate > 0.9
-    assert test.false_positives.interval()[0] <= 0.09
-    most = max(each.false_positives.successes for each in test.kinds)
-    assert most <= test.false_positives.successes
-    mirrored = whole_match(data.images[:20].flip(-1), data, kinds=kinds)
-    assert test.flags(mirrored).all()
-    assert (test.kind_of(mirrored) == 1).all()
-    with pytest.raises(InputError, match="match="):
-        test.flags(whole_match(data.images[:2], data))
-
-
-def test_a_level_that_so_few_images_cannot_give_is_not_claimed() -> None:
-    data, held_out = sm.TrainingSet(smooth(20, seed=12)), smooth(40, seed=13)
-    test = calibrate_memorisation(data, held_out, level=0.01, kinds=[Copy(), Mirrored()])
-    assert (test.asked, test.calibrated_on) == (0.01, 20)
-    assert test.level == pytest.approx(2 / 21)
-    assert "1 % cannot be had from 40 held-out images: 9.5 % is the lowest; 398" in test.shortage
-    assert test.needed == held_out_needed(0.01, 2) == 398
-    # As many as that give the level, and not one fewer would.
-    assert pytest.approx(0.01) == 2 / (398 / 2 + 1)
 
 
 def test_patches_of_mirrored_images_are_attributed_in_their_own_coordinates() -> None:

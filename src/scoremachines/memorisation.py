@@ -2,13 +2,13 @@
 
 How large S is for images that are no copies depends on the training set and on how many ways to
 copy an image are searched, so every kind of copy has a threshold of its own, found on held-out
-images. An image is called memorised if it exceeds the threshold of some kind; with K kinds each
-may err with probability α/K, so that all together err with α at most (Bonferroni).
+images. An image is called memorised if it exceeds the threshold of some kind. The thresholds of
+all kinds have the same rank among the held-out images, chosen so that all together err with
+probability α at most.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from scoremachines.errors import InputError, real, whole
 from scoremachines.matching import KindMatch, WholeMatch, placement_families, whole_match
 from scoremachines.measures import Proportion
 from scoremachines.noisy import noisy_copies
+from scoremachines.thresholds import common_rank, held_out_needed, held_out_used
 
 __all__ = [
     "KindMatch",
@@ -29,14 +30,11 @@ __all__ = [
     "WholeMatch",
     "calibrate_memorisation",
     "check_test",
-    "held_out_needed",
     "whole_match",
 ]
 
 LOWEST = 1e-6
 """The lowest level that may be asked for."""
-USUAL, MOST = 600, 4000
-"""Held-out images that are used: so many, and up to so many where the level takes more."""
 
 
 @dataclass(frozen=True)
@@ -142,19 +140,6 @@ class MemorisationTest:
         return torch.stack([found.share > test.threshold for found, test in pairs])
 
 
-def held_out_needed(level: float, kinds: int) -> int:
-    """Return how many held-out images a level takes: half of them choose, half try.
-
-    Args:
-        level: α.
-        kinds: K.
-
-    Returns:
-        2 (⌈K/α⌉ − 1), at least 4.
-    """
-    return max(4, 2 * (math.ceil(kinds / level - 1e-9) - 1))
-
-
 def check_test(
     data: TrainingSet, level: float, shift: int = 0, kinds: Sequence[Kind] = (Copy(),)
 ) -> list[int]:
@@ -187,10 +172,11 @@ def calibrate_memorisation(
 ) -> MemorisationTest:
     """Choose the thresholds on held-out images, and try them on others.
 
-    With S of m held-out images in rising order, the threshold is the `⌈(1−α/K)(m+1)⌉`-th, or 0 if
-    that is negative: a further image from where they came from exceeds it with probability at most
-    α/K **[known: Vovk et al. 2005]**. Where m is too small for that, it is the largest, and α is
-    `K/(m+1)`.
+    With one kind and S of m held-out images in rising order, the threshold is the
+    `⌈(1−α)(m+1)⌉`-th, or 0 if that is negative: a further image from where they came from exceeds
+    it with probability at most α **[known: Vovk et al. 2005]**. With several kinds, all thresholds
+    have the same rank (theory §6.4). Where m is too small for α, they are the largest, and the
+    level says what that keeps.
 
     Args:
         data: the training set.
@@ -210,9 +196,7 @@ def calibrate_memorisation(
             cannot be used.
     """
     counts = check_test(data, level, shift, kinds)
-    if most is None:
-        most = max(USUAL, min(MOST, held_out_needed(level, len(kinds))))
-    most = whole("most", most, 4)
+    most = held_out_used(level, len(kinds)) if most is None else whole("most", most, 4)
     own = None
     if held_out is None:
         own = _spread(len(data), most)
@@ -224,8 +208,7 @@ def calibrate_memorisation(
     match = whole_match(images, data, shift, own, kinds)
     chosen = torch.arange(0, len(images), 2)
     tried = torch.arange(1, len(images), 2)
-    each = max(level / len(kinds), 1 / (len(chosen) + 1))
-    rank = min(math.ceil((1 - each) * (len(chosen) + 1) - 1e-9), len(chosen))
+    rank, kept = common_rank(torch.stack([each.share[chosen] for each in match.kinds]), level)
     tests, above = [], []
     for kind, found, count in zip(kinds, match.kinds, counts, strict=True):
         # What a plain colour explains better is no copy, whatever the held-out images are like.
@@ -235,7 +218,7 @@ def calibrate_memorisation(
             KindTest(
                 kind=kind.name,
                 threshold=threshold,
-                level=each,
+                level=1 - rank / (len(chosen) + 1),
                 false_positives=Proportion(int(above[-1].sum()), len(tried)),
                 found=_rate_found(data, kind, threshold, shift, len(tried)),
                 placements=count,
@@ -245,7 +228,7 @@ def calibrate_memorisation(
     return MemorisationTest(
         kinds=tuple(tests),
         asked=float(level),
-        level=min(1.0, max(float(level), len(kinds) / (len(chosen) + 1))),
+        level=max(float(level), kept),
         calibrated_on=len(chosen),
         false_positives=Proportion(int(wrong.sum()), len(tried)),
         shift=shift,

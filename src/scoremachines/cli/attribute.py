@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from scoremachines.attribution import attribute
 from scoremachines.cli.attributed import Attributed
 from scoremachines.cli.runs import read_settings
-from scoremachines.copies import copy_kinds
+from scoremachines.copies import Kind, Pair, copy_kinds
 from scoremachines.data.decode import decode
 from scoremachines.data.framing import Framing, widen
 from scoremachines.data.settings import DataSettings
@@ -22,38 +23,31 @@ from scoremachines.errors import InputError
 from scoremachines.files import is_file, reading
 from scoremachines.folders import output_folder
 from scoremachines.locality import WindowSchedule, parse_window
-from scoremachines.memorisation import MOST, calibrate_memorisation, check_test, whole_match
+from scoremachines.memorisation import calibrate_memorisation, check_test, whole_match
 from scoremachines.record import SETTINGS
+from scoremachines.thresholds import MOST, held_out_used
 
-__all__ = ["attribute_image"]
+__all__ = ["attribute_image", "kinds_of"]
 
 MARKER = "attribution.json"
+FEW, MANY = 64, 512
+"""Images that the time is estimated on."""
+LONG = 20
+"""Seconds from which on the time is worth a line."""
 
 
 def attribute_image(
     image: str,
     data: str,
     output: str,
+    settings: DataSettings,
+    kinds: list[Kind],
     *,
     held_out: str | None = None,
-    size: str | None = None,
-    crop: str = "centre",
-    channels: int | None = None,
-    limit: int | None = None,
-    limits: str | None = None,
-    layout: str | None = None,
-    images_key: str | None = None,
-    labels_key: str | None = None,
     windows: str | None = None,
     sources: str = "broken",
     level: float = 0.01,
     shift: int = 0,
-    flip: str | None = None,
-    turn: bool = False,
-    scale: str | None = None,
-    stretch: str | None = None,
-    recolour: bool = False,
-    pairs: bool = False,
 ) -> Path:
     """Attribute one image, write everything into a folder and print what was found.
 
@@ -61,27 +55,14 @@ def attribute_image(
         image: file of the image; brought to the size of the training images.
         data: the training set: a source as `generate` takes it, or the folder of a run.
         output: the folder.
+        settings: how to read the training set and the held-out images.
+        kinds: kinds of copies to look for.
         held_out: source of images that are not in the training set, to calibrate on; None to
             compare training images with each other.
-        size: to bring the training images to, pixels.
-        crop: how to reach the size.
-        channels: 1, 3 or 4.
-        limit: use so many training images.
-        limits: values that mean black and white in a file of arrays, such as `0,1`.
-        layout: NHW, NHWC or NCHW: where the channels stand in such a file.
-        images_key: which array of a `.npz` holds the images.
-        labels_key: which holds their labels.
         windows: such as `3,7,image`; by default some that fit.
         sources: same, inside, wrapped or broken.
         level: rate of false positives to allow.
         shift: how many pixels a copy may be moved by and still be found.
-        flip: look for mirrored copies: horizontal, vertical or both.
-        turn: look for copies turned by quarter turns.
-        scale: look for shrunk and enlarged copies: a size, or smallest and largest with a colon
-            between.
-        stretch: look for copies with one side resized, likewise.
-        recolour: look for copies of other contrast and brightness.
-        pairs: look for pairs of these too.
 
     Returns:
         The file with the numbers.
@@ -89,17 +70,16 @@ def attribute_image(
     Raises:
         InputError: an image, a source or a setting cannot be used.
     """
-    sizes = _sizes("scale", scale), _sizes("stretch", stretch)
-    kinds = copy_kinds(flip, turn, *sizes, recolour, pairs)
-    arrays = DataSettings(
-        limits=limits, layout=layout, images_key=images_key, labels_key=labels_key
-    )
-    known = _open(data, replace(arrays, size=size, crop=crop, channels=channels, limit=limit))
+    known = _open(data, settings)
     check_test(known, level, shift, kinds)
-    shown = _read_image(Path(image), known, crop)
-    others = None if held_out is None else _held_out(replace(arrays, source=held_out), known, crop)
+    shown = _read_image(Path(image), known, settings.crop)
+    others = None if held_out is None else _held_out(replace(settings, source=held_out), known)
     asked = None if windows is None else [_window(word) for word in windows.split(",")]
     with output_folder(output, marker=MARKER, resume=True) as folder:
+        names = ", ".join(kind.name for kind in kinds)
+        print(f"looking for copies in {len(known)} training images: {names}", flush=True)
+        held = min(held_out_used(level, len(kinds)), len(known if others is None else others))
+        _print_estimate(shown, known, kinds, shift, held)
         threads = torch.get_num_threads()
         limit_threads("auto")
         curve = attribute(shown, known, asked, sources, kinds=kinds)
@@ -109,10 +89,66 @@ def attribute_image(
         done = Attributed(image, shown, known, sources, curve, test, match, held_out)
         done.write(folder, MARKER)
     done.print()
-    if len(kinds) > 2 and not pairs:
+    if len(kinds) > 2 and not any(isinstance(kind, Pair) for kind in kinds):
         print("Each kind of copy was looked for by itself; --pairs looks for two at once too.")
     print(f"in {folder}: {MARKER}, attribution.parquet, attribution.png")
     return folder / MARKER
+
+
+def kinds_of(
+    flip: str | None = None,
+    turn: bool = False,
+    scale: str | None = None,
+    stretch: str | None = None,
+    recolour: bool = False,
+    pairs: bool = False,
+) -> list[Kind]:
+    """Return the kinds of copies that the options of the command ask for.
+
+    Args:
+        flip: mirrored copies: horizontal, vertical or both.
+        turn: copies turned by quarter turns.
+        scale: shrunk and enlarged copies: a size, or smallest and largest with a colon between.
+        stretch: copies with one side resized, likewise.
+        recolour: copies of other contrast and brightness.
+        pairs: pairs of these too.
+
+    Returns:
+        The kinds, the image as it is before all others.
+
+    Raises:
+        InputError: an option cannot be used.
+    """
+    sizes = _sizes("scale", scale), _sizes("stretch", stretch)
+    return copy_kinds(flip, turn, *sizes, recolour, pairs)
+
+
+def _print_estimate(
+    image: Tensor, data: TrainingSet, kinds: list[Kind], shift: int, held: int
+) -> None:
+    """Print how long looking for copies takes, if it is long.
+
+    n images among N training images take `aN + bnN + cn`: to copy training images, to compare
+    them, and to compute shares. A few of both show what a, b and c are.
+    """
+
+    def seconds(count: int, among: int) -> float:
+        start = time.perf_counter()
+        some = data.subset(slice(0, among))
+        whole_match(image.expand(count, *image.shape), some, shift, kinds=kinds)
+        return time.perf_counter() - start
+
+    if len(data) <= MANY:
+        return
+    seconds(1, FEW)  # warms up
+    copying = seconds(1, MANY) / MANY
+    few, many = seconds(FEW, FEW), seconds(FEW, MANY)
+    comparing = max(0.0, (many - few) / (MANY - FEW) - copying) / FEW
+    sharing = max(0.0, few / FEW - copying - FEW * comparing)
+    # The held-out images, half as many noisy copies of every kind, and the image itself.
+    total = 3 * copying * len(data) + 1.5 * held * (comparing * len(data) + sharing)
+    if total > LONG:
+        print(f"this takes about {total:.0f} s", flush=True)
 
 
 def _open(data: str, settings: DataSettings) -> TrainingSet:
@@ -134,12 +170,12 @@ def _read_image(path: Path, data: TrainingSet, crop: str) -> Tensor:
     return torch.from_numpy(widen(pixels, channels).copy()).float() / 127.5 - 1
 
 
-def _held_out(settings: DataSettings, data: TrainingSet, crop: str) -> Tensor:
+def _held_out(settings: DataSettings, data: TrainingSet) -> Tensor:
     """Return images of another source as the training images are, in random order."""
     channels, height, width = data.shape
-    crop = crop if crop != "tiles" else "centre"
+    crop = settings.crop if settings.crop != "tiles" else "centre"
     size = f"{height}x{width}"
-    found = open_data(replace(settings, size=size, crop=crop, channels=channels))
+    found = open_data(replace(settings, size=size, crop=crop, channels=channels, limit=None))
     order = torch.randperm(len(found), generator=torch.Generator().manual_seed(0))
     return found.block(order[:MOST])
 

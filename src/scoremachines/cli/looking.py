@@ -40,27 +40,9 @@ Every kind of copy has a threshold and a rate of false positives of its own; --l
 of them together. A shrunk copy is looked for in the middle of the frame, up to --shift pixels off,
 on a plain ground.
 """
-ATTRIBUTE_OPTIONS = (
-    "held_out",
-    "size",
-    "crop",
-    "channels",
-    "limit",
-    "limits",
-    "layout",
-    "images_key",
-    "labels_key",
-    "windows",
-    "sources",
-    "level",
-    "shift",
-    "flip",
-    "turn",
-    "scale",
-    "stretch",
-    "recolour",
-    "pairs",
-)
+READING = ("size", "crop", "channels", "limit", "limits", "layout", "images_key", "labels_key")
+COPIES = ("flip", "turn", "scale", "stretch", "recolour", "pairs")
+TESTING = ("held_out", "windows", "sources", "level", "shift")
 
 
 def add_looking(commands: Any, make_parser: Any) -> None:
@@ -120,9 +102,9 @@ def _attribute_parser(make_parser: Any) -> Any:
     parser.add_argument("--flip", const="horizontal", help=text, **option)
     text = "copies turned by quarter turns too (by half a turn, where images are not square)"
     parser.add_argument("--turn", action="store_true", help=text)
-    text = "shrunk or enlarged copies too: one size, or smallest:largest, 0.25 to 4 times"
+    text = "shrunk or enlarged copies too: a size, or smallest:largest (0.5:1.5), from 0.25 to 4"
     parser.add_argument("--scale", const="0.5:1.5", help=text, **option)
-    text = "copies with height or width alone resized too: smallest:largest, 0.5 to 2 times"
+    text = "copies with height or width alone resized too: smallest:largest (0.75:1.33)"
     parser.add_argument("--stretch", const="0.75:1.33", help=text, **option)
     text = "copies of other contrast and brightness too"
     parser.add_argument("--recolour", action="store_true", help=text)
@@ -159,9 +141,12 @@ def run_looking(command: str, chosen: Any) -> bool:
         )
         return True
     if command == "attribute":
-        from scoremachines.cli.attribute import attribute_image
+        from scoremachines.cli.attribute import attribute_image, kinds_of
 
-        values = {name: value for name, value in vars(chosen).items() if name in ATTRIBUTE_OPTIONS}
-        attribute_image(chosen.image, chosen.data, chosen.output, **values)
+        reading, copies, testing = (
+            {name: chosen[name] for name in names} for names in (READING, COPIES, TESTING)
+        )
+        settings, kinds = DataSettings(**reading), kinds_of(**copies)
+        attribute_image(chosen.image, chosen.data, chosen.output, settings, kinds, **testing)
         return True
     return False

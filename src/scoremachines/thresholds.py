@@ -1,0 +1,63 @@
+"""Thresholds of several scores at once, with one rate of false positives (theory §6.4)."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+__all__ = ["MOST", "common_rank", "held_out_needed", "held_out_used"]
+
+USUAL, MOST = 600, 4000
+"""Held-out images that are used: so many, and up to so many where the level takes more."""
+
+
+def common_rank(shares: Tensor, level: float) -> tuple[int, float]:
+    """Return the rank of the thresholds among held-out images, and the level that it keeps.
+
+    With T the largest rank of an image among all kinds, it is the smallest c such that
+    `#{T ≥ c} + [K > 1] ≤ α(m+1)` (theory §6.4).
+
+    Args:
+        shares: S of every kind and held-out image, `[K, m]`.
+        level: α.
+
+    Returns:
+        Rank c, from 1 to m, and the level, which is above α where m is too small.
+    """
+    kinds, count = shares.shape
+    largest = shares.argsort(dim=1, stable=True).argsort(dim=1).amax(0) + 1
+    allowed = min(count, math.floor(level * (count + 1) + 1e-9) - (kinds > 1))
+    rank = 1
+    if allowed < count:
+        rank = int(largest.sort(descending=True).values[max(0, allowed)]) + 1
+    rank = min(rank, count)
+    return rank, (int((largest >= rank).sum()) + (kinds > 1)) / (count + 1)
+
+
+def held_out_needed(level: float, kinds: int) -> int:
+    """Return how many held-out images are enough for a level: half of them choose, half try.
+
+    Args:
+        level: α.
+        kinds: K.
+
+    Returns:
+        2 (⌈K'/α⌉ − 1), at least 4, with K' = 1 for one kind and K + 1 for several, which may all
+        have their largest S at different images.
+    """
+    worst = kinds + (kinds > 1)
+    return max(4, 2 * (math.ceil(worst / level - 1e-9) - 1))
+
+
+def held_out_used(level: float, kinds: int) -> int:
+    """Return how many held-out images are used where there are enough.
+
+    Args:
+        level: α.
+        kinds: K.
+
+    Returns:
+        600, or as many as the level takes, up to 4,000.
+    """
+    return max(USUAL, min(MOST, held_out_needed(level, kinds)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -174,3 +176,31 @@ def test_the_command_refuses_in_one_line(
     problem = capsys.readouterr().err
     assert problem.count("\n") == 1
     assert problem.startswith(f"scoremachines: error: {argument}")
+
+
+DOCS = (Path(__file__).parents[1] / "docs" / "attribution.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^    scoremachines (attribute .*)$", DOCS, re.MULTILINE)
+
+
+def test_the_commands_of_the_documentation_run(
+    pictures: Path, painted_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(COMMANDS) == 4
+    monkeypatch.chdir(tmp_path)
+    for name, place in (("train", "train"), ("test", "test"), ("pictures", "test")):
+        (tmp_path / name).symlink_to(pictures / place)
+    (tmp_path / "cat.png").symlink_to(pictures / "test" / "00.png")
+    (tmp_path / "out").symlink_to(painted_run)
+    for number, command in enumerate(COMMANDS):
+        words = [*command.split(), "--windows", "image", "-o", f"attribution{number}"]
+        assert main(words) == 0
+        assert (tmp_path / f"attribution{number}" / "attribution.png").exists()
+
+
+def test_the_program_of_the_documentation_runs() -> None:
+    names: dict[str, Any] = {}
+    exec(DOCS.split("```python\n")[2].split("```")[0], names)
+    assert names["test"].flags(names["match"]).all()
+    assert names["match"].image.tolist() == [3]
+    assert names["match"].placement[0].mirrored
+    assert names["curve"][1].share == 1.0

@@ -102,6 +102,15 @@ def test_a_subset_keeps_labels_names_classes_and_judge(index, positions):
     assert few.judge is data.judge
 
 
+@pytest.mark.parametrize(
+    "index",
+    [[N], [-N - 1], torch.tensor([0, 10**9]), [0.5], torch.ones(N + 1, dtype=torch.bool), "ab", 3],
+)
+def test_a_subset_of_images_that_are_not_there_is_refused(index):
+    with pytest.raises(InputError, match=rf"index=.*whole numbers from 0 to {N - 1}"):
+        labelled().subset(index)
+
+
 @pytest.mark.parametrize("index", [[], slice(3, 3), torch.zeros(N, dtype=torch.bool)])
 def test_an_empty_subset_is_refused(index):
     with pytest.raises(InputError, match="there is no image"):

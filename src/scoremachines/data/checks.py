@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from scoremachines.errors import InputError, whole
+from scoremachines.files import reading
 
-__all__ = ["CHUNK", "check_pixels", "checked_labels", "one_number", "value_range"]
+__all__ = ["CHUNK", "check_pixels", "checked_labels", "one_number", "positions", "value_range"]
 
 DTYPES = (torch.uint8, torch.float32, torch.float64)
 CHUNK = 1024
@@ -84,6 +87,36 @@ def checked_labels(labels: Tensor | None, n: int, classes: int) -> Tensor | None
     if low < 0 or (classes and high >= classes):
         raise InputError("labels", found, accepted, f"they run from {low} to {high}")
     return labels
+
+
+def positions(index: Any, count: int) -> Tensor:
+    """Return which images are chosen, by number.
+
+    Args:
+        index: a slice, positions as a list, array or tensor, or a mask.
+        count: number of images.
+
+    Returns:
+        Their positions, int64 on the CPU.
+
+    Raises:
+        InputError: they are no such things, or lie outside.
+    """
+    accepted = f"a slice, whole numbers from 0 to {count - 1}, or a mask of {count}"
+    if isinstance(index, slice):
+        return torch.arange(count)[index]
+    with reading("index", index, accepted):
+        where = torch.as_tensor(index, device="cpu")
+    if where.dtype == torch.bool and tuple(where.shape) == (count,):
+        return where.nonzero()[:, 0]
+    whole_numbers = not (where.is_floating_point() or where.is_complex())
+    if where.ndim != 1 or where.dtype == torch.bool or not (whole_numbers or not len(where)):
+        raise InputError("index", index, accepted)
+    where = where.long()
+    if len(where) and not (-count <= int(where.min()) and int(where.max()) < count):
+        found = f"they run from {int(where.min())} to {int(where.max())}"
+        raise InputError("index", index, accepted, found)
+    return where
 
 
 def one_number(argument: str, value: object) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -90,7 +91,9 @@ class Framing:
         """
         if size is None:
             return cls(None, crop, channels)
-        sides = list(size) if isinstance(size, Sequence | np.ndarray) else [size, size]
+        if isinstance(size, np.ndarray):
+            size = cast(int | Sequence[int], size.tolist())
+        sides = list(size) if isinstance(size, Sequence) else [size, size]
         if isinstance(size, str) or len(sides) != 2:
             raise InputError("size", size, "a side, or height and width, in whole pixels")
         height, width = (whole("size", side, 1) for side in sides)

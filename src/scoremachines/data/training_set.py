@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from scoremachines.data.checks import CHUNK, check_pixels, checked_labels, one_number
+from scoremachines.data.checks import CHUNK, check_pixels, checked_labels, one_number, positions
 from scoremachines.data.framing import Framing
 from scoremachines.data.readers import Readers
 from scoremachines.data.stack import Stack
@@ -118,12 +118,11 @@ class TrainingSet(Readers):
 
         Returns:
             The smaller set; it keeps classes, judge and location.
+
+        Raises:
+            InputError: if an image is chosen that is not there, or none at all.
         """
-        where = torch.arange(len(self))[index] if isinstance(index, slice) else index
-        where = torch.as_tensor(where, device="cpu")
-        if where.dtype == torch.bool:
-            where = where.nonzero()[:, 0]
-        where = where.long()
+        where = positions(index, len(self))
         names = self.names and [self.names[position] for position in where.tolist()]
         chosen = index if isinstance(index, slice) else where
         return TrainingSet(

@@ -15,6 +15,7 @@ from PIL import Image
 
 from scoremachines.cli.main import main
 from scoremachines.data import TrainingSet, open_source
+from scoremachines.errors import InputError
 
 H, W = 5, 7
 random = np.random.default_rng(0)
@@ -124,6 +125,13 @@ def test_arrays_of_a_npz_are_taken_or_named_as_left(tmp_path):
     np.savez(path, images, images)
     with pytest.warns(UserWarning, match=r"set\.npz: arr_0 as images; left out: arr_1"):
         assert TrainingSet.from_file(path).labels is None
+    for several in (np.eye(4, dtype=int), np.array([0.5] * 4)):  # several of each, or real
+        np.savez(path, images=images, labels=several)
+        with pytest.warns(UserWarning, match="images as images; left out: labels"):
+            assert TrainingSet.from_file(path).labels is None
+    np.savez(path, images=images, labels=labels[:3])
+    with pytest.raises(InputError, match="labels='int64"):
+        TrainingSet.from_file(path)
     other = {"x_train": images, "y_train": labels, "x_test": images[:2], "y_test": labels[1:3]}
     np.savez(path, **other)
     with pytest.warns(UserWarning, match="left out: x_test, y_test"):

@@ -145,7 +145,7 @@ def _items(dataset: Any, limit: int | None) -> tuple[Iterable[Any], int | None]:
     if not hasattr(dataset, "__iter__"):
         raise InputError("dataset", found, accepted)
     limit = None if limit is None else whole("limit", limit, 1)
-    return islice(iter(dataset), limit), limit
+    return islice(_stream(dataset), limit), limit
 
 
 def _each(dataset: Any, chosen: Iterable[int]) -> Iterator[Any]:
@@ -153,6 +153,20 @@ def _each(dataset: Any, chosen: Iterable[int]) -> Iterator[Any]:
     for index in chosen:
         with reading("dataset", type(dataset).__name__, f"items, such as number {index}"):
             item = dataset[index]
+        yield item
+
+
+def _stream(dataset: Any) -> Iterator[Any]:
+    """Yield items one after the other."""
+    accepted = "items that can be read one after the other"
+    with reading("dataset", type(dataset).__name__, accepted):
+        items = iter(dataset)
+    end = object()
+    while True:
+        with reading("dataset", type(dataset).__name__, accepted):
+            item = next(items, end)
+        if item is end:
+            return
         yield item
 
 

@@ -84,7 +84,13 @@ def _members(
         label = next((name for name in candidates if name in names and name != image), None)
     if label is not None:
         labels = _unpacked(path, archive, _named("labels_key", label, names))
-        if label == "arr_1" and labels_key is None and not _are_labels(labels, len(images)):
+        of_all = labels.shape[:1] == (len(images),)
+        # Another number of labels than of images is refused further on, unless they are unnamed.
+        if (
+            labels_key is None
+            and (of_all or label == "arr_1")
+            and not _are_labels(labels, len(images))
+        ):
             label = labels = None
     rest = [name for name in names if name not in (image, label)]
     if rest:
@@ -113,5 +119,5 @@ def _unpacked(path: Path, archive: Any, name: str) -> np.ndarray:
 
 
 def _are_labels(array: np.ndarray, count: int) -> bool:
-    """Return whether an unnamed array holds one whole number for each image."""
+    """Return whether an array holds one whole number for each image, not several or real ones."""
     return array.dtype.kind in "iu" and array.shape[:1] == (count,) and array.size == count

@@ -12,7 +12,16 @@ template <class T, class Stored> class Block {
           clean_(pixels() * question.channels * Stored::size + 2 * margin()),
           norms_(pixels() * lanes),
           risen_(pixels() * lanes),
-          bias_(std::size_t(question.width) * question.height * lanes) {}
+          bias_(std::size_t(question.width) * question.height * lanes) {
+        for (int byte = 0; byte < 256; ++byte) {
+            if constexpr (std::is_same_v<Stored, Packed>) {
+                units_[256 + byte] = Packed::upper(byte);
+                units_[byte] = Packed::upper(byte) >> 16;
+            } else {
+                units_[byte] = T(byte) / T(127.5) - T(1);
+            }
+        }
+    }
 
     // Lays out images first .. first+lanes; missing ones are given zeros and a bias of `never`.
     void take(int first) {
@@ -82,6 +91,7 @@ template <class T, class Stored> class Block {
     void take_image(int image, int lane) {
         const Question<T>& q = question_;
         const int height = q.height, width = q.width, frame = q.frame;
+        const Unit* units = units_ + (lane < Stored::size ? 0 : 256);
         const std::size_t start = std::size_t(image) * q.channels * height * width;
         const std::ptrdiff_t step = std::ptrdiff_t(q.channels) * Stored::size;
         for (int c = 0; c < q.channels; ++c) {
@@ -92,28 +102,33 @@ template <class T, class Stored> class Block {
                 const std::size_t line = start + (std::size_t(c) * height + from) * width;
                 Unit* to = clean_.get() + margin() +
                            (std::ptrdiff_t(r + frame) * framed_width_ + frame) * step + c * Stored::size;
-                for (int w = 0; w < width; ++w) put(to + w * step, lane, line + w);
-                if (!q.wrapped) continue;
-                for (int w = 1; w <= frame; ++w) {
-                    put(to - w * step, lane, line + (width - w % width) % width);
-                    put(to + (width + w - 1) * step, lane, line + (w - 1) % width);
-                }
+                if constexpr (std::is_same_v<Stored, Packed>)
+                    take_row(to + lane % Stored::size, step, [from = q.bytes + line, units](Unit* at, int w) {
+                        *at |= units[from[w]];
+                    });
+                else if (q.bytes)
+                    take_row(to + lane, step, [from = q.bytes + line, units](Unit* at, int w) {
+                        *at = units[from[w]];
+                    });
+                else
+                    take_row(to + lane, step, [from = q.values + line](Unit* at, int w) { *at = from[w]; });
             }
         }
     }
 
-    // Lays out the value at one place of the training images.
-    void put(Unit* to, int lane, std::size_t place) {
-        if constexpr (std::is_same_v<Stored, Packed>)
-            Packed::put(to, lane, question_.bytes[place]);
-        else if (question_.bytes)
-            Stored::put(to, lane, T(question_.bytes[place]) / T(127.5) - T(1));
-        else
-            Stored::put(to, lane, question_.values[place]);
+    // Calls put(to, column) for the columns of one row, and for those of its margins where it goes on there.
+    template <class Put> void take_row(Unit* to, std::ptrdiff_t step, const Put& put) {
+        const int width = question_.width, frame = question_.wrapped ? question_.frame : 0;
+        for (int w = 0; w < width; ++w) put(to + w * step, w);
+        for (int w = 1; w <= frame; ++w) {
+            put(to - w * step, (width - w % width) % width);
+            put(to + (width + w - 1) * step, (w - 1) % width);
+        }
     }
 
     const Question<T>& question_;
     int framed_width_, first_ = 0, present_ = 0;
+    Unit units_[512];  // what bytes are in the lower half of a word, or as values, and in the upper half
     Buffer<Unit> clean_;
     Buffer<T> norms_, risen_, bias_;
 };

@@ -1,6 +1,9 @@
 // Squared differences between a noisy image and those of a block, at one displacement or two.
 #pragma once
 
+#include "block.hpp"
+#include "exponential.hpp"
+
 // What is taken from the squared differences of all channels of a pixel, in the scale of what is stored.
 // Nothing in double precision, which has digits to spare, nor where the best sources are kept: there a
 // perfect fit is exactly 0, and told apart from one that is almost perfect. Nor for the smallest windows,
@@ -10,6 +13,12 @@ template <class T, class Stored> T centre(const Question<T>& question, int sampl
     const bool exact = std::is_same_v<T, double> || question.best > 0 || question.window < 5;
     if (exact || scale < 1e-20) return 0;
     return static_cast<T>(question.channels * double(Stored::scale) * Stored::scale / (2 * scale));
+}
+
+// ℓ / ln 2 over the distance in the scale of what is stored.
+template <class T, class Stored> T log2_scale(const Question<T>& question, int sample) {
+    const double square = double(Stored::scale) * Stored::scale;
+    return static_cast<T>(question.scale[sample] / (square * ln2));
 }
 
 // Some successive rows of squared differences before one noisy image, at some displacements.

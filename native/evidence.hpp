@@ -8,6 +8,7 @@ template <class T> class EvidenceSink {
 
   public:
     static constexpr bool sifts = false;
+
     explicit EvidenceSink(const Question<T>& question)
         : question_(question),
           most_(std::size_t(question.height) * question.width * lanes),
@@ -18,8 +19,8 @@ template <class T> class EvidenceSink {
         sums_.fill(0);
     }
 
-    template <class Sweep>
-    void row(const Sweep&, const Group& group, int pixel_row, int, const T* const* lines) {
+    template <class Block>
+    void row(const Block&, const Group& group, int pixel_row, int, const T* const* lines) {
         const int width = question_.width;
         int column = group.first % width;
         for (int x = 0; x < group.extent; ++x) {

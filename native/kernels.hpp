@@ -3,10 +3,39 @@
 // cut into the same units for any number, and what they say is merged in order.
 #pragma once
 
+#include "pair.hpp"
+// Each of these may need those before.
+#include "groups.hpp"
+#include "sweep.hpp"
+#include "posterior.hpp"
+#include "thinned.hpp"
+#include "evidence.hpp"
+#include "whole.hpp"
+#include "forest.hpp"
+#include "tally.hpp"
+#include "search.hpp"
+#include "search_work.hpp"
+
 // Images of one unit of work, a multiple of the lanes.
 inline int unit_images(int count, int lanes) {
     const int even = std::min(512, (count + 15) / 16);
     return std::max(1, (even + lanes - 1) / lanes) * lanes;
+}
+
+// What to do with the log-weights of one noisy image.
+template <class T, class Stored>
+std::unique_ptr<Reader<T, Stored>> reader_of(const Question<T>& question, int sample,
+                                                      const std::vector<double>& lifted) {
+    const int channels = question.channels;
+    if (question.threshold) {
+        if (channels == 1) return std::make_unique<ThinnedSink<T, Stored, 1>>(question, sample, lifted);
+        if (channels == 3) return std::make_unique<ThinnedSink<T, Stored, 3>>(question, sample, lifted);
+        return std::make_unique<ThinnedSink<T, Stored, 0>>(question, sample, lifted);
+    }
+    if (question.best > 0) return std::make_unique<PosteriorSink<T, Stored, 0, true>>(question);
+    if (channels == 1) return std::make_unique<PosteriorSink<T, Stored, 1, false>>(question);
+    if (channels == 3) return std::make_unique<PosteriorSink<T, Stored, 3, false>>(question);
+    return std::make_unique<PosteriorSink<T, Stored, 0, false>>(question);
 }
 
 // What one unit says of one noisy image.
@@ -52,14 +81,12 @@ template <class T, class Stored> class Work {
     std::vector<std::vector<double>> lifts_;
 };
 
-template <class T, class Stored, int C, class Sink> class PosteriorWork : public Work<T, Stored> {
-    static constexpr bool Best = Sink::lists;
-
+template <class T, class Stored> class PosteriorWork : public Work<T, Stored> {
   public:
     PosteriorWork(const Question<T>& question, const Answer<T>& answer)
         : Work<T, Stored>(question),
           answer_(answer),
-          values_(Sink::values(question)),
+          values_(question.channels * (question.threshold ? 2 : 1)),
           parts_(std::size_t(question.batch) * this->chunks_) {}
 
     static void run(void* self, std::int64_t unit) { static_cast<PosteriorWork*>(self)->run_unit(unit); }
@@ -75,31 +102,31 @@ template <class T, class Stored, int C, class Sink> class PosteriorWork : public
         this->blocks(unit, [this](int chunk, int sample, int first, int last) {
             const Question<T>& q = this->question_;
             Sweep<T, Stored> sweep(q, this->noisy_.data());
-            std::vector<std::unique_ptr<Sink>> sinks;
+            std::vector<std::unique_ptr<Reader<T, Stored>>> sinks;
             for (int b = sample; b < sample + this->samples_; ++b)
-                sinks.push_back(std::make_unique<Sink>(q, b, this->lifts_[b]));
+                sinks.push_back(reader_of<T, Stored>(q, b, this->lifts_[b]));
             for (int image = first; image < last; image += Pair<T>::count) {
                 sweep.take(image);
                 for (int b = 0; b < this->samples_; ++b)
-                    sweep.template visit<C>(sample + b, sweep.take_bias(sample + b), *sinks[b]);
+                    sinks[b]->take(sweep, sample + b, sweep.take_bias(sample + b));
             }
             for (int b = 0; b < this->samples_; ++b) write(chunk, sample + b, *sinks[b]);
         });
     }
 
-    void write(int chunk, int sample, const Sink& sink) {
+    void write(int chunk, int sample, const Reader<T, Stored>& sink) {
         const Question<T>& q = this->question_;
         Part& part = parts_[std::size_t(sample) * this->chunks_ + chunk];
         part.log_weight.resize(this->pixels_);
         part.mean.resize(std::size_t(this->pixels_) * values_);
-        part.entropy.resize(Best ? this->pixels_ : 0);
-        part.sources.resize(Best ? std::size_t(this->pixels_) * q.best : 0);
+        part.entropy.resize(q.best ? this->pixels_ : 0);
+        part.sources.resize(std::size_t(this->pixels_) * q.best);
         for (int pixel = 0; pixel < this->pixels_; ++pixel) {
             double entropy = 0;
             const Source* sources = nullptr;
             double* mean = part.mean.data() + std::size_t(pixel) * values_;
             part.log_weight[pixel] = sink.read(pixel, mean, &entropy, &sources);
-            if (!Best) continue;
+            if (q.best == 0) continue;
             part.entropy[pixel] = entropy;
             std::copy(sources, sources + q.best, &part.sources[std::size_t(pixel) * q.best]);
         }
@@ -107,6 +134,7 @@ template <class T, class Stored, int C, class Sink> class PosteriorWork : public
 
     void finish_pixel(int sample, int pixel) {
         const Part* parts = &parts_[std::size_t(sample) * this->chunks_];
+        const bool best = this->question_.best > 0;
         double most = -HUGE_VAL, total = 0, entropy = 0;
         for (int part = 0; part < this->chunks_; ++part)
             most = std::max(most, parts[part].log_weight[pixel]);
@@ -118,7 +146,7 @@ template <class T, class Stored, int C, class Sink> class PosteriorWork : public
             total += share;
             for (int c = 0; c < values_; ++c)
                 mean[c] += share * parts[part].mean[std::size_t(pixel) * values_ + c];
-            if (Best) entropy += share * (parts[part].entropy[pixel] - apart);
+            if (best) entropy += share * (parts[part].entropy[pixel] - apart);
         }
         const std::size_t place = std::size_t(sample) * this->pixels_ + pixel;
         const double lifted = this->lifts_[sample][pixel];
@@ -126,7 +154,7 @@ template <class T, class Stored, int C, class Sink> class PosteriorWork : public
         for (int c = 0; c < values_; ++c)
             answer_.mean[(std::size_t(sample) * values_ + c) * this->pixels_ + pixel] =
                 static_cast<T>(total > 0 ? mean[c] / total : 0);
-        if (!Best) return;
+        if (!best) return;
         answer_.entropy[place] = total > 0 ? std::max(0.0, entropy / total + std::log(total)) : 0;
         finish_sources(parts, sample, pixel);
     }
@@ -155,7 +183,7 @@ template <class T, class Stored, int C, class Sink> class PosteriorWork : public
     std::vector<Part> parts_;
 };
 
-template <class T, class Stored, int C> class EvidenceWork : public Work<T, Stored> {
+template <class T, class Stored> class EvidenceWork : public Work<T, Stored> {
   public:
     EvidenceWork(const Question<T>& question, T* evidence)
         : Work<T, Stored>(question), evidence_(evidence) {}
@@ -171,7 +199,7 @@ template <class T, class Stored, int C> class EvidenceWork : public Work<T, Stor
                 sweep.take(image);
                 for (int b = sample; b < sample + this->samples_; ++b) {
                     sink.clear();
-                    sweep.template visit<C>(b, false, sink);
+                    sweep.visit(b, false, sink);
                     write(b, image, sweep.present(), sink);
                 }
             }
@@ -189,49 +217,30 @@ template <class T, class Stored, int C> class EvidenceWork : public Work<T, Stor
     T* evidence_;
 };
 
-template <class T, class Stored, int C, class Sink>
+template <class T, class Stored>
 void posterior_of(const Question<T>& question, const Answer<T>& answer) {
-    using Work = PosteriorWork<T, Stored, C, Sink>;
+    using Work = PosteriorWork<T, Stored>;
     Work work(question, answer);
     in_parallel(work.units(), question.threads, &Work::run, &work);
     work.finish();
 }
 
-template <class T, class Stored, int C> void evidence_of(const Question<T>& question, T* evidence) {
-    EvidenceWork<T, Stored, C> work(question, evidence);
-    in_parallel(work.units(), question.threads, &EvidenceWork<T, Stored, C>::run, &work);
-}
-
-// Calls ask(channels, stored) with types that say how many channels there are, 0 for any number, and
-// how values are stored.
-template <class T, class Ask> void by_kind(const Question<T>& question, const Ask& ask) {
-    const auto with_channels = [&](auto stored) {
-        if (question.channels == 1) return ask(std::integral_constant<int, 1>(), stored);
-        if (question.channels == 3) return ask(std::integral_constant<int, 3>(), stored);
-        ask(std::integral_constant<int, 0>(), stored);
-    };
-    if constexpr (std::is_same_v<T, float>) {
-        if (question.bytes) return with_channels(Packed());
-    }
-    with_channels(Plain<T>());
+template <class T, class Stored> void evidence_of(const Question<T>& question, T* evidence) {
+    using Work = EvidenceWork<T, Stored>;
+    Work work(question, evidence);
+    in_parallel(work.units(), question.threads, &Work::run, &work);
 }
 
 template <class T> void posterior(const Question<T>& question, const Answer<T>& answer) {
-    by_kind(question, [&](auto channels, auto stored) {
-        using Stored = decltype(stored);
-        if (question.threshold != nullptr)
-            posterior_of<T, Stored, channels, ThinnedSink<T, Stored, channels>>(question, answer);
-        else if (question.best > 0)
-            posterior_of<T, Stored, channels, PosteriorSink<T, Stored, channels, true>>(question, answer);
-        else
-            posterior_of<T, Stored, channels, PosteriorSink<T, Stored, channels, false>>(question, answer);
-    });
+    if constexpr (std::is_same_v<T, float>)
+        if (question.bytes) return posterior_of<T, Packed>(question, answer);
+    posterior_of<T, Plain<T>>(question, answer);
 }
 
 template <class T> void evidence(const Question<T>& question, T* evidence) {
-    by_kind(question, [&](auto channels, auto stored) {
-        evidence_of<T, decltype(stored), channels>(question, evidence);
-    });
+    if constexpr (std::is_same_v<T, float>)
+        if (question.bytes) return evidence_of<T, Packed>(question, evidence);
+    evidence_of<T, Plain<T>>(question, evidence);
 }
 
 template <class T>

@@ -86,26 +86,45 @@ IN_PLACE void sum_in_blocks(int length, const Value& value, const Take& take) {
     }
 }
 
-// The same for windows of k values, one power of two after the other in memory: `spare` for twice as many
-// vectors as there are values.
-template <class V, class T, class Value, class Take>
-void sum_by_powers(int length, int k, T* spare, const Value& value, const Take& take) {
-    const int width = length + k - 1;
-    T *sums = spare, *powers = sums + std::size_t(width) * V::count;
-    for (int j = 0; j < width; ++j) {
-        const V one = value(j);
-        one.store(sums + j * V::count);
-        one.store(powers + j * V::count);
+// Sums over K values from the j-th on, j < length, from and to memory: in the order of the window.
+template <class T, int K> APART void sum_in_order(int length, const T* values, T* sums) {
+    using V = Lanes<T>;
+    constexpr int step = Pair<T>::count;
+    for (int half = 0; half < step; half += V::count, values += V::count, sums += V::count) {
+        Neighbours<V, K> neighbours;
+        for (int j = 0; j < K - 1; ++j) neighbours.next(V::load(values + j * step));
+        for (int j = 0; j < length; ++j)
+            neighbours.next(V::load(values + (j + K - 1) * step)).store(sums + j * step);
     }
+}
+
+// The same for windows of k values, one power of two after the other; the values are lost.
+template <class T> APART void sum_by_powers(int length, int k, T* values, T* sums) {
+    using V = Pair<T>;
+    const int width = length + k - 1;
+    for (int j = 0; j < length; ++j) V::load(values + j * V::count).store(sums + j * V::count);
     for (int size = 2, taken = 1; size <= k; size *= 2) {
         for (int j = 0; j + size <= width; ++j)
-            (V::load(powers + j * V::count) + V::load(powers + (j + size / 2) * V::count))
-                .store(powers + j * V::count);
+            (V::load(values + j * V::count) + V::load(values + (j + size / 2) * V::count))
+                .store(values + j * V::count);
         if (!(k & size)) continue;
         for (int j = 0; j < length; ++j)
-            (V::load(sums + j * V::count) + V::load(powers + (j + taken) * V::count))
+            (V::load(sums + j * V::count) + V::load(values + (j + taken) * V::count))
                 .store(sums + j * V::count);
         taken += size;
     }
-    for (int j = 0; j < length; ++j) take(j, V::load(sums + j * V::count));
+}
+
+template <class T> void sum_neighbours(int length, int k, T* values, T* sums) {
+    switch (k) {
+        case 5: return sum_in_order<T, 5>(length, values, sums);
+        case 7: return sum_in_order<T, 7>(length, values, sums);
+        case 9: return sum_in_order<T, 9>(length, values, sums);
+        case 11: return sum_in_order<T, 11>(length, values, sums);
+        case 13: return sum_in_order<T, 13>(length, values, sums);
+        case 15: return sum_in_order<T, 15>(length, values, sums);
+        case 17: return sum_in_order<T, 17>(length, values, sums);
+        case 19: return sum_in_order<T, 19>(length, values, sums);
+        default: return sum_by_powers(length, k, values, sums);
+    }
 }

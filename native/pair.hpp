@@ -29,7 +29,7 @@ template <class T> struct Pair {
 };
 
 // The sum over the lanes of one vector.
-template <class T> double across(const T* values) {
+template <class T> APART double across(const T* values) {
     return std::accumulate(values, values + Lanes<T>::count, 0.0);
 }
 
@@ -39,7 +39,6 @@ template <class T> struct Plain {
     static constexpr int size = Pair<T>::count;  // of one channel of one pixel
     static constexpr T scale = 1;                // what is stored over the value
 
-    static void put(Unit* to, int lane, T value) { to[lane] = value; }
     static Pair<T> get(const Unit* from) { return Pair<T>::load(from); }
 };
 
@@ -51,14 +50,12 @@ struct Packed {
     static constexpr int size = Lanes<float>::count;
     static constexpr float scale = 255;
 
-    static void put(Unit* to, int lane, int byte) {
+    // What a byte is in the upper half of a word.
+    static Unit upper(int byte) {
         const float value = static_cast<float>(2 * byte - 255);
         Unit bits;
         __builtin_memcpy(&bits, &value, sizeof bits);
-        if (lane < size)
-            to[lane] |= bits >> 16;
-        else
-            to[lane - size] |= bits;
+        return bits;
     }
     static Pair<float> get(const Unit* from) {
         Pair<float> values;

@@ -1,47 +1,55 @@
 // What becomes of the log-weights of all pairs: the posterior of every pixel.
 #pragma once
 
+#include "reader.hpp"
+
 // Posterior of some images for one noisy image. Weights are 2^(L − reference), where L is the
 // log₂-weight of a pair, and the reference of a pixel follows the largest L seen so far from a few bits
 // below; what lies `depth` nats below it is passed over.
-template <class T, class Stored, int C, bool Best> class PosteriorSink {
+template <class T, class Stored, int C, bool Best>
+class PosteriorSink final : public Reader<T, Stored> {
     using V = Lanes<T>;
     using Unit = typename Stored::Unit;
     static constexpr int lanes = V::count;
     static constexpr int slack = 7;
 
   public:
-    static constexpr bool lists = Best, sifts = false;
-    static int values(const Question<T>& question) { return question.channels; }
+    static constexpr bool sifts = false;
 
-    PosteriorSink(const Question<T>& question, int, const std::vector<double>&)
+    explicit PosteriorSink(const Question<T>& question)
         : question_(question),
           channels_(C ? C : question.channels),
           fields_(channels_ + 1 + Best),
           reference_(std::size_t(question.height) * question.width),
           floor_(std::size_t(question.height) * question.width),
+          entry_(Best ? std::size_t(question.height) * question.width : 0),
           sums_(std::size_t(question.height) * question.width * fields_ * lanes),
           some_(question.width + group_size),
           lists_(Best ? std::size_t(question.height) * question.width * question.best : 0,
                  Source{-HUGE_VAL, -1, -1}) {
         reference_.fill(static_cast<T>(never));
         floor_.fill(static_cast<T>(never / 2));
+        entry_.fill(-std::numeric_limits<T>::infinity());
         sums_.fill(0);
     }
 
     // Adds the pairs of a row of pixels, `lines` one of each displacement of the group.
-    template <class Sweep>
-    void row(const Sweep& sweep, const Group& group, int pixel_row, int source_row,
+    void row(const Block<T, Stored>& block, const Group& group, int pixel_row, int source_row,
              const T* const* lines) {
+        const Row row{block, group, lines, pixel_row * question_.width, source_row};
         if (group.size == 2)
-            add_row<2>(Row<Sweep>{sweep, group, lines, pixel_row * question_.width, source_row});
+            add_row<2>(row);
         else
-            add_row<1>(Row<Sweep>{sweep, group, lines, pixel_row * question_.width, source_row});
+            add_row<1>(row);
+    }
+
+    void take(Sweep<T, Stored>& sweep, int sample, bool biased) override {
+        sweep.visit(sample, biased, *this);
     }
 
     // The posterior of one pixel: log Σ 2^L, the mean of x, the entropy, and its sources, which are
     // weighed by L.
-    double read(int pixel, double* mean, double* entropy, const Source** sources) const {
+    double read(int pixel, double* mean, double* entropy, const Source** sources) const override {
         const T* sums = sums_of(pixel);
         const double total = across<T>(sums);
         for (int c = 0; c < channels_; ++c)
@@ -55,8 +63,8 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
     }
 
   private:
-    template <class Sweep> struct Row {
-        const Sweep& sweep;
+    struct Row {
+        const Block<T, Stored>& block;
         const Group& group;
         const T* const* lines;
         int first_pixel, source_row;
@@ -69,15 +77,14 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
     const T* sums_of(int pixel) const { return sums_.get() + std::size_t(pixel) * fields_ * lanes; }
 
     // Adds the pairs of G displacements.
-    template <int G, class Sweep> void add_row(const Row<Sweep>& row) {
+    template <int G> void add_row(const Row& row) {
         if constexpr (C != 0 && !Best) {
             if (whole_) return add_whole<G>(row);
             const int count = choose<G>(row);
             whole_ = count == row.group.extent;
             add_chosen<G>(row, count);
         } else {
-            const int count = choose<G>(row);
-            for (int one = 0; one < count; ++one) add(row, some_[one]);
+            add_each(row, choose<G>(row));
         }
     }
 
@@ -88,11 +95,10 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
         const Unit* values[G];
         const T* lines[G];
 
-        template <class Sweep>
-        Pointers(PosteriorSink& sink, const Row<Sweep>& row)
+        Pointers(PosteriorSink& sink, const Row& row)
             : references(sink.reference_.get() + row.first_pixel), sums(sink.sums_of(row.first_pixel)) {
             for (int g = 0; g < G; ++g) {
-                values[g] = row.sweep.values(row.source_row, row.source(g, 0));
+                values[g] = row.block.values(row.source_row, row.source(g, 0));
                 lines[g] = row.lines[g];
             }
         }
@@ -106,7 +112,7 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
     };
 
     // Lists the places with a weight that counts, moving references where one is far above.
-    template <int G, class Sweep> APART int choose(const Row<Sweep>& row) {
+    template <int G> APART int choose(const Row& row) {
         const Columns columns(row.group, question_.width);
         const Pointers<G> at(*this, row);
         const T* floors = floor_.get() + row.first_pixel;
@@ -123,7 +129,7 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
     }
 
     // Adds the pairs of the pixels that were chosen.
-    template <int G, class Sweep> APART void add_chosen(const Row<Sweep>& row, int count) {
+    template <int G> APART void add_chosen(const Row& row, int count) {
         const Columns columns(row.group, question_.width);
         const Pointers<G> at(*this, row);
         const int* some = some_.data();
@@ -131,7 +137,7 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
     }
 
     // Adds the pairs of all pixels of a row, and notes whether all weigh something.
-    template <int G, class Sweep> APART void add_whole(const Row<Sweep>& row) {
+    template <int G> APART void add_whole(const Row& row) {
         const Columns columns(row.group, question_.width);
         const Pointers<G> at(*this, row);
         const T* floors = floor_.get() + row.first_pixel;
@@ -167,32 +173,40 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
         for (int field = 0; field <= C; ++field) totals[field].store(sums + field * lanes);
     }
 
-    // The same for one pixel, any number of channels, and its best sources.
-    template <class Sweep> void add(const Row<Sweep>& row, int x) {
-        const int pixel = row.first_pixel + Columns(row.group, question_.width)[x];
-        T* sums = sums_of(pixel);
-        for (int g = 0; g < row.group.size; ++g) {
-            const Pair<T> weight = Pair<T>::load(row.lines[g] + std::size_t(x) * 2 * lanes);
-            if (!V::any_above(weight.largest_of_both(), V::all(floor_.get()[pixel]))) continue;
-            const int source = row.source(g, x);
-            const Unit* values = row.sweep.values(row.source_row, source);
-            const V base = V::all(reference_.get()[pixel]);
-            const V first = power_of_two<T>(weight.first - base);
-            const V second = power_of_two<T>(weight.second - base);
-            (V::load(sums) + (first + second)).store(sums);
-            for (int c = 0; c < channels_; ++c) {
-                const Pair<T> value = Stored::get(values + c * Stored::size);
-                T* sum = sums + (c + 1) * lanes;
-                const V added = V::fused(first, value.first, V::load(sum));
-                V::fused(second, value.second, added).store(sum);
+    // The same for any number of channels, and the best sources.
+    APART void add_each(const Row& row, int count) {
+        const Columns columns(row.group, question_.width);
+        for (int one = 0; one < count; ++one) {
+            const int x = some_[one], pixel = row.first_pixel + columns[x];
+            for (int g = 0; g < row.group.size; ++g) {
+                const Pair<T> weight = Pair<T>::load(row.lines[g] + std::size_t(x) * 2 * lanes);
+                const V most = weight.largest_of_both();
+                if (!V::any_above(most, V::all(floor_.get()[pixel]))) continue;
+                const int source = row.source(g, x);
+                add(pixel, weight, row.block.values(row.source_row, source));
+                if (Best && V::any_above(most, V::all(entry_.get()[pixel])))
+                    keep(row.block, pixel, row.source_row * question_.width + source, weight);
             }
-            if (!Best) continue;
-            T* sum = sums + (channels_ + 1) * lanes;
-            const V least = V::all(Precision<T>::least_power);
-            const V added = V::fused(first, V::larger(weight.first - base, least), V::load(sum));
-            V::fused(second, V::larger(weight.second - base, least), added).store(sum);
-            keep(row.sweep, pixel, row.source_row * question_.width + source, weight);
         }
+    }
+
+    IN_PLACE void add(int pixel, Pair<T> weight, const Unit* values) {
+        T* sum = sums_of(pixel);
+        const V base = V::all(reference_.get()[pixel]);
+        const V first = power_of_two<T>(weight.first - base);
+        const V second = power_of_two<T>(weight.second - base);
+        (V::load(sum) + (first + second)).store(sum);
+        for (int c = 0, end = channels_; c < end; ++c, values += Stored::size) {
+            sum += lanes;
+            const Pair<T> value = Stored::get(values);
+            const V added = V::fused(first, value.first, V::load(sum));
+            V::fused(second, value.second, added).store(sum);
+        }
+        if (!Best) return;
+        sum += lanes;
+        const V least = V::all(Precision<T>::least_power);
+        const V added = V::fused(first, V::larger(weight.first - base, least), V::load(sum));
+        V::fused(second, V::larger(weight.second - base, least), added).store(sum);
     }
 
     // Moves the reference of a pixel up to the largest log-weight seen.
@@ -225,16 +239,15 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
         floor_.get()[pixel] = std::max(floor, static_cast<T>(never / 2));
     }
 
-    template <class Sweep>
-    void keep(const Sweep& sweep, int pixel, int position, Pair<T> weight) {
+    APART void keep(const Block<T, Stored>& block, int pixel, int position, Pair<T> weight) {
         alignas(64) T weights[2 * lanes];
         weight.store(weights);
         Source* list = lists_.data() + std::size_t(pixel) * question_.best;
         Source* end = list + question_.best;
         bool changed = false;
-        for (int lane = 0; lane < sweep.present(); ++lane) {
+        for (int lane = 0; lane < block.present(); ++lane) {
             if (!(weights[lane] >= (end - 1)->weight)) continue;
-            const std::int64_t image = question_.index[sweep.first() + lane];
+            const std::int64_t image = question_.index[block.first() + lane];
             const Source found{double(weights[lane]), image, position};
             if (!before(found, *(end - 1))) continue;
             Source* place = std::upper_bound(list, end, found, before);
@@ -242,12 +255,17 @@ template <class T, class Stored, int C, bool Best> class PosteriorSink {
             *place = found;
             changed = true;
         }
-        if (changed) lower(pixel);
+        if (!changed) return;
+        const T last = static_cast<T>((end - 1)->weight);
+        entry_.get()[pixel] = std::nextafter(last, -std::numeric_limits<T>::infinity());
+        lower(pixel);
     }
 
     const Question<T>& question_;
     const int channels_, fields_;
-    Buffer<T> reference_, floor_, sums_;
+    Buffer<T> reference_, floor_;
+    Buffer<T> entry_;  // what a weight must be above to be among the best sources
+    Buffer<T> sums_;
     std::vector<int> some_;  // places that were chosen
     bool whole_ = false;     // whether these were all places of the row before
     std::vector<Source> lists_;

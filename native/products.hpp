@@ -8,6 +8,7 @@
 
 #include "block.hpp"
 #include "differences.hpp"
+#include "sieve.hpp"
 
 // Whether products are taken for a noisy image. Never in double precision, nor where the best sources are
 // kept or windows are small, for which see `centre`; nor where a few displacements would not repay the norms.
@@ -55,7 +56,7 @@ template <class T, class Stored> std::vector<double> lifts(const Question<T>& qu
 
 // (2λ q·p − λ|p|²) / ln 2 at the places of one row, as `Difference` has its squares. Where windows are whole,
 // less that at the row which leaves them.
-template <class T, class Stored, int C, int G, bool full> class Product {
+template <class T, class Stored, int C, int G, bool whole> class Product {
     using V = Pair<T>;
     using Row = Places<T, Stored, C, G>;
 
@@ -63,9 +64,9 @@ template <class T, class Stored, int C, int G, bool full> class Product {
     Product(const Question<T>& question, const T* noisy, const Block<T, Stored>& block, const Place& at,
             int g)
         : enters_(question, noisy, block, at, 0, g),
-          leaves_(question, noisy, block, at, full ? -question.window : 0, g) {
+          leaves_(question, noisy, block, at, whole ? -question.window : 0, g) {
         const int row = at.run.source + at.first, column = at.group.runs[g].source;
-        norms_ = full ? block.risen(row, column) : block.norms(row, column);
+        norms_ = whole ? block.risen(row, column) : block.norms(row, column);
     }
 
     using All = Beside<V, G>;
@@ -74,7 +75,7 @@ template <class T, class Stored, int C, int G, bool full> class Product {
         All all = All::all(V::load(norms_ + std::size_t(j) * V::count));
         for (int c = 0; c < enters_.channels(); ++c)
             all = All::fused([&](int g) { return enters_.noisy(g, j, c); }, enters_.clean(j, c), all);
-        for (int c = 0; full && c < enters_.channels(); ++c)
+        for (int c = 0; whole && c < enters_.channels(); ++c)
             all = All::less([&](int g) { return leaves_.noisy(g, j, c); }, leaves_.clean(j, c), all);
         return all;
     }
@@ -84,11 +85,9 @@ template <class T, class Stored, int C, int G, bool full> class Product {
     const T* norms_;
 };
 
-// Looks at log-weights as they come, at no more than the cost of comparing them; this one at none.
-struct NoSieve {
-    template <class Weights> IN_PLACE void operator()(int, Weights) {}
-    IN_PLACE void write(int) {}
-    template <int G> NoSieve from(int) const { return {}; }
+// Nothing, where a row has been added already.
+template <class T, int G> struct Settled {
+    using All = Beside<Pair<T>, G>;
 };
 
 // How windows slide over the products: down in their columns, whose sums take in one row and lose another,
@@ -105,21 +104,31 @@ template <class T, class Stored> class Products {
           columns_(group_size * line_) {}
 
     // Moves the windows of the displacements of a group down by one row. Those that are whole leave their
-    // log₂-weights, and what is in `bases`, in `windows`, and are shown to a sieve.
-    template <int C, class Sieve>
-    void advance(const T* noisy, const Block<T, Stored>& block, const Place& at, const T* bases,
-                 T* const* windows, const Sieve& sieve) {
-        if (at.first == 0) columns_.fill(0);
-        for (int g = 0; g < at.group.size; g += 1 + at.group.alike) {
-            const Row row{noisy, block, at, bases + g * lanes, windows + g, g};
-            if (at.group.alike)
-                move<C, 2>(row, sieve);
+    // log₂-weights, and what is in `bases`, in `windows`, and are shown to a sieve, where there is one.
+    APART void advance(const T* noisy, const Block<T, Stored>& block, const Place& at, const T* bases,
+                 T* const* windows, const Sieve<T>* sieve) {
+        if constexpr (std::is_same_v<T, float>) {  // see `by_products`
+            if (at.first == 0) columns_.fill(0);
+            if (sieve)
+                advance_with(noisy, block, at, bases, windows, *sieve);
             else
-                move<C, 1>(row, sieve);
+                advance_with(noisy, block, at, bases, windows, NoSieve());
         }
     }
 
   private:
+    template <class Sieve>
+    void advance_with(const T* noisy, const Block<T, Stored>& block, const Place& at, const T* bases,
+                      T* const* windows, const Sieve& sieve) {
+        for (int g = 0; g < at.group.size; g += 1 + at.group.alike) {
+            const Row row{noisy, block, at, bases + g * lanes, windows + g, g};
+            if (at.group.alike)
+                move<2>(row, sieve);
+            else
+                move<1>(row, sieve);
+        }
+    }
+
     struct Row {  // of the displacements from the g-th of a group on
         const T* noisy;
         const Block<T, Stored>& block;
@@ -129,14 +138,20 @@ template <class T, class Stored> class Products {
         int g;
     };
 
+    template <int G, class Sieve> void move(const Row& row, const Sieve& sieve) {
+        switch (question_.channels) {
+            case 1: return move<1, G>(row, sieve);
+            case 3: return move<3, G>(row, sieve);
+            default: return move<0, G>(row, sieve);
+        }
+    }
+
     template <int C, int G, class Sieve> void move(const Row& row, const Sieve& sieve) {
         const int k = question_.window, first = row.at.first;
-        if (first < k - 1)
-            gather<C, G>({question_, row.noisy, row.block, row.at, row.g}, row);
-        else if (first < k)
-            slide<C, G, false>({question_, row.noisy, row.block, row.at, row.g}, row, sieve);
-        else
-            slide<C, G, true>({question_, row.noisy, row.block, row.at, row.g}, row, sieve);
+        if (first >= k)
+            return slide<G>(Product<T, Stored, C, G, true>(question_, row.noisy, row.block, row.at, row.g), row, sieve);
+        gather<G>(Product<T, Stored, C, G, false>(question_, row.noisy, row.block, row.at, row.g), row);
+        if (first == k - 1) slide<G>(Settled<T, G>(), row, sieve);
     }
 
     // Moves the sums of one column down by one row.
@@ -145,18 +160,21 @@ template <class T, class Stored> class Products {
         sums.store(column);
         return sums;
     }
+    template <int G> IN_PLACE static auto renewed(const Settled<T, G>&, int, T* column) {
+        return Settled<T, G>::All::load(column);
+    }
 
     // Adds a row to the sums of columns, of windows that are not whole yet.
-    template <int C, int G> APART void gather(const Product<T, Stored, C, G, false>& given, const Row& row) {
+    template <int G, class Product> APART void gather(const Product& given, const Row& row) {
         const auto product = given;  // in registers, which no store can change
         T* columns = columns_.get() + row.g * line_;
         const int end = row.at.group.runs[row.g].length + question_.window - 1;
         for (int j = 0; j < end; ++j) renewed(product, j, columns + j * G * lanes);
     }
 
-    // Moves the windows of G displacements, side by side in memory; `full` ones lose a row.
-    template <int C, int G, bool full, class Sieve>
-    APART void slide(const Product<T, Stored, C, G, full>& given, const Row& row, const Sieve& sieve) {
+    // Moves the windows of G displacements, side by side in memory, along the row.
+    template <int G, class Product, class Sieve>
+    APART void slide(const Product& given, const Row& row, const Sieve& sieve) {
         const auto product = given;
         const int k = question_.window, length = row.at.group.runs[row.g].length;
         T *columns = columns_.get() + row.g * line_, *latest = columns + (k - 1) * G * lanes;

@@ -7,52 +7,16 @@
 // of one pixel are independent of each other, which is what its bound needs; different pixels share theirs.
 #pragma once
 
-// Flags the places of a row where pairs of some lane are drawn, at G displacements side by side.
-template <class T, int G> struct Flags {
-    const T* thresholds;  // of the pixels at the places of the first displacement
-    std::uint64_t* drawn[G];
-    std::uint64_t bits[G];  // of 64 places
+#include "reader.hpp"
 
-    IN_PLACE void operator()(int j, Beside<Pair<T>, G> raised) {
-        flag(0, j, raised.one);
-        if constexpr (G == 2) flag(1, j, raised.rest.one);
-    }
-    IN_PLACE void flag(int g, int j, Pair<T> raised) {
-        const bool any = Lanes<T>::any_above(raised.largest_of_both(), Lanes<T>::all(thresholds[j + g]));
-        bits[g] |= std::uint64_t(any) << (j % 64);
-    }
-    // Takes down what was found of the 64 places from j on, or of fewer.
-    IN_PLACE void write(int j) {
-        for (int g = 0; g < G; ++g) {
-            drawn[g][j / 64] = bits[g];
-            bits[g] = 0;
-        }
-    }
-};
-
-// The same for a row of all displacements of a group.
-template <class T> struct Sieve {
-    const T* thresholds[group_size];
-    std::uint64_t* drawn[group_size];
-
-    // What to flag the places of G displacements with, from the g-th on.
-    template <int G> Flags<T, G> from(int g) const {
-        Flags<T, G> flags{thresholds[g], {}, {}};
-        for (int other = 0; other < G; ++other) flags.drawn[other] = drawn[g + other];
-        return flags;
-    }
-};
-
-template <class T, class Stored, int C> class ThinnedSink {
+template <class T, class Stored, int C> class ThinnedSink final : public Reader<T, Stored> {
     using V = Lanes<T>;
     using Unit = typename Stored::Unit;
     static constexpr int lanes = V::count;
     static constexpr int slack = 7;
 
   public:
-    static constexpr bool lists = false, sifts = true;
-    // Means of x and of x², channel by channel.
-    static int values(const Question<T>& question) { return 2 * question.channels; }
+    static constexpr bool sifts = true;
 
     ThinnedSink(const Question<T>& question, int sample, const std::vector<double>& lifted)
         : question_(question),
@@ -88,18 +52,17 @@ template <class T, class Stored, int C> class ThinnedSink {
     }
 
     // A sieve for a row of pixels.
-    Sieve<T>& sieve(const Group& group, int pixel_row) {
+    Sieve<T>* sieve(const Group& group, int pixel_row) {
         for (int g = 0; g < group.size; ++g) {
             first_[g] = around(group.runs[g].query, question_.width);
             sieve_.thresholds[g] = threshold_.get() + 2 * std::size_t(pixel_row) * question_.width + first_[g];
             sieve_.drawn[g] = some_.data() + g * words_;
         }
         sifted_ = true;
-        return sieve_;
+        return &sieve_;
     }
 
-    template <class Sweep>
-    void row(const Sweep& sweep, const Group& group, int pixel_row, int source_row,
+    void row(const Block<T, Stored>& block, const Group& group, int pixel_row, int source_row,
              const T* const* lines) {
         const bool sifted = sifted_;
         if (!sifted) sieve(group, pixel_row);
@@ -108,12 +71,16 @@ template <class T, class Stored, int C> class ThinnedSink {
             const Run& run = group.runs[g];
             const T* line = lines[g] + std::size_t(group.offset(g)) * 2 * lanes;
             if (!sifted) sift(g, run.length, line);
-            add(g, run.length, pixel_row * question_.width, line, sweep.values(source_row, run.source));
+            add(g, run.length, pixel_row * question_.width, line, block.values(source_row, run.source));
         }
     }
 
-    // As of PosteriorSink: log Σ 2^L, and the means.
-    double read(int pixel, double* mean, double*, const Source**) const {
+    void take(Sweep<T, Stored>& sweep, int sample, bool biased) override {
+        sweep.visit(sample, biased, *this);
+    }
+
+    // log Σ 2^L, and the means of x and of x², channel by channel.
+    double read(int pixel, double* mean, double*, const Source**) const override {
         const T* sums = sums_.get() + std::size_t(pixel) * fields_ * lanes;
         const double total = across<T>(sums), scale = Stored::scale;
         for (int c = 0; c < channels_; ++c) {

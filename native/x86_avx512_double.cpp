@@ -1,4 +1,4 @@
-// The kernels for AVX-512 (F, DQ, BW, VL).
+// The kernels in double precision for AVX-512 (F, DQ, BW, VL).
 // setup.py compiles this file for them; it is called only where the processor has them.
 #include "headers.hpp"
 
@@ -8,21 +8,9 @@
 namespace scoremachines {
 namespace avx512 {
 #include "lanes_avx512.hpp"
-#include "pair.hpp"
-#include "groups.hpp"
-#include "sweep.hpp"
-#include "posterior.hpp"
-#include "thinned.hpp"
-#include "evidence.hpp"
-#include "whole.hpp"
-#include "forest.hpp"
-#include "tally.hpp"
-#include "search.hpp"
-#include "search_work.hpp"
 #include "kernels.hpp"
 }  // namespace avx512
 
-const Kernels<float>* avx512_float() { return &avx512::kernels<float>; }
 const Kernels<double>* avx512_double() { return &avx512::kernels<double>; }
 
 }  // namespace scoremachines

@@ -9,17 +9,10 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.locality import Window
 from scoremachines.machine import ScoreMachine
+from scoremachines.names import MACHINES as MACHINES
+from scoremachines.names import known_name
 
 __all__ = ["MACHINES", "bbels", "els", "equivariant", "ideal", "local", "named_machine"]
-
-MACHINES = {
-    "ideal": "same",
-    "equivariant": "wrapped",
-    "local": "same",
-    "els": "inside",
-    "bbels": "broken",
-}
-"""The sources of each; the first two see the whole image, the others a window."""
 
 
 def ideal(data: TrainingSet, **options: Any) -> ScoreMachine:
@@ -59,7 +52,7 @@ def named_machine(
     """Return one of KG's machines by name.
 
     Args:
-        name: a key of `MACHINES`.
+        name: a key of `MACHINES`, or another name of the same, such as `"LS"`.
         data: the training set.
         window: k or k(t); not used by `"ideal"` and `"equivariant"`.
         **options: as in `ScoreMachine`, `attention` among them.
@@ -70,6 +63,7 @@ def named_machine(
     Raises:
         InputError: unknown name.
     """
+    name = known_name(name)
     if name not in MACHINES:
         raise InputError("machine", name, ", ".join(MACHINES))
     whole = name in ("ideal", "equivariant")

@@ -25,6 +25,8 @@ from scoremachines.attention.spread import SPREAD as SPREAD
 from scoremachines.attention.spread import Spread as Spread
 from scoremachines.attention.top1 import Top1 as Top1
 from scoremachines.errors import InputError
+from scoremachines.names import attention_names as attention_names
+from scoremachines.names import known_name
 
 __all__ = [
     "ATTENTIONS",
@@ -57,12 +59,6 @@ TOLD = {BY_CLASS: Shared, AGREED: Agreed}
 """What the endings of names make of an attention."""
 
 
-def attention_names() -> list[str]:
-    """Return the names that `make_attention` takes: ATTENTIONS, and those told of classes."""
-    told = [name for name in ATTENTIONS if name != NoAttention.name]
-    return [*ATTENTIONS, *(name + ending for ending in TOLD for name in told)]
-
-
 def make_attention(
     attention: str | Tensor | Callable[[Tensor, Tensor], Tensor] | Attention,
 ) -> Attention:
@@ -79,6 +75,7 @@ def make_attention(
         InputError: none of these.
     """
     if isinstance(attention, str):
+        attention = known_name(attention)
         if attention not in attention_names():
             names = ", ".join(attention_names())
             raise InputError("attention", attention, f"{names}, or a matrix")

@@ -15,41 +15,53 @@ from scoremachines.calibration import (
     predict_windows,
 )
 from scoremachines.calibration.figure import calibration_figure
+from scoremachines.cli.opening import network_data, open_network, print_facts
 from scoremachines.cli.settings import CalibrateSettings
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
 from scoremachines.experiment.machines import CALIBRATION, STRENGTH, network_attention
-from scoremachines.nets import Network
+from scoremachines.files import is_folder, reading
 from scoremachines.plots import save_figure
-from scoremachines.training import load_network, load_run_data
 
 __all__ = ["calibrate_run"]
 
 
 def calibrate_run(
-    run: str, settings: CalibrateSettings, *, predict: bool = False, strength: bool = False
+    run: str,
+    settings: CalibrateSettings,
+    *,
+    predict: bool = False,
+    strength: bool = False,
+    output: str | None = None,
 ) -> Calibration:
-    """Calibrate the network of a run, and write what was found beside its checkpoint.
+    """Calibrate a network, and write what was found beside its checkpoint.
 
     Args:
-        run: folder of the training.
+        run: the network: a folder, or a function, as `open_network` takes it.
         settings: of the calibration.
         predict: predict k(t) from the training set too.
         strength: calibrate the strength of the attention of the settings too.
+        output: folder to write to; by default that of the network, or `calibration` if it has
+            none.
 
     Returns:
         k(t).
 
     Raises:
-        InputError: the folder holds no trained network, or a setting is out of range.
+        InputError: there is no network, nothing says what it was trained on, or a setting is out
+            of range.
     """
-    folder = Path(run)
-    network, data = load_network(folder), load_run_data(folder)
+    network, data = open_network(run), network_data(run, settings)
+    folder = _folder(run, output)
+    print_facts(network)
     with tqdm(total=settings.steps, desc="calibrating", disable=None) as bar:
         found = calibrate(
             network,
             data,
             windows=_windows(settings.windows),
+            sources=settings.sources,
+            labels=settings.label,
             measure=settings.measure,
             search=settings.search,
             steps=settings.steps,
@@ -76,18 +88,29 @@ def calibrate_run(
     if strength:
         _strength(network, data, found, settings).save(folder / STRENGTH)
     print(f"k(t): {found}")
-    print(f"written: {folder / 'calibration.json'}, {folder / 'calibration.png'}")
+    print(f"written: {folder / CALIBRATION}, {folder / 'calibration.png'}")
     return found
 
 
+def _folder(run: str, output: str | None) -> Path:
+    """Return the folder to write to, which exists."""
+    own = run if is_folder("run", run) else CALIBRATION.removesuffix(".json")
+    folder = Path(output or own)
+    with reading("output", folder, "a folder to write to"):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _strength(
-    network: Network, data: TrainingSet, window: Calibration, settings: CalibrateSettings
+    network: DenoiserModel, data: TrainingSet, window: Calibration, settings: CalibrateSettings
 ) -> StrengthCalibration:
     found = calibrate_strength(
         network,
         data,
         lambda given: network_attention(settings.attention, network, given),
         window=window,
+        sources=settings.sources,
+        labels=settings.label,
         steps=settings.steps,
         seeds=settings.seeds,
         seed=settings.seed,

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from scoremachines.calibration import Calibration
+from scoremachines.cli.opening import network_data, print_facts
+from scoremachines.cli.opening import open_network as open_network
 from scoremachines.cli.painting import open_device
 from scoremachines.cli.settings import CompareSettings, memory_bytes
-from scoremachines.data.source import open_data
-from scoremachines.denoiser import DenoiserModel
 from scoremachines.engine.choice import limit_threads
 from scoremachines.experiment import compare as compare_images
 from scoremachines.experiment import make_machines, network_strength, network_window
 from scoremachines.experiment.comparison import BASELINES, WITHOUT_ATTENTION
-from scoremachines.files import is_file, reading
-from scoremachines.locality import parse_window
-from scoremachines.nets.adapter import load_diffusers
-from scoremachines.record import SETTINGS, begin_run
+from scoremachines.locality import Window, parse_window
+from scoremachines.names import known_name
+from scoremachines.record import begin_run
 from scoremachines.sealed import tensor_digest
-from scoremachines.training import load_network, load_run_data
 
 __all__ = ["COMPARED", "changed_options", "compare", "open_network"]
 
@@ -44,7 +42,7 @@ def compare(
 
     Args:
         settings: of the comparison.
-        network: folder of a training, or of a `diffusers` model.
+        network: a folder, or a function, as `open_network` takes it.
         machines: their names; the baselines and a machine without attention are added.
         output: the folder.
         resume: go on with the comparison that the folder holds.
@@ -57,9 +55,10 @@ def compare(
     """
     limit_threads(settings.engine)
     model = open_network(network).to(open_device(settings.device))
-    data = load_run_data(network) if settings.source is None else open_data(settings)
-    given = settings.window
-    window = network_window(model, network) if given is None else parse_window(given)
+    data = network_data(network, settings)
+    given, machines = settings.window, [known_name(name) for name in machines]
+    window = network_window(model, network) if given is None else _window(given)
+    print_facts(model)
     names, strength = _with_baselines(machines), network_strength(network)
     made = make_machines(
         names,
@@ -107,27 +106,9 @@ def compare(
     return page
 
 
-def open_network(folder: str | Path) -> DenoiserModel:
-    """Open a network, ours or a `UNet2DModel` of `diffusers`.
-
-    Args:
-        folder: of a training, or one that `save_pretrained` wrote.
-
-    Returns:
-        The network, in evaluation mode.
-
-    Raises:
-        InputError: there is none, or it is damaged.
-    """
-    folder = Path(folder)
-    kind, config = "Network", folder / "config.json"
-    if not is_file("network", folder / SETTINGS):
-        if is_file("network", folder / "model_index.json"):
-            return load_diffusers(folder)
-        if is_file("network", config):
-            with reading("network", folder, "a folder that holds a network"):
-                kind = json.loads(config.read_text(encoding="utf-8"))["_class_name"]
-    return load_network(folder) if kind == "Network" else load_diffusers(folder)
+def _window(text: str) -> Window:
+    """Return the window that a text or the file of a calibration names."""
+    return Calibration.load(text).schedule if text.endswith(".json") else parse_window(text)
 
 
 def _with_baselines(machines: Sequence[str]) -> list[str]:

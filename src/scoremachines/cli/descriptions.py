@@ -47,6 +47,8 @@ machines:
   measured:1.3 tiled:0.5 ...                      the same, times a strength
   measured:calibrated ...                         times the one that calibrate --strength found
   measured:spread ...                             times what each row says of itself
+  tiled-class measured-agreed ...                 told of classes, or agreeing on one
+Other names of the same are understood: IS, ES, LS, ELS, bbELS, top-1, multi-scale.
 The ideal score and the Wiener filter are always among them, and a machine without attention.
 
 examples:
@@ -54,17 +56,22 @@ examples:
   scoremachines compare runs/cnn --machine bbels -n 100 --network-steps 150 -o agreement
   scoremachines compare runs/cnn --machine bbels -n 100 -o agreement --resume    go on with it
   scoremachines compare my_ddpm/ --source pictures/ --size 32 --sources broken --window 9
+  scoremachines compare my.code:network --source digits --window my_calibration.json
 """
 CALIBRATE = """Find how large a window a trained network sees through, at every time: k(t).
 
 Follows the network down its own trajectories, asks machines of all windows the same questions,
-and writes calibration.json and calibration.png beside the checkpoint.
+and writes calibration.json and calibration.png beside the checkpoint. Takes what
+compare takes: the folder of a training; with --source, a model or pipeline of diffusers, or a
+function of your own.
 
 examples:
   scoremachines calibrate runs/cnn
   scoremachines calibrate runs/cnn --windows 3,5,7 --measure clean
   scoremachines calibrate runs/cnn --predict            beside what the images foretell
   scoremachines calibrate runs/soft --strength          and how strongly it attends
+  scoremachines calibrate my_ddpm/ --source pictures/ --size 32 --windows 3,5,7,9,11
+  scoremachines calibrate my.code:network --source digits -o calibration
 """
 CONSISTENCY = """Does attention make networks agree with themselves? Does the theory foresee it?
 

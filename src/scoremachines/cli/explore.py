@@ -13,6 +13,7 @@ from scoremachines.cli.runs import open_run
 from scoremachines.errors import InputError, whole
 from scoremachines.explore import Desk, Server, Service, write_static
 from scoremachines.files import is_folder
+from scoremachines.names import known_name
 
 __all__ = ["explore"]
 
@@ -74,7 +75,7 @@ def _write(
     subject = open_run(run, network)
     for notice in subject.notices:
         print(f"note: {notice}", file=sys.stderr)
-    names = [subject.own, *machines] if machines else []
+    names = [subject.own, *map(known_name, machines)] if machines else []
     service = Service(subject, live=0)
     with tqdm(desc="following", unit="trace", delay=2) as progress:
 

@@ -38,6 +38,9 @@ from scoremachines.training.settings import TrainSettings
 __all__ = ["main"]
 
 
+NETWORK = "folder of a training or of a diffusers model or pipeline, or package.module:function"
+
+
 class Parser(ArgumentParser):
     """A parser whose complaints are one line each, like all others."""
 
@@ -128,9 +131,8 @@ def _carry_out(command: str, chosen: Namespace) -> int:
     elif command == "calibrate":
         from scoremachines.cli.calibrate import calibrate_run
 
-        values = chosen.as_dict()
-        flags = {name: values.pop(name) for name in ("predict", "strength")}
-        calibrate_run(values.pop("run"), CalibrateSettings(**values), **flags)
+        flags = {name: chosen[name] for name in ("predict", "strength", "output")}
+        calibrate_run(chosen.run, _read(chosen, CalibrateSettings), **flags)
     elif command == "consistency":
         from scoremachines.cli.consistency import consistency as experiment
 
@@ -167,7 +169,7 @@ def _demo_parser() -> Parser:
 
 def _compare_parser() -> Parser:
     parser = Parser(description=COMPARE, formatter_class=Layout)
-    parser.add_argument("network", type=str, help="folder of a training, or of a diffusers model")
+    parser.add_argument("network", type=str, help=NETWORK)
     parser.add_argument("-o", "--output", type=str, default="out", help="folder to write to")
     parser.add_argument("--resume", action="store_true", help="go on where a run stopped")
     parser.add_argument("--machine", type=str, action="append", help="its name; may be repeated")
@@ -177,7 +179,9 @@ def _compare_parser() -> Parser:
 
 def _calibrate_parser() -> Parser:
     parser = Parser(description=CALIBRATE, formatter_class=Layout)
-    parser.add_argument("run", type=str, help="folder of `scoremachines train`")
+    parser.add_argument("run", type=str, help=NETWORK)
+    text = "folder to write to; by default beside the checkpoint"
+    parser.add_argument("-o", "--output", type=str | None, default=None, help=text)
     text = "also predict k(t) from the images alone"
     parser.add_argument("--predict", action="store_true", help=text)
     text = "also calibrate the strength of its own attention maps, or of --attention"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, is_dataclass
 from scoremachines.data.settings import DataSettings as DataSettings
 from scoremachines.data.settings import size_pixels as size_pixels
 from scoremachines.errors import InputError
+from scoremachines.names import MACHINES, MAPS, attention_names, known_name
 
 __all__ = [
     "CalibrateSettings",
@@ -30,13 +31,13 @@ class GenerateSettings(DataSettings):
     """Everything that decides which images a run paints."""
 
     machine: str = "els"
-    """ideal, equivariant, local, els or bbels"""
+    """{machines}"""
     window: str = "7"
     """pixels a side (odd), 'image', or k(t) such as 0:3,0.5:7,1:11"""
     sources: str | None = None
     """same, inside, wrapped or broken; by default what the machine stands for"""
     attention: str = "none"
-    """none, identity, top1, tiled, full, multiscale, or a matrix in an .npy file"""
+    """{attentions}, or a matrix in an .npy file"""
     steps: int = 20
     """steps from noise to image"""
     scheduler: str = "kg"
@@ -60,13 +61,18 @@ class GenerateSettings(DataSettings):
     batch: int = 16
     """samples at a time; changes no result"""
 
+    def __post_init__(self) -> None:
+        for name in ("machine", "attention"):
+            object.__setattr__(self, name, known_name(getattr(self, name)))
+
 
 @dataclass(frozen=True)
 class CompareSettings(DataSettings):
     """Everything that decides what a network is compared with, but the machines' names."""
 
     window: str | None = None
-    """of the machines: pixels (odd), 'image' or k(t); by default calibrated, or what it sees"""
+    """of the machines: pixels (odd), 'image', k(t) or a calibration.json; by default calibrated,
+    or what it sees"""
     sources: str | None = None
     """same, inside, wrapped or broken; by default what the network's padding stands for"""
     steps: int = 20
@@ -80,7 +86,7 @@ class CompareSettings(DataSettings):
     label: str | None = None
     """images of one class only, by name or number"""
     engine: str = "auto"
-    """auto, torch or reference"""
+    """auto, native, torch, reference or cuda"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, ..."""
     memory: str = "1GiB"
@@ -90,7 +96,7 @@ class CompareSettings(DataSettings):
 
 
 @dataclass(frozen=True)
-class CalibrateSettings:
+class CalibrateSettings(DataSettings):
     """Everything that decides how a network is calibrated."""
 
     windows: str | None = None
@@ -105,8 +111,12 @@ class CalibrateSettings:
     """number of trajectories"""
     seed: int = 0
     """seed of their starting noise"""
+    label: str | None = None
+    """trajectories of one class only, by name or number"""
+    sources: str | None = None
+    """same, inside, wrapped or broken; by default what the network's padding stands for"""
     attention: str = "measured"
-    """whose strength is calibrated: measured (its own maps), measured-agreed, tiled-agreed, ..."""
+    """whose strength is calibrated: {maps} (the network's own), {attentions}"""
     share: float = 0.5
     """how much of log N a predicted window may tell about the training image, from 0 to 1"""
 
@@ -114,6 +124,7 @@ class CalibrateSettings:
 def field_help(settings: type) -> dict[str, str]:
     """Return the text below each field of a dataclass, by the field's name."""
     texts: dict[str, str] = {}
+    lists = {"machines": [*MACHINES], "attentions": attention_names(), "maps": [*MAPS]}
     for base in settings.__mro__[1:]:
         texts |= field_help(base) if is_dataclass(base) else {}
     body = ast.parse(inspect.getsource(settings).strip()).body[0]
@@ -122,7 +133,10 @@ def field_help(settings: type) -> dict[str, str]:
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
             value = getattr(following, "value", None)
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                texts[line.target.id] = " ".join(value.value.split())
+                text = " ".join(value.value.split())
+                for kind, names in lists.items():
+                    text = text.replace(f"{{{kind}}}", ", ".join(names))
+                texts[line.target.id] = text
     return texts
 
 

@@ -14,7 +14,6 @@ from scoremachines.attention import (
     Scaled,
     Spread,
     StrengthSchedule,
-    attention_names,
     make_attention,
 )
 from scoremachines.baselines import Wiener
@@ -26,7 +25,15 @@ from scoremachines.errors import InputError
 from scoremachines.files import exists
 from scoremachines.locality import Window
 from scoremachines.machine import ScoreMachine
-from scoremachines.named import MACHINES, named_machine
+from scoremachines.named import named_machine
+from scoremachines.names import (
+    MACHINES,
+    MAPS,
+    OWN_MAPS,
+    attention_names,
+    known_name,
+    machine_names,
+)
 
 __all__ = [
     "CALIBRATED",
@@ -39,9 +46,7 @@ __all__ = [
     "network_window",
 ]
 
-OWN_MAPS = "measured"
-MEASURED = (OWN_MAPS, *(OWN_MAPS + ending for ending in TOLD))
-NAMES = (*MACHINES, "wiener", *attention_names(), *MEASURED)
+NAMES = tuple(machine_names())
 """KG's machines, the Wiener filter, the machine of the network's own sources with each attention,
 and with the attention maps of the network itself; what ends in -class speaks of classes, what ends
 in -agreed agrees on one."""
@@ -106,7 +111,8 @@ def make_machines(
         InputError: there is no such machine, or it does not fit the network.
     """
     made = {
-        name: _machine(name, network, data, window, sources, strength, options) for name in names
+        name: _machine(name, network, data, window, sources, strength, options)
+        for name in map(known_name, names)
     }
     return {name: machine.to(network.device) for name, machine in made.items()}
 
@@ -121,7 +127,7 @@ def _machine(
     options: dict[str, Any],
 ) -> DenoiserModel:
     kind, colon, text = name.partition(":")
-    if kind not in NAMES or (colon and kind not in (*attention_names(), *MEASURED)):
+    if kind not in NAMES or (colon and kind not in (*attention_names(), *MAPS)):
         accepted = f"{', '.join(NAMES)}; with an attention also its strength: measured:1.3"
         raise InputError("machine", name, accepted)
     if kind == "wiener":
@@ -152,6 +158,7 @@ def network_attention(
     Raises:
         InputError: there is none of that name, or the network shows no maps.
     """
+    name = known_name(name)
     told = next((each for ending, each in TOLD.items() if name.endswith(ending)), None)
     plain = next((name.removesuffix(ending) for ending in TOLD if name.endswith(ending)), name)
     attention = _maps(network, name) if plain == OWN_MAPS else make_attention(plain)

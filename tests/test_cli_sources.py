@@ -130,6 +130,19 @@ def test_arrays_are_opened_as_their_options_say(folder, recwarn):
     assert data.fingerprint() == TrainingSet.from_array(BYTES, np.arange(N) % 2).fingerprint()
 
 
+def test_an_array_and_pictures_are_held_against_each_other(folder, capsys):
+    for number in range(8):
+        Path("held").mkdir(exist_ok=True)
+        Image.fromarray(np.roll(BYTES[number % N], number)).save(f"held/{number}.png")
+    Image.fromarray(BYTES[0]).save("image.png", icc_profile=b"damaged")
+    command = "attribute image.png --data {} --held-out {} --limits 0,1 -o out --level 0.5"
+    with pytest.warns(UserWarning, match="1 images have a damaged colour profile"):
+        assert main(command.format("real.npy", "held").split()) == 0
+    with pytest.warns(UserWarning, match="1 images have a damaged colour profile"):
+        assert main(command.format("held", "real.npy").split()) == 0
+    assert "image=none.png: no such file" in refused("attribute none.png --data held", capsys)
+
+
 @pytest.mark.parametrize(
     ("source", "option", "why"),
     [

@@ -13,14 +13,14 @@ from scoremachines.attribution import attribute
 from scoremachines.cli.attributed import Attributed
 from scoremachines.cli.runs import read_settings
 from scoremachines.copies import Kind, Pair, copy_kinds
-from scoremachines.data.decode import decode
-from scoremachines.data.framing import Framing, widen
+from scoremachines.data.folder import read_picture
+from scoremachines.data.framing import Framing
 from scoremachines.data.settings import DataSettings
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError
-from scoremachines.files import is_file, reading
+from scoremachines.files import is_file
 from scoremachines.folders import output_folder
 from scoremachines.locality import WindowSchedule, parse_window
 from scoremachines.memorisation import calibrate_memorisation, check_test, whole_match
@@ -70,10 +70,10 @@ def attribute_image(
     Raises:
         InputError: an image, a source or a setting cannot be used.
     """
-    known = _open(data, settings)
+    known = _open(data, settings if held_out is None else _fitting(settings, data))
     check_test(known, level, shift, kinds)
     shown = _read_image(Path(image), known, settings.crop)
-    others = None if held_out is None else _held_out(replace(settings, source=held_out), known)
+    others = None if held_out is None else _held_out(_fitting(settings, held_out), known)
     asked = None if windows is None else [_window(word) for word in windows.split(",")]
     with output_folder(output, marker=MARKER, resume=True) as folder:
         names = ", ".join(kind.name for kind in kinds)
@@ -157,17 +157,21 @@ def _open(data: str, settings: DataSettings) -> TrainingSet:
     return open_data(replace(settings, source=data))
 
 
+def _fitting(settings: DataSettings, source: str) -> DataSettings:
+    """Return the settings for one of two sources: what is said of arrays goes to arrays only."""
+    if Path(source).suffix.lower() in (".npy", ".npz"):
+        return replace(settings, source=source)
+    nothing = dict.fromkeys(("limits", "layout", "images_key", "labels_key"))
+    return replace(settings, source=source, **nothing)  # type: ignore[arg-type]
+
+
 def _read_image(path: Path, data: TrainingSet, crop: str) -> Tensor:
     """Return an image as the training images are, `[C, H, W]` in [-1, 1]."""
     channels = data.shape[0]
     if channels not in (1, 3, 4):
         raise InputError("data", data, "images of 1, 3 or 4 channels")
     framing = Framing(data.shape[1:], "stretch" if crop == "stretch" else "centre", channels)
-    with reading("image", path, "an image file"):
-        with path.open("rb") as file:
-            picture, _ = decode(file, str(path), framing.enough)
-        _, pixels = next(iter(framing.frame(picture, path.name)))
-    return torch.from_numpy(widen(pixels, channels).copy()).float() / 127.5 - 1
+    return read_picture(path, framing).block(slice(0, 1))[0]
 
 
 def _held_out(settings: DataSettings, data: TrainingSet) -> Tensor:
@@ -175,7 +179,8 @@ def _held_out(settings: DataSettings, data: TrainingSet) -> Tensor:
     channels, height, width = data.shape
     crop = settings.crop if settings.crop != "tiles" else "centre"
     size = f"{height}x{width}"
-    found = open_data(replace(settings, size=size, crop=crop, channels=channels, limit=None))
+    settings = replace(settings, size=size, crop=crop, channels=channels, limit=None)
+    found = open_data(replace(settings, labels_key=None))
     order = torch.randperm(len(found), generator=torch.Generator().manual_seed(0))
     return found.block(order[:MOST])
 

@@ -111,6 +111,8 @@ def read_picture(path: str | Path, framing: Framing | None = None) -> TrainingSe
         InputError: if the picture cannot be read.
     """
     path = Path(path)
+    with reading("image", path, "a picture"):
+        path.open("rb").close()
     return _read(path, [path.name], lambda _: path.open("rb"), framing, None, Counter())
 
 

@@ -20,15 +20,18 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.features import check
 
 from scoremachines.data.colour import not_applied, to_srgb
 from scoremachines.errors import InputError
 from scoremachines.files import reading
 
-__all__ = ["decode", "is_hidden", "is_image_name", "is_picture", "normalise"]
+__all__ = ["decode", "is_hidden", "is_image_name", "is_picture", "normalise", "unread_suffixes"]
 
 FOREIGN = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """Formats that Pillow recognises but hands to other programs, or cannot decode by itself."""
+OPTIONAL = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}
+"""Formats that not every build of Pillow reads, and what it calls them."""
 SEVERAL = "hold several frames: only the first is used"
 BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
 """Tags of TIFF files: bits of a value, and whether 0 is black or white."""
@@ -42,15 +45,22 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 def readable_formats() -> tuple[str, ...]:
     """Return Pillow's names of the formats that are read."""
     Image.init()
-    return tuple(name for name in Image.ID if name not in FOREIGN)
+    lacking = {name for name in OPTIONAL if name in Image.ID and not check(OPTIONAL[name])}
+    return tuple(name for name in Image.ID if name not in FOREIGN | lacking)
 
 
 @cache
 def readable_suffixes() -> frozenset[str]:
     """Return the file name suffixes of the formats that are read, in lower case."""
-    formats = set(readable_formats())
+    formats = {*readable_formats(), "MPO"}  # which is a JPEG file with more behind it
     suffixes = Image.registered_extensions().items()
     return frozenset(suffix for suffix, format_name in suffixes if format_name in formats)
+
+
+@cache
+def unread_suffixes() -> frozenset[str]:
+    """Return the suffixes of formats that Pillow knows and that are not read."""
+    return frozenset(Image.registered_extensions()) - readable_suffixes()
 
 
 def is_image_name(name: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from scoremachines.data.decode import is_hidden, is_image_name
+from scoremachines.data.decode import is_hidden, is_image_name, unread_suffixes
 
 __all__ = ["Remarks", "counts", "pictures_among", "warn_of"]
 
@@ -95,7 +95,7 @@ class Remarks:
 def _reason(name: str, opened: Callable[[str], BinaryIO]) -> str | None:
     """Return why a picture is not read; None if the file is none."""
     suffix = PurePosixPath(name).suffix.lower()
-    if suffix in UNREAD:
+    if suffix in UNREAD or suffix in unread_suffixes():
         return f"in a format that is not read ({suffix})"
     if suffix in ARCHIVES:
         return f"in an archive that is not opened ({suffix})"

@@ -135,6 +135,7 @@ def test_a_share_below_nothing_is_worse_than_a_plain_colour(
 
 
 def test_the_command_takes_the_data_of_a_run(painted_run: Path, tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
     sample = painted_run / "samples" / "0000.png"
     words = ["attribute", str(sample), "--data", str(painted_run), "-o", str(tmp_path / "out")]
     assert main(words) == 0
@@ -143,6 +144,7 @@ def test_the_command_takes_the_data_of_a_run(painted_run: Path, tmp_path: Path) 
     values = [row["explained"] for row in about["windows"]]
     assert values[0] > 0.7 > values[-1]
     assert main(words) == 0  # again, into the same folder
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scoremachines.data import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.measures import Proportion, nearest_training_image
+from scoremachines.measures import Proportion, nearest_training_image, share_words
 
 
 def test_a_proportion_reads_as_rate_interval_and_counts() -> None:
@@ -43,9 +43,11 @@ def test_the_interval_holds_the_probabilities_that_the_score_test_accepts(
             assert deviation == pytest.approx(z * math.sqrt(end * (1 - end) / n), rel=1e-6)
 
 
-@pytest.mark.parametrize(("successes", "n"), [(-1, 5), (6, 5), (0, -1)])
-def test_impossible_counts_are_refused(successes: int, n: int) -> None:
-    with pytest.raises(InputError, match="successes"):
+@pytest.mark.parametrize(
+    ("successes", "n", "argument"), [(-1, 5, "successes"), (6, 5, "successes"), (0, -1, "n")]
+)
+def test_impossible_counts_are_refused(successes: int, n: int, argument: str) -> None:
+    with pytest.raises(InputError, match=f"^{argument}="):
         Proportion(successes, n)
 
 
@@ -97,3 +99,10 @@ def test_images_of_another_size_or_kind_are_refused() -> None:
             nearest_training_image(images, data)
     with pytest.raises(InputError, match="memory"):
         nearest_training_image(random_images(1, 0), data, 0)
+
+
+def test_shares_in_words() -> None:
+    words = [share_words(share) for share in (1.0, 0.8731, 0.0, -12.49, float("-inf"))]
+    assert words[:3] == ["100.0 %", "87.3 %", "0.0 %"]
+    assert words[3] == "worse than a plain colour"
+    assert words[4] == "nothing: it has no contrast"

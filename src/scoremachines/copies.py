@@ -25,11 +25,13 @@ __all__ = [
     "Scaled",
     "Stretched",
     "Turned",
+    "check_kinds",
     "copy_kinds",
     "pairs",
     "rigid_placements",
 ]
 
+MEMBERS = ("name", "placements", "draw")
 AXES = ("horizontal", "vertical", "both")
 
 
@@ -144,10 +146,16 @@ class Pair:
     Attributes:
         first: what is done first.
         second: what is done then; not both may resize.
+
+    Raises:
+        InputError: one of them is no kind of copy.
     """
 
     first: Kind
     second: Kind
+
+    def __post_init__(self) -> None:
+        check_kinds((self.first, self.second))
 
     @property
     def name(self) -> str:
@@ -172,7 +180,11 @@ def pairs(kinds: Sequence[Kind]) -> list[Kind]:
 
     Returns:
         The pairs.
+
+    Raises:
+        InputError: one of them is no kind of copy.
     """
+    check_kinds(kinds)
     chosen = [kind for kind in kinds if not isinstance(kind, Copy)]
     resizing = (Scaled, Stretched)
     return [
@@ -207,6 +219,10 @@ def copy_kinds(
     Raises:
         InputError: an option cannot be used.
     """
+    turn, recolour, pair = (
+        _flag(name, value)
+        for name, value in (("turn", turn), ("recolour", recolour), ("pair", pair))
+    )
     kinds: list[Kind] = [Copy()]
     kinds += [Mirrored(flip)] if flip is not None else []
     kinds += [Turned()] if turn else []
@@ -214,6 +230,31 @@ def copy_kinds(
     kinds += [Stretched(*_two("stretch", stretch))] if stretch is not None else []
     kinds += [Recoloured()] if recolour else []
     return kinds + (pairs(kinds) if pair else [])
+
+
+def check_kinds(kinds: Sequence[Kind]) -> None:
+    """Refuse what is no kind of copy.
+
+    Args:
+        kinds: kinds of copies.
+
+    Raises:
+        InputError: one of them lacks what a kind has.
+    """
+    try:
+        found = list(kinds)
+    except TypeError:
+        raise InputError("kinds", kinds, "a list of kinds of copies") from None
+    for kind in found:
+        if isinstance(kind, type) or not all(hasattr(kind, name) for name in MEMBERS):
+            raise InputError("kinds", kind, "kinds of copies, such as Mirrored() or Scaled()")
+
+
+def _flag(name: str, value: object) -> bool:
+    try:
+        return bool(value)
+    except (ValueError, RuntimeError):
+        raise InputError(name, value, "True or False") from None
 
 
 def rigid_placements(kinds: Sequence[Kind], height: int, width: int) -> list[Placement]:
@@ -226,7 +267,11 @@ def rigid_placements(kinds: Sequence[Kind], height: int, width: int) -> list[Pla
 
     Returns:
         Placements that neither resize nor recolour.
+
+    Raises:
+        InputError: one of them is no kind of copy.
     """
+    check_kinds(kinds)
     found = [each.rigid for kind in kinds for each in kind.placements(height, width)]
     return list(dict.fromkeys([Placement(), *found]))
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from scoremachines.copies import Copy, Kind
+from scoremachines.copies import Copy, Kind, check_kinds
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, whole
 from scoremachines.placement import Placement
@@ -115,11 +115,17 @@ def whole_match(
         The matches.
 
     Raises:
-        InputError: images of another shape, no kinds or one twice, or a shift that does not fit.
+        InputError: images of another shape or type, `own` that is no places of images, no kinds
+            or one twice, or a shift that does not fit.
     """
-    if images.shape[1:] != data.shape:
-        expected = f"images [n, {', '.join(map(str, data.shape))}]"
-        raise InputError("images", list(images.shape), expected)
+    if images.shape[1:] != data.shape or not images.is_floating_point():
+        expected = f"floating point images [n, {', '.join(map(str, data.shape))}] in [-1, 1]"
+        raise InputError("images", f"{images.dtype} {list(images.shape)}", expected)
+    if not torch.isfinite(images).all():
+        raise InputError("images", "NaN or infinity", "finite images")
+    if own is not None and (own.shape != images.shape[:1] or own.dtype != torch.int64):
+        expected = f"places of {len(images)} images in the training set, int64"
+        raise InputError("own", f"{own.dtype} {list(own.shape)}", expected)
     families = placement_families(kinds, shift, *data.shape[1:])
     every = [placement for family in families for placement in family]
     length = max(1, BLOCK // math.prod(data.shape))
@@ -165,7 +171,9 @@ def placement_families(
     Raises:
         InputError: no kinds or one twice, or a shift that does not fit.
     """
+    height, width = whole("height", height, 1), whole("width", width, 1)
     shift = whole("shift", shift, 0, min(height, width) - 1)
+    check_kinds(kinds)
     names = [kind.name for kind in kinds]
     if not names or len({*names}) < len(names):
         raise InputError("kinds", names, "at least one kind of copy, each once")

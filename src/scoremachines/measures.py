@@ -83,9 +83,13 @@ def share_words(share: float) -> str:
 
     Returns:
         Such as `87.3 %`, or `worse than a plain colour`.
+
+    Raises:
+        InputError: it is no such number.
     """
-    if share == float("-inf"):
+    if isinstance(share, float) and share == float("-inf"):
         return "nothing: it has no contrast"
+    share = real("share", share)
     return f"{100 * share:.1f} %" if share >= 0 else "worse than a plain colour"
 
 

@@ -21,7 +21,7 @@ from scoremachines.errors import InputError, real, whole
 from scoremachines.matching import KindMatch, WholeMatch, placement_families, whole_match
 from scoremachines.measures import Proportion
 from scoremachines.noisy import noisy_copies
-from scoremachines.thresholds import common_rank, held_out_needed, held_out_used
+from scoremachines.thresholds import LOWEST, common_rank, held_out_needed, held_out_used
 
 __all__ = [
     "KindMatch",
@@ -32,9 +32,6 @@ __all__ = [
     "check_test",
     "whole_match",
 ]
-
-LOWEST = 1e-6
-"""The lowest level that may be asked for."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scoremachines.copies import Kind
+from scoremachines.copies import Kind, check_kinds
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import InputError, real, whole
 from scoremachines.placement import Placement
 
 __all__ = ["noisy_copies"]
@@ -30,9 +31,17 @@ def noisy_copies(
 
     Returns:
         The copies, `[n, C, H, W]`, and how each was placed.
+
+    Raises:
+        InputError: there are no such images, or noise or shift that cannot be used.
     """
-    generator = torch.Generator().manual_seed(0)
     height, width = data.shape[1:]
+    check_kinds([kind])
+    shift = whole("shift", shift, 0, min(height, width) - 1)
+    noise = real("noise", noise, 0, 1e6)
+    if index.dtype != torch.int64 or not ((index >= 0) & (index < len(data))).all():
+        raise InputError("index", index, f"places from 0 to {len(data) - 1}, int64")
+    generator = torch.Generator().manual_seed(0)
     copies, placements = [], []
     for image in data.block(index).cpu().split(1):
         move = torch.randint(-shift, shift + 1, (2,), generator=generator).tolist()

@@ -12,7 +12,12 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
+from scoremachines.errors import InputError, whole
+
 __all__ = ["Placement"]
+
+MOST = 2**16
+"""Largest side of a copy, and largest move, pixels."""
 
 TURNS = {1: "a quarter turn to the left", 2: "half a turn", 3: "a quarter turn to the right"}
 
@@ -31,6 +36,9 @@ class Placement:
         move: rows down and columns right, pixels.
         recoloured: whether contrast and brightness may differ: one gain for the image, an offset
             for each channel.
+
+    Raises:
+        InputError: turns, a size or a move that are no whole numbers, or out of bounds.
     """
 
     mirrored: bool = False
@@ -38,6 +46,12 @@ class Placement:
     size: tuple[int, int] | None = None
     move: tuple[int, int] = (0, 0)
     recoloured: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "turns", whole("turns", self.turns, 0, 3))
+        object.__setattr__(self, "move", _two("move", self.move, -MOST))
+        if self.size is not None:
+            object.__setattr__(self, "size", _two("size", self.size, 1))
 
     def then(self, other: Placement) -> Placement:
         """Return this map followed by another, of which at most one resizes.
@@ -200,3 +214,11 @@ class Placement:
             for side, own in zip((height, width), size, strict=True)
         )
         return down + self.move[0], right + self.move[1]
+
+
+def _two(argument: str, values: Any, least: int) -> tuple[int, int]:
+    try:
+        first, second = values
+    except (TypeError, ValueError):
+        raise InputError(argument, values, "two whole numbers: of rows, of columns") from None
+    return whole(argument, first, least, MOST), whole(argument, second, least, MOST)

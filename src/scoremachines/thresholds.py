@@ -6,8 +6,12 @@ import math
 
 from torch import Tensor
 
-__all__ = ["MOST", "common_rank", "held_out_needed", "held_out_used"]
+from scoremachines.errors import InputError, real, whole
 
+__all__ = ["LOWEST", "MOST", "common_rank", "held_out_needed", "held_out_used"]
+
+LOWEST = 1e-6
+"""The lowest level that may be asked for."""
 USUAL, MOST = 600, 4000
 """Held-out images that are used: so many, and up to so many where the level takes more."""
 
@@ -24,7 +28,13 @@ def common_rank(shares: Tensor, level: float) -> tuple[int, float]:
 
     Returns:
         Rank c, from 1 to m, and the level, which is above α where m is too small.
+
+    Raises:
+        InputError: a level out of range, or no scores.
     """
+    level = real("level", level, LOWEST, 1 - LOWEST)
+    if shares.dim() != 2 or not shares.numel():
+        raise InputError("shares", list(shares.shape), "a tensor [K, m] with at least one entry")
     kinds, count = shares.shape
     largest = shares.argsort(dim=1, stable=True).argsort(dim=1).amax(0) + 1
     allowed = min(count, math.floor(level * (count + 1) + 1e-9) - (kinds > 1))
@@ -45,7 +55,11 @@ def held_out_needed(level: float, kinds: int) -> int:
     Returns:
         2 (⌈K'/α⌉ − 1), at least 4, with K' = 1 for one kind and K + 1 for several, which may all
         have their largest S at different images.
+
+    Raises:
+        InputError: a level out of range, or no kinds.
     """
+    level, kinds = real("level", level, LOWEST, 1 - LOWEST), whole("kinds", kinds, 1)
     worst = kinds + (kinds > 1)
     return max(4, 2 * (math.ceil(worst / level - 1e-9) - 1))
 
@@ -59,5 +73,8 @@ def held_out_used(level: float, kinds: int) -> int:
 
     Returns:
         600, or as many as the level takes, up to 4,000.
+
+    Raises:
+        InputError: a level out of range, or no kinds.
     """
     return max(USUAL, min(MOST, held_out_needed(level, kinds)))

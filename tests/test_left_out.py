@@ -81,12 +81,12 @@ def test_pictures_that_are_not_read_are_counted_by_the_reason(tmp_path, capsys):
 
 def test_formats_that_pillow_knows_and_does_not_read_are_counted(tmp_path):
     (tmp_path / "a.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0")
-    first, second = Image.fromarray(COLOUR), Image.fromarray(255 - COLOUR)
-    first.save(tmp_path / "stereo.mpo", save_all=True, append_images=[second], quality=95)
+    first, second = Image.new("RGB", (W, H), "white"), Image.new("RGB", (W, H))
+    first.save(tmp_path / "stereo.mpo", save_all=True, append_images=[second])
     with pytest.warns(UserWarning, match=r"1 in a format that is not read \(\.eps\)"):
         data = TrainingSet.from_folder(tmp_path)
     assert data.names == ("stereo.mpo",)  # a JPEG file, with a second one behind it
-    assert abs(data.pixels[0].permute(1, 2, 0).numpy().astype(int) - COLOUR).mean() < 40
+    assert data.pixels.unique().tolist() == [255]
 
 
 AS_NOBODY = """

@@ -161,3 +161,13 @@ def test_a_network_that_is_not_finite_ends_with_an_error(
     for command in ("calibrate", "compare"):
         assert main([command, str(tmp_path / "bad"), *SMALL, "-o", str(tmp_path / "out")]) == 2
         assert "parameter conv_out.bias holds NaN or infinite" in capsys.readouterr().err
+
+
+def test_a_comparison_with_a_source_can_be_explored(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network, out, page = place / "pipeline", tmp_path / "out", tmp_path / "page.html"
+    words = ["--window", "3", "-n", "1", "--machine", "tiled", "-o", str(out)]
+    assert main(["compare", str(network), *SMALL, *words]) == 0
+    assert main(["explore", str(out), "-o", str(page), "-n", "1", "--machine", "tiled"]) == 0
+    assert "cannot be reached" not in capsys.readouterr().err

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 import scoremachines as sm
 from scoremachines.calibration import calibrate
 from scoremachines.errors import InputError
+from scoremachines.limits import Limits
 from scoremachines.nets.adapter import AdaptedNetwork, adapt, load_diffusers
-from scoremachines.schedulers import Limits
 from scoremachines.trajectory import kg_trajectory
 
 pytestmark = [

@@ -7,15 +7,14 @@ schedulers, and into `scoremachines.sample`.
 
 from __future__ import annotations
 
-import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.models.unets.unet_2d import UNet2DOutput
-from torch import Tensor
+from torch import Tensor, nn
 
 from scoremachines.errors import InputError
 from scoremachines.files import reading
@@ -26,15 +25,17 @@ from scoremachines.model_folder import (
     local_folder,
     read_config,
 )
-from scoremachines.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, predicted
+from scoremachines.schedule import NoiseSchedule, TableSchedule, predicted
 from scoremachines.schedulers import (
-    SchedulerWarning,
     calling_scheduler,
     check_scheduler,
     fits,
     in_pipeline,
+    make_scheduler,
     prediction_of,
     scheduler_beside,
+    table_of,
+    warn_unfit,
 )
 
 __all__ = ["DenoiserModel", "check_fixed", "gradients_in"]
@@ -185,11 +186,7 @@ class DenoiserModel(ModelMixin, ConfigMixin):
         """
         check_scheduler(scheduler)
         kind = prediction_of(scheduler)
-        if kind is not None and kind not in PREDICTIONS:
-            given = f"{type(scheduler).__name__} with prediction_type={kind!r}"
-            raise InputError("scheduler", given, f"prediction_type {', '.join(PREDICTIONS)}")
-        table: Any = getattr(scheduler, "alphas_cumprod", scheduler)
-        self.timesteps = TableSchedule(table)
+        self.timesteps = TableSchedule(table_of(scheduler))
         self.register_to_config(alphas_cumprod=self.timesteps.setting)
         if kind is not None and self.trained:
             self.form = kind
@@ -201,8 +198,8 @@ class DenoiserModel(ModelMixin, ConfigMixin):
         """Return a `diffusers` pipeline around the model, which is matched to its scheduler.
 
         Args:
-            scheduler: of `diffusers`: `DDIMScheduler`, `DDPMScheduler`, or another that
-                `DDPMPipeline` can run; by default `DDIMScheduler()`.
+            scheduler: of `diffusers`, or its name: `DDIMScheduler`, `DDPMScheduler`, or another
+                that `DDPMPipeline` can run; by default `DDIMScheduler()`.
 
         Returns:
             `DDIMPipeline` for a `DDIMScheduler`, else `DDPMPipeline`.
@@ -213,7 +210,8 @@ class DenoiserModel(ModelMixin, ConfigMixin):
         """
         from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline
 
-        scheduler = DDIMScheduler() if scheduler is None else scheduler
+        if scheduler is None or isinstance(scheduler, str):
+            scheduler = make_scheduler(scheduler or "DDIM")
         check_scheduler(scheduler)
         if not in_pipeline(scheduler):
             accepted = "one that DDIMPipeline or DDPMPipeline can run, such as DDIMScheduler"
@@ -254,18 +252,24 @@ class DenoiserModel(ModelMixin, ConfigMixin):
         return UNet2DOutput(sample=output) if return_dict else (output,)
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
-        """Write the model into a folder, as `diffusers` does; arguments as there."""
+        """Write the model into a folder, as `diffusers` does.
+
+        Args:
+            save_directory: the folder; made if it is missing.
+            *args: as `diffusers` takes them.
+            **kwargs: likewise.
+
+        Raises:
+            InputError: a weight is not finite, or the folder cannot be written.
+        """
         self.check_caller()
-        super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
+        check_finite(cast(nn.Module, self), "model", type(self).__name__)
+        with reading("path", save_directory, "a folder that can be written"):
+            super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
 
     def check_caller(self) -> None:
         """Warn if a `diffusers` pipeline is among the callers whose scheduler does not fit."""
-        scheduler = calling_scheduler(self)
-        problem = "" if scheduler is None else fits(scheduler, self.timesteps, self._answers())
-        if problem:
-            text = f"{type(scheduler).__name__} does not fit the model: {problem}."
-            advice = "Make the pipeline with model.pipeline(scheduler), or call model.match first."
-            warnings.warn(f"{text} {advice}", SchedulerWarning, stacklevel=3)
+        warn_unfit(calling_scheduler(self), self.timesteps, self._answers())
 
     def facts(self) -> dict[str, str]:
         """Return what a report says of how the model is read, by name."""

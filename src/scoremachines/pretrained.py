@@ -74,10 +74,8 @@ def save_parts(model: DenoiserModel, data: TrainingSet, folder: Path, parts: Par
     dtype = str(model.dtype).removeprefix("torch.")
     if dtype not in DTYPES:
         raise InputError("dtype", model.dtype, f"{', '.join(DTYPES)}, to be saved in a folder")
-    try:
+    with reading("path", folder, "a folder that can be written"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError("path", folder, "a folder that can be written", str(error)) from None
     settings: dict[str, Any] = {"_class_name": type(model).__name__}
     settings |= {key: value for key, value in model.config.items() if not key.startswith("_")}
     settings |= parts[0] | {"schedule": model.schedule.setting, "dtype": dtype}

@@ -10,13 +10,12 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from scoremachines.errors import InputError
@@ -24,7 +23,6 @@ from scoremachines.files import is_file, reading
 from scoremachines.schedule import PREDICTIONS, TableSchedule
 
 __all__ = [
-    "Limits",
     "SchedulerWarning",
     "calling_scheduler",
     "check_scheduler",
@@ -36,6 +34,8 @@ __all__ = [
     "scheduler_beside",
     "scheduler_names",
     "settings_of",
+    "table_of",
+    "warn_unfit",
 ]
 
 INVERTING = ("DDIMInverseScheduler", "DPMSolverMultistepInverseScheduler")
@@ -115,7 +115,7 @@ def read_scheduler(folder: Path, argument: str = "scheduler") -> Any:
     """
     with reading(argument, folder, f"a folder with {SCHEDULER}"):
         settings = json.loads((folder / SCHEDULER).read_text(encoding="utf-8"))
-        return make_scheduler(settings["_class_name"], settings)
+        return make_scheduler(str(settings["_class_name"]), settings)
 
 
 def scheduler_beside(folder: Path) -> Any:
@@ -146,6 +146,28 @@ def settings_of(scheduler: object) -> Mapping[str, Any]:
     """Return the settings of a scheduler; none of what is no scheduler."""
     config = getattr(scheduler, "config", None)
     return config if isinstance(config, Mapping) else {}
+
+
+def table_of(scheduler: Any) -> Any:
+    """Return ᾱ at a scheduler's timesteps; what is no scheduler is returned as it is.
+
+    Args:
+        scheduler: of `diffusers`, anything with `alphas_cumprod`, or a table.
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: a scheduler that has none, or takes answers of a form that no model has.
+    """
+    name, kind = type(scheduler).__name__, prediction_of(scheduler)
+    if kind is not None and kind not in PREDICTIONS:
+        given = f"{name} with prediction_type={kind!r}"
+        raise InputError("scheduler", given, f"prediction_type {', '.join(PREDICTIONS)}")
+    if settings_of(scheduler) and not hasattr(scheduler, "alphas_cumprod"):
+        accepted = "a scheduler with alphas_cumprod, such as DDIMScheduler"
+        raise InputError("scheduler", name, accepted)
+    return getattr(scheduler, "alphas_cumprod", scheduler)
 
 
 def check_scheduler(scheduler: Any, *, variance: bool = False) -> None:
@@ -206,6 +228,15 @@ def fits(scheduler: Any, timesteps: TableSchedule, kind: str) -> str:
     return ""
 
 
+def warn_unfit(scheduler: Any, timesteps: TableSchedule, kind: str) -> None:
+    """Warn if a scheduler does not fit a model; arguments as in `fits`, or None for none."""
+    problem = "" if scheduler is None else fits(scheduler, timesteps, kind)
+    if problem:
+        text = f"{type(scheduler).__name__} does not fit the model: {problem}."
+        advice = "Make the pipeline with model.pipeline(scheduler), or call model.match first."
+        warnings.warn(f"{text} {advice}", SchedulerWarning, stacklevel=4)
+
+
 def calling_scheduler(model: object) -> Any:
     """Return the scheduler of the `diffusers` pipeline that has called a model.
 
@@ -228,57 +259,3 @@ def calling_scheduler(model: object) -> Any:
             held = any(each is model for each in vars(caller).values())
             return getattr(caller, "scheduler", None) if held else None
     return None
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a scheduler does to x̂0 before its step: it clips, or thresholds each image.
-
-    Thresholding (Saharia et al. 2022, §2.3) clips to [-s, s] and divides by s, where s is a
-    quantile of |x̂0| over the image, between 1 and `most`.
-
-    Args:
-        clip: largest |x̂0|; None if it is not clipped.
-        ratio: the quantile, in [0, 1]; None if it is not thresholded.
-        most: largest s.
-
-    Raises:
-        InputError: a number is out of range.
-    """
-
-    clip: float | None = None
-    ratio: float | None = None
-    most: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.clip is not None and not self.clip > 0:
-            raise InputError("clip_sample_range", self.clip, "a positive number")
-        if self.ratio is not None and not 0 <= self.ratio <= 1:
-            raise InputError("dynamic_thresholding_ratio", self.ratio, "a number from 0 to 1")
-        if self.ratio is not None and not self.most >= 1:
-            raise InputError("sample_max_value", self.most, "a number of at least 1")
-
-    @classmethod
-    def of(cls, scheduler: Any) -> Limits:
-        """Return what a scheduler's settings say; of two, thresholding, as `diffusers` does."""
-        config = settings_of(scheduler)
-        if config.get("thresholding"):
-            ratio = config.get("dynamic_thresholding_ratio", 0.995)
-            return cls(ratio=float(ratio), most=float(config.get("sample_max_value", 1.0)))
-        if config.get("clip_sample"):
-            return cls(clip=float(config.get("clip_sample_range", 1.0)))
-        return cls()
-
-    def __call__(self, clean: Tensor) -> Tensor:
-        """Return x̂0 within its limits, `[B, C, H, W]`."""
-        if self.ratio is not None:
-            flat = clean.flatten(1)
-            values = flat if flat.dtype == torch.float64 else flat.float()
-            size = values.abs().quantile(self.ratio, dim=1, keepdim=True).clamp(1, self.most)
-            return (values.clamp(-size, size) / size).to(clean.dtype).view(clean.shape)
-        return clean if self.clip is None else clean.clamp(-self.clip, self.clip)
-
-    def __str__(self) -> str:
-        if self.ratio is not None:
-            return f"thresholded at quantile {self.ratio:g}, at most {self.most:g}"
-        return "not limited" if self.clip is None else f"clipped to ±{self.clip:g}"

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from scoremachines.errors import InputError, whole
+from scoremachines.limits import Limits
 from scoremachines.posterior import Posterior
 from scoremachines.schedule import NoiseSchedule, TableSchedule, predicted
-from scoremachines.schedulers import Limits, check_scheduler
+from scoremachines.schedulers import check_scheduler
 from scoremachines.schedulers import make_scheduler as make_scheduler
 from scoremachines.schedulers import scheduler_names as scheduler_names
 

@@ -15,6 +15,8 @@ from scoremachines.sealed import read_json, write_json
 
 __all__ = ["read_choice", "write_choice"]
 
+KEYS = {"kind", "times", "chosen", "measure", "about", "candidates", "curves"}
+
 
 def write_choice(
     path: str | Path, kind: str, times: Sequence[float], chosen: Sequence[float], curves: Curves
@@ -62,6 +64,8 @@ def read_choice(path: str | Path, kind: str) -> tuple[list[float], list[float], 
         )
         if content["kind"] != kind:
             raise ValueError(f"it holds {content['kind']}")
+        if unknown := set(content) - KEYS:
+            raise ValueError(f"it holds unknown {', '.join(sorted(unknown))}")
         values = {str(name): _tensor(value) for name, value in content["curves"].items()}
         curves = Curves(
             tuple(content["candidates"]), values, str(content["measure"]), dict(content["about"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from scoremachines.cli.opening import network_data, print_facts
 from scoremachines.cli.opening import open_network as open_network
 from scoremachines.cli.painting import open_device
 from scoremachines.cli.settings import CompareSettings, memory_bytes
+from scoremachines.data.settings import DataSettings
+from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine.choice import limit_threads
 from scoremachines.experiment import compare as compare_images
 from scoremachines.experiment import make_machines, network_strength, network_window
@@ -99,11 +101,21 @@ def compare(
             run=run,
         )
         about = {**found.about, "folder": str(network), "window": str(window or "image")}
+        about |= {"sources": settings.sources, "data": _data(settings, data)}
         command = _command(settings, network, machines)
         page = replace(found, about=about).save(run.folder, command)
     print(found.table())
     print(f"page: {page}")
     return page
+
+
+def _data(settings: CompareSettings, data: TrainingSet) -> dict[str, Any] | None:
+    """Return how the images were opened; None for those of the training."""
+    if settings.source is None:
+        return None
+    kept = {each.name: getattr(settings, each.name) for each in fields(DataSettings)}
+    kept["shapes"] = asdict(settings.shapes)
+    return kept | {"source": str(data.location.absolute() if data.location else settings.source)}
 
 
 def _window(text: str) -> Window:

@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scoremachines.cli.compare import open_network
+from scoremachines.cli.opening import network_data, open_network
+from scoremachines.data.settings import DataSettings
+from scoremachines.data.shapes_config import ShapesConfig
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
-from scoremachines.experiment import make_machines
+from scoremachines.experiment import make_machines, network_strength
 from scoremachines.experiment.comparison import BASELINES, WITHOUT_ATTENTION
 from scoremachines.explore.subject import Subject, watch
 from scoremachines.explore.titles import title_of
@@ -23,7 +25,6 @@ from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.record import run_key
 from scoremachines.sealed import Spec, read_json, read_tensors
-from scoremachines.training import load_run_data
 
 __all__ = ["open_comparison"]
 
@@ -61,21 +62,23 @@ def open_comparison(folder: Path, network: str | None = None) -> Subject:
         course = Course(int(about["steps"]), int(about["seed"]), labels=labels)
         window = parse_window(str(about["window"]))
         place = network or str(about["folder"])
-        fingerprint = about["fingerprint"]
+        fingerprint, sources = about["fingerprint"], about.get("sources")
+        source = _source(about.get("data"))
     notices: list[str] = []
     if about["network_steps"] != about["steps"]:
         notices.append(
             f"The network took {about['network_steps']} steps in the comparison; here it takes "
             f"as many as the machines, {about['steps']}."
         )
-    opened = _opened(place, fingerprint, notices)
+    opened = _opened(place, source, fingerprint, notices)
     made: dict[str, DenoiserModel] = {}
 
     def make(name: str) -> DenoiserModel:
         assert opened is not None  # without it nothing is asked
         if name not in made:
             named = {NETWORK: opened[0]} if name == NETWORK else None
-            made.update(named or make_machines([name], *opened, window))
+            strength = network_strength(place)
+            made.update(named or make_machines([name], *opened, window, sources, strength))
         return made[name]
 
     reader = _reader(make, stored) if opened is not None else None
@@ -96,12 +99,19 @@ def open_comparison(folder: Path, network: str | None = None) -> Subject:
     )
 
 
+def _source(content: dict[str, Any] | None) -> DataSettings:
+    """Return how the images of a comparison were opened."""
+    if content is None:
+        return DataSettings()
+    return DataSettings(**(content | {"shapes": ShapesConfig(**content["shapes"])}))
+
+
 def _opened(
-    place: str, fingerprint: Any, notices: list[str]
+    place: str, source: DataSettings, fingerprint: Any, notices: list[str]
 ) -> tuple[DenoiserModel, TrainingSet] | None:
     """Return the network and its images, if both are what they were."""
     try:
-        network, data = open_network(place), load_run_data(place)
+        network, data = open_network(place), network_data(place, source)
     except InputError as error:
         notices.append(
             f"The network or its training images cannot be reached, so only finished samples can "

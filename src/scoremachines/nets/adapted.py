@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from scoremachines.denoiser import DenoiserModel, gradients_in
 from scoremachines.errors import InputError, whole
 from scoremachines.inputs import check_noisy, class_labels, following, noise_levels
+from scoremachines.limits import Limits
 from scoremachines.model_folder import check_finite
 from scoremachines.nets.asking import asking, original, prediction
 from scoremachines.nets.self_attention import captured_layer, captured_map, self_attentions
@@ -28,7 +29,7 @@ from scoremachines.schedule import (
     clean_from,
     noise_schedule,
 )
-from scoremachines.schedulers import Limits, check_scheduler, prediction_of, settings_of
+from scoremachines.schedulers import check_scheduler, prediction_of, settings_of, table_of
 
 __all__ = ["AdaptedNetwork"]
 
@@ -107,7 +108,7 @@ class AdaptedNetwork(DenoiserModel):
             receptive_field = whole("receptive_field", receptive_field, 1, odd=True)
         self.module, self.call, self.whole_steps = module, call, whole_steps
         self.receptive_field, self.sources = receptive_field, sources
-        table = getattr(alphas_cumprod, "alphas_cumprod", alphas_cumprod)
+        table = table_of(alphas_cumprod)
         if table is None and call is None:
             table = TableSchedule.linear().alpha_bar(torch.arange(1, 1001) / 1000)
         self.table = None if table is None else TableSchedule(table)

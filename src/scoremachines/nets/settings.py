@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from scoremachines.errors import InputError, whole
+from scoremachines.names import known_name
 
 __all__ = ["HEADS", "PADDINGS", "TRUNKS", "NetworkSettings", "read_scales"]
 
@@ -47,6 +48,7 @@ class NetworkSettings:
     """tell the network the class of the image"""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "attention", known_name(self.attention))
         choices = {"trunk": TRUNKS, "attention": HEADS, "padding": tuple(PADDINGS)}
         choices["prediction_type"] = ("v_prediction", "epsilon", "sample")
         for name, accepted in choices.items():

@@ -82,20 +82,24 @@ def test_archives_within_archives_are_not_opened(tmp_path):
 def test_arrays_that_unpack_to_too_much_are_refused(tmp_path):
     most = largest_set()
     path = tmp_path / "set.npz"
-    np.savez(path, images=np.zeros((3, H, W), np.uint8))
+    with zipfile.ZipFile(path, "w") as archive:
+        member = zipfile.ZipInfo("images.npy")
+        member.extra = struct.pack("<2HQ", 1, 8, 2 * most)  # the size, where it takes 64 bits
+        array = io.BytesIO()
+        np.save(array, np.zeros((3, H, W), np.uint8))
+        archive.writestr(member, array.getvalue())
     raw = bytearray(path.read_bytes())
     entry = raw.index(b"PK\x01\x02")
-    raw[entry + 24 : entry + 28] = struct.pack("<I", 2**32 - 2)
+    raw[entry + 24 : entry + 28] = b"\xff" * 4
     path.write_bytes(raw)
-    if most < 2**32 - 2:
-        with at_once(), pytest.raises(InputError, match="half of this machine's memory"):
-            open_source(path)
+    with at_once(), pytest.raises(InputError, match=r"set\.npz: images': that takes"):
+        open_source(path)
     sides = struct.pack(">4B3I", 0, 0, 8, 3, 2 * most // 10**6, 1000, 1000)
     path = tmp_path / "images-idx3.gz"
     with path.open("wb") as file:
         file.write(gzip.compress(sides) + bytes(100))
         file.truncate(most // 400)  # sparse: the header alone would allow it
-    with at_once(), pytest.raises(InputError, match=r"half of this machine's memory|truncated"):
+    with at_once(), pytest.raises(InputError, match="half of this machine's memory"):
         open_source(path)
 
 

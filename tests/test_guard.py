@@ -23,7 +23,7 @@ DATA = sm.TrainingSet(torch.zeros(3, 1, 5, 7))
     ("call", "argument"),
     [
         (lambda: sm.ScoreMachine({"train": DATA}), "data"),  # type: ignore[arg-type]
-        (lambda: sm.sample(sm.ideal(DATA), labels=object()), "labels"),  # type: ignore[arg-type]
+        (lambda: sm.sample(sm.ideal(DATA), scheduler=object()), "scheduler"),
         (lambda: sm.compare(sm.ideal(DATA), 5, DATA), "machines"),  # type: ignore[arg-type]
         (lambda: sm.TrainingSet(DATA.pixels, names=5), "names"),  # type: ignore[arg-type]
         (lambda: sm.TrainingSet(DATA.pixels, name=5), "name"),  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 
 __all__ = [
     "Summary",
@@ -166,6 +166,7 @@ def summarise(values: Values, seed: int = 0, draws: int = 10_000) -> Summary:
     Raises:
         InputError: the values do not form a list, or one is infinite.
     """
+    seed, draws = whole("seed", seed), whole("draws", draws, 1)
     every = _array(values)
     known = every[~np.isnan(every)]
     missing = len(every) - len(known)
@@ -205,7 +206,10 @@ def paired_difference(
 
 
 def _array(values: Values) -> NDArray[np.float64]:
-    array = np.asarray(torch.as_tensor(values, dtype=torch.float64).cpu())
+    try:
+        array = np.asarray(torch.as_tensor(values, dtype=torch.float64).cpu())
+    except (TypeError, ValueError, RuntimeError, NotImplementedError):
+        array = np.empty(())  # no numbers
     if array.ndim != 1 or np.isinf(array).any():
         raise InputError("values", values, "a list of numbers, NaN for what is missing")
     return array

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from scoremachines.copies import Copy, Kind, rigid_placements
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.locality import check_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.patches import PERIODIC, SOURCES, patches
@@ -78,7 +78,8 @@ class Explained:
 
 def usual_windows(height: int, width: int) -> tuple[int | None, ...]:
     """Return windows that a curve is well drawn through: some that fit, and the whole image."""
-    return (*(window for window in USUAL if window <= min(height, width)), None)
+    least = min(whole("height", height, 1), whole("width", width, 1))
+    return (*(window for window in USUAL if window <= least), None)
 
 
 def attribute(

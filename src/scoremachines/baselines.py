@@ -147,7 +147,7 @@ class Wiener(DenoiserModel):
         """
         check_noisy(noisy, self.shape)
         levels = check_levels(alpha_bar, len(noisy)).tolist()
-        told = [None] if labels is None else _each("labels", labels, len(noisy), torch.int64)
+        told = [None] if labels is None else self._classes(labels, len(noisy))
         # One by one, so that no sample depends on its neighbours, not even in its last bit.
         with gradients_in(noisy):
             clean = [
@@ -156,6 +156,13 @@ class Wiener(DenoiserModel):
             ]
             return torch.stack(clean).view(noisy.shape).to(noisy.dtype)
 
+    def _classes(self, labels: Tensor | int, count: int) -> list[int]:
+        """Return the number of one class, or of as many as there are samples."""
+        listed = labels.flatten().tolist() if isinstance(labels, Tensor) else [labels]
+        if len(listed) not in (1, count):
+            raise InputError("labels", labels, f"one label or {count} labels")
+        return [self.data.label(label) for label in listed]
+
     def _moments(self, label: int | None, device: torch.device) -> Moments:
         if (label, device) not in self._known:
             data = self.data if label is None else self.data.subset(self.data.of_class(label))
@@ -163,14 +170,6 @@ class Wiener(DenoiserModel):
                 moments = Moments(*(each.to(device) for each in _moments(data)))
             self._known[label, device] = moments
         return self._known[label, device]
-
-
-def _each(name: str, value: Tensor | float, count: int, dtype: torch.dtype) -> list[Any]:
-    """Return one value, or as many as there are samples."""
-    values = torch.as_tensor(value, dtype=dtype)
-    if values.numel() not in (1, count):
-        raise InputError(name, value, f"one value or {count} values")
-    return values.flatten().tolist()
 
 
 def _filtered(noisy: Tensor, alpha_bar: float, moments: Moments) -> Tensor:

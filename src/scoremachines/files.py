@@ -123,6 +123,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         InputError: if the file cannot be written: no such folder, no permission, a full disk.
     """
     path = Path(path)
+    if not path.name:
+        raise InputError("output", path, "the name of a file")
     exists("output", path)  # refuses a path that cannot be
     partial = partial_path(path)
     try:

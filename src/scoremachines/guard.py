@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,22 +18,12 @@ from importlib.abc import Loader, MetaPathFinder, SourceLoader
 from importlib.machinery import ModuleSpec, PathFinder
 from os import PathLike
 from types import ModuleType, UnionType
-from typing import Any, SupportsFloat, SupportsIndex, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from scoremachines.errors import InputError
 
 __all__ = ["guard_package", "guarded"]
 
-LIBERAL: dict[str, Any] = {
-    "int": SupportsIndex,
-    "float": SupportsFloat | SupportsIndex,
-    "bool": bool | SupportsFloat | SupportsIndex,
-    "Path": str | PathLike,
-}
-"""What annotations stand for: numbers of every library, paths as texts."""
-CHECKED_FIRST = {str, PathLike, bool}
-"""Types that nothing else stands in for, and whose misuse often breaks nothing."""
-PLAIN = {*CHECKED_FIRST, type(None), SupportsFloat, SupportsIndex}
 MISSING = object()
 
 
@@ -72,23 +63,68 @@ class WrongTypeError(InputError):
     """An argument is not of the type that it should be."""
 
 
-class _Unknown(type):
-    """The kind of `_Anything`, all of whose parts are anything too."""
+class _Stands(type):
+    """The kind of classes that stand for a type: an object is of it if `fits` says so."""
 
     def __instancecheck__(cls, instance: object) -> bool:
-        return True
+        try:
+            return bool(cls.fits(instance))
+        except Exception:  # of any object, whatever it does when it is looked at
+            return False
 
     def __getattr__(cls, name: str) -> object:
-        if name.startswith("__"):
+        if name.startswith("_"):
             raise AttributeError(name)
         return cls
 
     def __getitem__(cls, item: object) -> object:
         return cls
 
+    def fits(cls, instance: Any) -> object:
+        """Return whether an object does what is wanted of the type."""
+        return True
 
-class _Anything(metaclass=_Unknown):
-    """Stands for a type that is imported for type checkers only."""
+
+class _Anything(metaclass=_Stands):
+    """Stands for a type that is imported for type checkers only, and for all parts of it."""
+
+
+class _Whole(metaclass=_Stands):
+    """Stands for `int`: whole numbers of every library."""
+
+    @classmethod
+    def fits(cls, instance: Any) -> object:
+        return operator.index(instance) is not None
+
+
+class _Real(metaclass=_Stands):
+    """Stands for `float`: real numbers of every library."""
+
+    @classmethod
+    def fits(cls, instance: Any) -> object:
+        return not isinstance(instance, str | bytes) and float(instance) is not None
+
+
+class _Tensor(metaclass=_Stands):
+    """Stands for `Tensor`: one that has real values in memory."""
+
+    @classmethod
+    def fits(cls, instance: Any) -> object:
+        unusable = instance.is_meta or instance.is_sparse or instance.is_complex()
+        return not unusable and isinstance(instance.requires_grad, bool)
+
+
+LIBERAL: dict[str, Any] = {
+    "int": _Whole,
+    "float": _Real | _Whole,
+    "bool": bool | _Real,
+    "Path": str | PathLike,
+    "Tensor": _Tensor,
+}
+"""What stands for the types that annotations name."""
+CHECKED_FIRST = {str, PathLike, bool}
+"""Types that nothing else stands in for, and whose misuse often breaks nothing."""
+PLAIN = {*CHECKED_FIRST, type(None), _Real}
 
 
 class _Guard:
@@ -102,11 +138,12 @@ class _Guard:
     def hints(self) -> dict[str, Any]:
         """The annotations as types; names that only type checkers import stand for anything."""
         known = dict(LIBERAL)
+        package = sys.modules.get(self.function.__module__.partition(".")[0])
         while True:
             try:
                 return get_type_hints(self.function, localns=known)
             except NameError as error:
-                known[str(error.name)] = _Anything
+                known[str(error.name)] = getattr(package, str(error.name), _Anything)
 
     @functools.cached_property
     def signature(self) -> inspect.Signature:

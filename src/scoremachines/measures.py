@@ -115,8 +115,8 @@ def nearest_training_image(
         InputError: if the images are not floating point or differ from the training images in
             shape, or the memory is less than one byte.
     """
-    if images.shape[1:] != data.shape or not images.is_floating_point():
-        expected = f"floating point images [n, {', '.join(map(str, data.shape))}] in [-1, 1]"
+    if images.shape[1:] != data.shape or images.dtype not in (torch.float32, torch.float64):
+        expected = f"float32 or float64 images [n, {', '.join(map(str, data.shape))}] in [-1, 1]"
         raise InputError("images", f"{images.dtype} {list(images.shape)}", expected)
     memory = whole("memory", memory, 1)
     vectors = images.detach().flatten(1)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from scoremachines.errors import InputError, whole
+
 __all__ = [
     "figures_html",
     "grid",
@@ -41,6 +43,8 @@ def to_picture(image: Tensor, scale: int = 1) -> Image.Image:
 
     Channel counts other than 1, 3 and 4 show their first channel.
     """
+    if image.ndim != 3 or not image.numel():
+        raise InputError("image", image, "an image [C, H, W]")
     shown = image if len(image) in MODES else image[:1]
     array = to_bytes(shown).movedim(0, -1).numpy()
     return _picture(array[..., 0] if array.shape[-1] == 1 else array, scale)
@@ -57,8 +61,10 @@ def grid(images: Tensor, columns: int | None = None, scale: int | None = None) -
     Returns:
         The sheet.
     """
-    columns = columns or math.ceil(math.sqrt(len(images)))
-    scale = scale or max(1, round(64 / images.shape[-1]))
+    if images.ndim != 4 or not images.numel():
+        raise InputError("images", images, "at least one image [n, C, H, W]")
+    columns = whole("columns", columns or math.ceil(math.sqrt(len(images))), 1, 10_000)
+    scale = whole("scale", scale or max(1, round(64 / images.shape[-1])), 1, 1000)
     pictures = [to_picture(image, scale) for image in images]
     width, height, gap = pictures[0].width, pictures[0].height, 4
     rows = math.ceil(len(pictures) / columns)
@@ -84,6 +90,8 @@ def labelled_rows(rows: Mapping[str, Tensor], scale: int | None = None) -> Image
     Returns:
         The sheet.
     """
+    if not rows:
+        raise InputError("rows", rows, "at least one row of images")
     sheets = {name: grid(images, len(images), scale) for name, images in rows.items()}
     font = ImageFont.load_default(14)
     margin = 16 + math.ceil(max(font.getlength(name) for name in rows))
@@ -127,6 +135,11 @@ def mosaic(images: Tensor, positions: Tensor, weights: Tensor, scale: int = 1) -
     Returns:
         The map.
     """
+    if images.ndim != 3 or not images.numel():
+        raise InputError("images", images, "places of sources [K, H, W]")
+    for name, other in (("positions", positions), ("weights", weights)):
+        if other.shape != images.shape:
+            raise InputError(name, other, f"as many as images, {list(images.shape)}")
     height, width = images.shape[-2:]
     row, column = np.divmod(np.arange(height * width).reshape(height, width), width)
     source_row, source_column = np.divmod(positions[0].cpu().numpy(), width)
@@ -230,6 +243,6 @@ def _png(picture: Image.Image) -> bytes:
 
 def _picture(array: NDArray[np.uint8], scale: int) -> Image.Image:
     """Return bytes `[H, W]` or `[H, W, C]` as a picture, each pixel `scale` pixels wide."""
-    picture = Image.fromarray(array)
+    scale, picture = whole("scale", scale, 1, 1000), Image.fromarray(array)
     size = (picture.width * scale, picture.height * scale)
     return picture.resize(size, Image.Resampling.NEAREST)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from scoremachines.errors import real, whole
 from scoremachines.files import atomic_path
 
 __all__ = ["axes_side_by_side", "density", "figure_of", "save_figure", "scatter"]
@@ -48,7 +49,9 @@ def axes_side_by_side(
     Returns:
         The axes, without the upper and the right border; `figure_of` one of them is the figure.
     """
-    columns = min(count, columns or count)
+    count = whole("count", count, 1, 1000)
+    columns = min(count, whole("columns", columns or count, 1))
+    width, height = real("width", width, 0.1, 100), real("height", height, 0.1, 100)
     rows = -(-count // columns)
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     row = list(figure.subplots(rows, columns, squeeze=False).flat)

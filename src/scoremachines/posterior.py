@@ -23,6 +23,8 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from scoremachines.errors import InputError
+
 __all__ = ["Moments", "Posterior", "Sources"]
 
 
@@ -127,6 +129,8 @@ class Posterior:
     @classmethod
     def empty(cls, like: Tensor, best: int = 0) -> Posterior:
         """Return the unit of `merge` for noisy images shaped as `like`, `[B, C, H, W]`."""
+        if like.ndim != 4:
+            raise InputError("like", like, "noisy images [B, C, H, W]")
         batch, _, height, width = like.shape
         zero = torch.zeros(batch, height, width, dtype=torch.float64, device=like.device)
         device = str(like.device)
@@ -136,11 +140,16 @@ class Posterior:
     @classmethod
     def merge_all(cls, parts: Iterable[Posterior]) -> Posterior:
         """Merge at least one part, from first to last."""
-        return reduce(cls.merge, parts)
+        known = list(parts)
+        if not known:
+            raise InputError("parts", parts, "at least one posterior")
+        return reduce(cls.merge, known)
 
     @classmethod
     def cat(cls, parts: Sequence[Posterior]) -> Posterior:
         """Put the posteriors of different noisy images one after the other."""
+        if not len(parts):
+            raise InputError("parts", parts, "at least one posterior")
         first, entropy, sources = parts[0], None, None
         if first.entropy is not None:
             entropy = torch.cat([part.entropy for part in parts if part.entropy is not None])
@@ -159,7 +168,12 @@ class Posterior:
 
     def at(self, index: Tensor | slice) -> Posterior:
         """Return the posterior of some of the noisy images."""
-        entropy = None if self.entropy is None else self.entropy[index]
+        try:
+            entropy = None if self.entropy is None else self.entropy[index]
+            self.log_weight[index]
+        except IndexError as error:
+            accepted = f"a slice, or positions from 0 to {len(self.mean) - 1}"
+            raise InputError("index", index, accepted, str(error)) from error
         sources = None if self.sources is None else self.sources.map(lambda field: field[index])
         log_rest = None if self.log_rest is None else self.log_rest[index]
         chance = None if self.chance is None else self.chance[index]
@@ -214,6 +228,10 @@ class Posterior:
 
     def shifted(self, offset: Tensor) -> Posterior:
         """Return the posterior whose log-weights are all larger by `offset`, nats `[B, H, W]`."""
+        shape = self.log_weight.shape
+        fits = offset.ndim == 3 and offset.shape[1:] == shape[1:]
+        if not fits or len(offset) not in (1, shape[0]):
+            raise InputError("offset", offset, f"one for each pixel, {list(shape)}")
         sources = self.sources
         if sources is not None:
             raised = sources.log_weight + offset[:, None]

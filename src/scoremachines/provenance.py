@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scoremachines.errors import InputError, whole
 from scoremachines.files import atomic_path
 from scoremachines.posterior import Posterior
 
@@ -34,7 +35,7 @@ def shares(posterior: Posterior, count: int) -> Tensor:
     Raises:
         AttributeError: the posterior has no sources.
     """
-    weights = posterior.weights.cpu().double()
+    count, weights = whole("count", count, 1), posterior.weights.cpu().double()
     assert posterior.sources is not None  # `weights` refuses otherwise
     images = posterior.sources.image.cpu()
     found = torch.zeros(len(images), count, dtype=torch.float64)
@@ -54,6 +55,7 @@ def pixels_owed(posterior: Posterior, count: int) -> Tensor:
     Returns:
         Numbers of pixels, int64 `[B, N]` on the CPU.
     """
+    count = whole("count", count, 1)
     assert posterior.sources is not None
     best = posterior.sources.image[:, 0].cpu().flatten(1)
     return torch.stack([torch.bincount(row[row >= 0], minlength=count) for row in best])
@@ -73,6 +75,8 @@ def owed_rows(
         One row for each sample and training image that it owes to, the largest share first:
         `sample`, `image`, `name`, `share`, `pixels`. Rows whose sample is None are over the run.
     """
+    if names is not None and len(names) != count:
+        raise InputError("names", names, f"{count} names, one for each training image")
     per_sample, pixels = shares(posterior, count), pixels_owed(posterior, count)
     rows: list[dict[str, Any]] = []
     parts: list[tuple[int | None, Tensor, Tensor]] = [(None, per_sample.mean(0), pixels.sum(0))]

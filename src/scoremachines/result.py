@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.files import atomic_path
 from scoremachines.measures import nearest_training_image
 from scoremachines.pictures import figures_html, grid, mosaic, to_picture
@@ -74,7 +74,7 @@ class Result:
         folder = Path(folder)
         try:
             (folder / "samples").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise InputError("output", folder, "a folder to write to", str(error)) from None
         for number, image in enumerate(self.images):
             save_picture(to_picture(image), folder / "samples" / f"{number:04d}.png")
@@ -117,6 +117,7 @@ class Result:
         Returns:
             One entry a sample: nearest training image, distance, and the sources by share.
         """
+        most = whole("most", most, 1)
         index, distance = self.nearest()
         known = self.posterior is not None and self.posterior.sources is not None
         owed = shares(self.posterior, len(self.data)) if known and self.posterior else None

@@ -120,8 +120,10 @@ def trajectory(
         The steps, computed as they are asked for.
     """
     noise = starting_noise(seed, indices, machine.shape).to(machine.device, machine.dtype)
+    if labels is not None and (labels.ndim != 1 or len(labels) < indices.stop):
+        raise InputError("labels", labels, f"one class for each of {indices.stop} samples")
     chosen = None if labels is None else labels[indices.start : indices.stop]
-    if scheduler == "kg":
+    if isinstance(scheduler, str) and scheduler == "kg":
         done, noisy = resume or (0, noise)
         noisy = noisy.to(noise)
         return kg_trajectory(machine, noisy, machine.schedule, steps, chosen, best, done)

@@ -59,11 +59,11 @@ class CosineSchedule(NoiseSchedule):
     name = "cosine"
 
     def alpha_bar(self, t: Tensor | float) -> Tensor:
-        angle = torch.as_tensor(t, dtype=torch.float64) * (math.pi / 2 / STRETCH)
+        angle = _numbers("t", t) * (math.pi / 2 / STRETCH)
         return angle.cos().square()
 
     def time(self, alpha_bar: Tensor | float) -> Tensor:
-        root = torch.as_tensor(alpha_bar, dtype=torch.float64).clamp(0, 1).sqrt()
+        root = _numbers("alpha_bar", alpha_bar).clamp(0, 1).sqrt()
         return (root.acos() * (2 / math.pi) * STRETCH).clamp(0, 1)
 
 
@@ -105,11 +105,11 @@ class TableSchedule(NoiseSchedule):
         return self.name if self.name in SCHEDULES else self._table
 
     def alpha_bar(self, t: Tensor | float) -> Tensor:
-        log_snr = np.interp(torch.as_tensor(t).double().cpu(), self._steps, self._log_snr)
+        log_snr = np.interp(_numbers("t", t).cpu(), self._steps, self._log_snr)
         return torch.sigmoid(torch.as_tensor(log_snr))
 
     def time(self, alpha_bar: Tensor | float) -> Tensor:
-        wanted = _log_snr(np.asarray(torch.as_tensor(alpha_bar).double().cpu()))
+        wanted = _log_snr(np.asarray(_numbers("alpha_bar", alpha_bar).cpu()))
         return torch.as_tensor(np.interp(-wanted, -self._log_snr, self._steps))
 
     def equals(self, alphas_cumprod: Tensor) -> bool:
@@ -173,7 +173,7 @@ def predicted(kind: str, clean: Tensor, noisy: Tensor, alpha_bar: Tensor | float
         raise InputError("prediction_type", kind, ", ".join(PREDICTIONS))
     if kind == "sample":
         return clean
-    signal, noise = _amplitudes(alpha_bar, noisy)
+    signal, noise = _amplitudes(alpha_bar, noisy, clean)
     result = (noisy - signal * clean) / noise
     if kind == "score":
         result = -result / noise
@@ -201,18 +201,28 @@ def clean_from(kind: str, output: Tensor, noisy: Tensor, alpha_bar: Tensor | flo
         raise InputError("prediction_type", kind, ", ".join(PREDICTIONS))
     if kind == "sample":
         return output
-    signal, noise = _amplitudes(alpha_bar, noisy)
+    signal, noise = _amplitudes(alpha_bar, noisy, output)
     if kind == "v_prediction":
         return (signal * noisy - noise * output).to(noisy.dtype)
     epsilon = -noise * output if kind == "score" else output
     return ((noisy - noise * epsilon) / signal).to(noisy.dtype)
 
 
-def _amplitudes(alpha_bar: Tensor | float, noisy: Tensor) -> tuple[Tensor, Tensor]:
+def _amplitudes(alpha_bar: Tensor | float, noisy: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     """Return √ᾱ and √(1−ᾱ), float64 `[B or 1, 1, 1, 1]` beside the noisy images."""
+    if noisy.shape != known.shape or not noisy.is_floating_point():
+        raise InputError("noisy", noisy, f"images of real numbers, {list(known.shape)}")
     alphas = torch.as_tensor(alpha_bar, dtype=torch.float64, device=noisy.device)
     alphas = alphas.clamp(CLOSEST, 1 - CLOSEST).reshape(-1, 1, 1, 1)
     return alphas.sqrt(), (1 - alphas).sqrt()
+
+
+def _numbers(argument: str, value: Tensor | float) -> Tensor:
+    """Return numbers as float64, wherever they are."""
+    try:
+        return torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise InputError(argument, value, "real numbers", str(error)) from error
 
 
 SCHEDULES = ("cosine", "linear")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scoremachines.attention.base import Matrix, Scene, Weighing
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, real
 
 __all__ = ["Measured", "Soft"]
 
@@ -29,9 +29,7 @@ class Soft:
     pairwise = True
 
     def __init__(self, matrix: Tensor, strength: float = 1.0) -> None:
-        self.matrix, self.strength = _checked(matrix, 2).detach(), strength
-        if not strength >= 0:
-            raise InputError("strength", strength, "a number of at least 0")
+        self.matrix, self.strength = _checked(matrix, 2).detach(), real("strength", strength, 0)
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         return [(scene.window, Matrix(self.strength * _fitting(self.matrix, scene)))]
@@ -53,9 +51,7 @@ class Measured:
     pairwise = True
 
     def __init__(self, maps: Callable[[Tensor, Tensor], Tensor], strength: float = 1.0) -> None:
-        self.maps, self.strength = maps, strength
-        if not strength >= 0:
-            raise InputError("strength", strength, "a number of at least 0")
+        self.maps, self.strength = maps, real("strength", strength, 0)
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         matrix = _checked(self.maps(scene.noisy, scene.time), 2, 3)

@@ -151,6 +151,8 @@ class FeatureFinder:
         Raises:
             InputError: if the images are not of the set's size or not floating point.
         """
+        if images.ndim != 4:
+            raise InputError("images", images, "images [n, 3, H, W] in [-1, 1]")
         blocks = images.split(max(1, PIXELS_AT_ONCE // (self.config.height * self.config.width)))
         return [features for block in blocks for features in self._find(self.read(block).numpy())]
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from scoremachines.data.features import Feature, FeatureFinder
 from scoremachines.data.shapes_config import ShapesConfig
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 from scoremachines.measures import Proportion
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ class Judge:
         Raises:
             InputError: if there are no images to take places from.
         """
+        n, seed = whole("n", n), whole("seed", seed)
         places = self._training_features if images is None else self._finder.find(images)
         if not places:
             raise InputError("images", "no image", "at least one image")

@@ -105,9 +105,17 @@ class TrainingSet(Readers):
 
         Returns:
             The images `[n, C, H, W]` in [-1, 1]; may share the set's memory, so not to be changed.
+
+        Raises:
+            InputError: there are no such images, or there is no such device.
         """
-        where = index if isinstance(index, slice) else index.to(self.pixels.device)
-        chosen = self.pixels[where].to(device or self.pixels.device)
+        try:
+            place = torch.device(device or self.pixels.device)
+        except RuntimeError as error:
+            raise InputError("device", device, "a device of torch", str(error)) from error
+        where = index if isinstance(index, slice) else positions(index, len(self))
+        chosen = self.pixels[where.to(self.pixels.device) if isinstance(where, Tensor) else where]
+        chosen = chosen.to(place)
         return chosen.contiguous() if dtype is None else pixel_values(chosen, dtype)
 
     def subset(self, index: slice | Tensor | Sequence[int]) -> TrainingSet:

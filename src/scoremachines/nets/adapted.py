@@ -112,7 +112,7 @@ class AdaptedNetwork(DenoiserModel):
         if table is None and call is None:
             table = TableSchedule.linear().alpha_bar(torch.arange(1, 1001) / 1000)
         self.table = None if table is None else TableSchedule(table)
-        self.schedule = noise_schedule(schedule or self.table or "cosine")
+        self.schedule = noise_schedule((self.table or "cosine") if schedule is None else schedule)
         self.timesteps = self.table or TableSchedule.linear()
         self.maps = attention if callable(attention) else None
         self.layers = () if callable(attention) else _layer_names(module, attention)

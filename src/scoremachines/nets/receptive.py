@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from scoremachines.errors import whole
 from scoremachines.nets.network import Network
 
 __all__ = ["measured_receptive_field", "sensitivity"]
@@ -25,6 +26,7 @@ def sensitivity(network: Network, pixel: tuple[int, int], draws: int = 8, seed: 
     Returns:
         `[H, W]`.
     """
+    draws, seed = whole("draws", draws, 1), whole("seed", seed)
     generator = torch.Generator().manual_seed(seed)
     noisy = torch.randn((draws, *network.shape), generator=generator).to(network.device)
     noisy.requires_grad_()

@@ -123,7 +123,7 @@ def save_network(network: Network, folder: Path) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    final = folder / NETWORK
+    final = Path(folder) / NETWORK
     partial = partial_path(final)
     with reading("output", folder, "a place that can be written to and has room"):
         try:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
+from scoremachines.files import reading
 from scoremachines.nets.network import Network
 from scoremachines.record import OpenRun, begin_run
 from scoremachines.sealed import kept
@@ -150,7 +151,8 @@ def _carry_out(training: Training, run: OpenRun, on_step: OnStep | None) -> None
     # TensorBoard forgets what an interrupted run logged after its last checkpoint.
     _wait_for_a_later_name(folder / TENSORBOARD)
     purge = {"tensorboard": {"purge_step": training.step + 1}}
-    accelerator.init_trackers(TENSORBOARD, init_kwargs=purge)
+    with reading("output", folder, "a folder that TensorBoard can write to"):
+        accelerator.init_trackers(TENSORBOARD, init_kwargs=purge)
     for progress in _shown(training):
         last = progress.step == settings.steps
         if progress.step % settings.log_every == 0 or last:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import RawDescriptionHelpFormatter as Layout
+import textwrap
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, NoReturn, TypeVar, get_type_hints
@@ -39,6 +40,13 @@ __all__ = ["main"]
 
 
 NETWORK = "folder of a training or of a diffusers model or pipeline, or package.module:function"
+
+
+class Layout(RawDescriptionHelpFormatter):
+    """Help that does not cut names such as `tiled-agreed` at their hyphens."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
 
 class Parser(ArgumentParser):

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from scoremachines.attention import attention_names
-from scoremachines.attention.shared import BY_CLASS
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, real, whole
 from scoremachines.explore.trace import Trace, look
 from scoremachines.locality import Window, check_window, parse_window, windows_of
 from scoremachines.machine import ScoreMachine
+from scoremachines.names import ENDINGS
 from scoremachines.patches import SOURCES
 from scoremachines.posterior import Posterior, Sources
 from scoremachines.trajectory import starting_noise
@@ -63,7 +63,8 @@ class Question:
 
 def attentions(data: TrainingSet) -> list[str]:
     """Return the names of the attentions that a training set allows."""
-    return [name for name in attention_names() if data.labels is not None or BY_CLASS not in name]
+    told = data.labels is not None  # of classes
+    return [name for name in attention_names() if told or not name.endswith(ENDINGS)]
 
 
 def few(data: TrainingSet, most: int) -> Tensor:

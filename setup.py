@@ -26,6 +26,7 @@ SOURCES = [
     "any_processor_double.cpp",
     "any_processor_float.cpp",
     "choice.cpp",
+    "gradients.cpp",
     "module.cpp",
     "trees.cpp",
     "x86_avx2_double.cpp",

@@ -7,7 +7,7 @@ template <class T> class EvidenceSink {
     static constexpr int lanes = Pair<T>::count;
 
   public:
-    static constexpr bool sifts = false;
+    static constexpr bool sifts = false, ends = false;
 
     explicit EvidenceSink(const Question<T>& question)
         : question_(question),

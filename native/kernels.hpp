@@ -10,6 +10,7 @@
 #include "posterior.hpp"
 #include "thinned.hpp"
 #include "evidence.hpp"
+#include "gradient.hpp"
 #include "whole.hpp"
 #include "forest.hpp"
 #include "tally.hpp"
@@ -243,6 +244,8 @@ template <class T> void evidence(const Question<T>& question, T* evidence) {
     evidence_of<T, Plain<T>>(question, evidence);
 }
 
+#include "gradient_work.hpp"
+
 template <class T>
-constexpr Kernels<T> kernels{&posterior<T>, &evidence<T>, &distances<T>, &average<T>,
-                                &tree<T>, &search<T>};
+constexpr Kernels<T> kernels{&posterior<T>, &evidence<T>, &means<T>, &gradient<T>, &distances<T>,
+                             &average<T>, &tree<T>, &search<T>};

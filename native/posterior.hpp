@@ -14,7 +14,7 @@ class PosteriorSink final : public Reader<T, Stored> {
     static constexpr int slack = 7;
 
   public:
-    static constexpr bool sifts = false;
+    static constexpr bool sifts = false, ends = false;
 
     explicit PosteriorSink(const Question<T>& question)
         : question_(question),

@@ -57,6 +57,14 @@ template <class T> struct Answer {
     std::int64_t* source_position;
 };
 
+// How much sources pull at the noisy images: exp(ℓ − level) (gain ⟨g, x⟩ + offset) (theory 2.8).
+template <class T> struct Pulls {
+    bool of_images;        // whether the three are [B, n, H, W], not [B, 1, H, W]
+    const T* direction;    // g [B, C, H, W]
+    const double* level;   // nats
+    const double *gain, *offset;
+};
+
 // Images as a whole: B noisy ones before n training images of d values each.
 template <class T> struct WholeQuestion {
     int batch, count;
@@ -125,6 +133,10 @@ template <class T> struct SearchAnswer {
 template <class T> struct Kernels {
     void (*posterior)(const Question<T>&, const Answer<T>&);
     void (*evidence)(const Question<T>&, T* evidence);  // [B, n, H, W], log Σ_v exp ℓ
+    // The same, and the mean of ⟨g, x⟩ under exp ℓ, given g [B, C, H, W].
+    void (*means)(const Question<T>&, const T* direction, T* evidence, T* along);
+    // Σ c x and Σ c over the sources whose windows a pixel lies in [B, C + 1, H, W].
+    void (*gradient)(const Question<T>&, const Pulls<T>&, double* sums);
     // ‖φ/√ᾱ − x‖² [B, n], given φ/√ᾱ [B, d].
     void (*distances)(const WholeQuestion<T>&, const T* noisy, double* distances);
     // Σ_i w_i x_i [B, d], given w [B, n].

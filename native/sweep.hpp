@@ -70,6 +70,7 @@ template <class T, class Stored> class Sweep {
                 sink.row(block_, group, pixel_row, run.source + output, lines);
             }
         }
+        if constexpr (Sink::ends) sink.end(block_, group);
     }
 
     template <class Sink> void multiply(const Place& at, Sink& sink) {

@@ -16,7 +16,7 @@ template <class T, class Stored, int C> class ThinnedSink final : public Reader<
     static constexpr int slack = 7;
 
   public:
-    static constexpr bool sifts = true;
+    static constexpr bool sifts = true, ends = false;
 
     ThinnedSink(const Question<T>& question, int sample, const std::vector<double>& lifted)
         : question_(question),

@@ -31,7 +31,7 @@ from scoremachines.data.training_set import pixel_values
 from scoremachines.engine.geometry import log_counts, query_extent, runs
 from scoremachines.engine.memory import plan_native
 from scoremachines.engine.protocol import Plan, Pull, Query
-from scoremachines.engine.tiled import TorchEngine
+from scoremachines.engine.transposed import from_sums
 from scoremachines.engine.whole import Whole
 from scoremachines.errors import InputError, whole
 from scoremachines.patches import PERIODIC
@@ -142,12 +142,37 @@ class NativeEngine:
     def means(self, query: Query, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         if query.window is None:
             return self._whole(query, images).means(direction)
-        return TorchEngine(self.memory).means(query, _values(images, query), direction)
+        log_counts = _log_counts(query)
+        evidence, along = _native.means(
+            **self.arguments(query, images),
+            direction=direction.contiguous().numpy(),
+            depth=depth(query, log_counts, 1),
+        )
+        return torch.from_numpy(evidence).sub_(log_counts.to(direction.dtype)), (
+            torch.from_numpy(along)
+        )
 
     def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
         if query.window is None:
             return self._whole(query, images).gradient(pull)
-        return TorchEngine(self.memory).gradient(query, _values(images, query), pull)
+        precise = doubtful(query)
+        if precise.any():
+            parts = []
+            for b, doubled in enumerate(precise.tolist()):
+                part, its_pull = query.part(slice(b, b + 1)), pull.part(slice(b, b + 1))
+                kind = torch.float64 if doubled else query.noisy.dtype
+                part = replace(part, noisy=part.noisy.to(kind))
+                parts.append(self.gradient(part, images, its_pull.to(kind)))
+            return torch.cat([part.to(query.noisy.dtype) for part in parts])
+        log_counts = _log_counts(query)
+        fields = {"level": pull.level + log_counts, "gain": pull.gain, "offset": pull.offset}
+        sums = _native.gradient(
+            **self.arguments(query, images),
+            direction=pull.direction.contiguous().numpy(),
+            **{name: field.contiguous().numpy() for name, field in fields.items()},
+            depth=depth(query, log_counts, len(images)),
+        )
+        return from_sums(query, torch.from_numpy(sums))
 
     def _posterior_of_each(
         self,
@@ -223,10 +248,6 @@ class _Ideal(Whole):
         weights = share.reshape(1, -1).to(self.query.noisy.dtype)
         found = _native.average(weights.numpy(), self.flat.numpy(), **self.running)
         return torch.from_numpy(found).view(self.query.noisy.shape[1:])
-
-
-def _values(images: Tensor, query: Query) -> Tensor:
-    return pixel_values(images, query.noisy.dtype)
 
 
 def stored_images(images: Tensor, query: Query) -> Tensor:

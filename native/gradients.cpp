@@ -1,0 +1,87 @@
+// The border to Python of gradients: every argument is checked here.
+#include "arguments.hpp"
+
+using namespace scoremachines;
+
+namespace {
+
+template <class T>
+py::tuple means(const Arguments<T>& given, const py::array& direction, const std::string& instructions) {
+    Question<T> q = question_of(given);
+    q.rounding = rounding_of_evidence;
+    const Kernels<T>& kernels = kernels_of<T>(chosen(instructions));
+    const T* along = data<T>(direction, "direction", {q.batch, q.channels, q.height, q.width});
+    const std::vector<py::ssize_t> shape{q.batch, q.count, q.height, q.width};
+    py::array_t<T> evidence(shape), mean(shape);
+    T *evidences = evidence.mutable_data(), *means = mean.mutable_data();
+    {
+        const py::gil_scoped_release free;
+        kernels.means(q, along, evidences, means);
+    }
+    return py::make_tuple(evidence, mean);
+}
+
+struct PullArguments {
+    py::array direction, level, gain, offset;
+};
+
+template <class T>
+py::array gradient(const Arguments<T>& given, const PullArguments& pull, const std::string& instructions) {
+    Question<T> q = question_of(given);
+    Pulls<T> pulls{};
+    pulls.of_images = pull.level.ndim() == 4 && pull.level.shape(1) != 1;
+    // With attention the images' evidence has set the level, else the posterior has.
+    q.rounding = pulls.of_images ? rounding_of_evidence : rounding_of_posterior;
+    pulls.direction = data<T>(pull.direction, "direction", {q.batch, q.channels, q.height, q.width});
+    const std::vector<py::ssize_t> shape{q.batch, pulls.of_images ? q.count : 1, q.height, q.width};
+    pulls.level = data<double>(pull.level, "level", shape);
+    pulls.gain = data<double>(pull.gain, "gain", shape);
+    pulls.offset = data<double>(pull.offset, "offset", shape);
+    const Kernels<T>& kernels = kernels_of<T>(chosen(instructions));
+    py::array_t<double> sums({q.batch, q.channels + 1, q.height, q.width});
+    double* values = sums.mutable_data();
+    {
+        const py::gil_scoped_release free;
+        kernels.gradient(q, pulls, values);
+    }
+    return std::move(sums);
+}
+
+}  // namespace
+
+void define_gradients(py::module_& module) {
+    module.def(
+        "means",
+        [](const py::array& noisy, const py::array& scale, const py::array& images,
+           const py::array& rows, const py::array& columns, int window, bool wrapped,
+           const py::array& direction, double depth, int threads,
+           const std::string& instructions) -> py::tuple {
+            return by_type(noisy, [&](auto zero) -> py::tuple {
+                using T = decltype(zero);
+                return means<T>({noisy, scale, images, rows, columns, py::none(), window, wrapped, depth,
+                                 threads},
+                                direction, instructions);
+            });
+        },
+        py::arg("noisy"), py::arg("scale"), py::arg("images"), py::arg("rows"), py::arg("columns"),
+        py::arg("window"), py::arg("wrapped"), py::arg("direction"), py::arg("depth"),
+        py::arg("threads"), py::arg("instructions") = "");
+    module.def(
+        "gradient",
+        [](const py::array& noisy, const py::array& scale, const py::array& images,
+           const py::array& rows, const py::array& columns, int window, bool wrapped,
+           const py::array& direction, const py::array& level, const py::array& gain,
+           const py::array& offset, double depth, int threads,
+           const std::string& instructions) -> py::array {
+            return by_type(noisy, [&](auto zero) -> py::array {
+                using T = decltype(zero);
+                return gradient<T>({noisy, scale, images, rows, columns, py::none(), window, wrapped,
+                                    depth, threads},
+                                   {direction, level, gain, offset}, instructions);
+            });
+        },
+        py::arg("noisy"), py::arg("scale"), py::arg("images"), py::arg("rows"), py::arg("columns"),
+        py::arg("window"), py::arg("wrapped"), py::arg("direction"), py::arg("level"),
+        py::arg("gain"), py::arg("offset"), py::arg("depth"), py::arg("threads"),
+        py::arg("instructions") = "");
+}

@@ -23,7 +23,8 @@ template <class T, class Stored, int C> class GradientSink {
           radius_(question.window / 2),
           pixels_(question.height * question.width),
           periodic_(question.noisy_height != question.height + question.window - 1),
-          across_(periodic_ ? question.width : question.noisy_width + group_size),
+          across_(periodic_ ? question.width
+                            : std::max(question.noisy_width, question.width + 2 * radius_) + group_size),
           line_(std::size_t(question.width + 2 * (k_ + group_size) + group_size) * lanes),
           colours_(std::size_t(pixels_) * channels_),
           fields_(std::size_t(pixels_) * 3 * lanes),

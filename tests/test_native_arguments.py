@@ -151,8 +151,9 @@ def main(seed, rounds):
     draw = np.random.default_rng(seed)
     refused = answered = 0
     for _ in range(rounds):
-        name = str(draw.choice(["posterior", "thinned", "evidence", "distances", "average"]))
-        if name in ("posterior", "thinned", "evidence"):
+        window = ["posterior", "thinned", "evidence", "means", "gradient"]
+        name = str(draw.choice([*window, "distances", "average"]))
+        if name in window:
             arguments = question(draw)
             if name == "thinned":
                 for other in ("bias", "best", "depth"):
@@ -160,9 +161,19 @@ def main(seed, rounds):
                 batch, height, width = (len(arguments["scale"]), *arguments["images"].shape[2:])
                 arguments["threshold"] = draw.normal(-9, 20, (batch, height, width))
                 arguments["seed"] = int(draw.integers(2**63))
-            if name == "evidence":
+            if name in ("evidence", "means", "gradient"):
                 for other in ("bias", "index", "best"):
                     del arguments[other]
+            if name in ("means", "gradient"):
+                batch, images = len(arguments["scale"]), arguments["images"]
+                channels, height, width = images.shape[1:]
+                kind = arguments["noisy"].dtype
+                direction = draw.standard_normal((batch, channels, height, width)).astype(kind)
+                arguments["direction"] = direction
+            if name == "gradient":
+                count = int(draw.choice([1, len(arguments["images"])]))
+                for other in ("level", "gain", "offset"):
+                    arguments[other] = draw.standard_normal((batch, count, height, width))
         else:
             arguments = whole(draw, "noisy" if name == "distances" else "weights")
         getattr(_native, name)(**arguments)

@@ -132,6 +132,61 @@ template <class T> void check_evidence(const Kernels<T>& kernels, const Asked<T>
     }
 }
 
+// The gradient of sources that pull as they like, patch by patch; and the means along a direction.
+template <class T> void check_gradient(const Kernels<T>& kernels, const Asked<T>& asked, std::mt19937& draw) {
+    Question<T> q = asked.question;
+    q.bias = nullptr;
+    q.best = 0;
+    const int pixels = q.height * q.width, fields = q.channels + 1, radius = q.window / 2;
+    const bool of_images = naive::below(draw, 2), periodic = q.noisy_height > q.height + q.window - 1;
+    const int images = of_images ? q.count : 1;
+    std::vector<T> direction(q.batch * q.channels * pixels), evidence(q.batch * q.count * pixels), along(evidence);
+    std::vector<double> level(q.batch * images * pixels, -HUGE_VAL), gain(level.size()), offset(level.size());
+    naive::fill(draw, direction, 1);
+    naive::fill(draw, gain, 1);
+    naive::fill(draw, offset, 1);
+    kernels.means(q, direction.data(), evidence.data(), along.data());
+    std::vector<double> known(q.batch * fields * pixels, 0.0), sums(known), total(evidence.size(), 0.0), mean(total);
+    const auto at = [&](int b, const naive::Pair& pair) {
+        return (std::size_t(b) * images + (of_images ? pair.image : 0)) * pixels + pair.pixel;
+    };
+    for (int b = 0; b < q.batch; ++b) {
+        const std::vector<naive::Pair> pairs = naive::pairs_of(asked, b, false);
+        for (const naive::Pair& pair : pairs) level[at(b, pair)] = std::max(level[at(b, pair)], pair.source.weight);
+        for (const naive::Pair& pair : pairs) {
+            const int row = int(pair.source.position / q.width), column = int(pair.source.position % q.width);
+            double colour = 0;
+            for (int c = 0; c < q.channels; ++c)
+                colour += direction[(b * q.channels + c) * pixels + pair.pixel] *
+                          naive::clean(asked, pair.image, c, row, column);
+            const std::size_t own = (std::size_t(b) * q.count + pair.image) * pixels + pair.pixel;
+            const double share = std::exp(pair.source.weight - evidence[own]);
+            total[own] += share, mean[own] += share * colour;
+            const double pull = std::exp(pair.source.weight - level[at(b, pair)]) *
+                                (gain[at(b, pair)] * colour + offset[at(b, pair)]);
+            for (int a = -radius; a <= radius; ++a)
+                for (int d = -radius; d <= radius; ++d) {
+                    int r = pair.pixel / q.width + a, w = pair.pixel % q.width + d;
+                    if (periodic) r = (r + q.height) % q.height, w = (w + q.width) % q.width;
+                    if (r < 0 || w < 0 || r >= q.height || w >= q.width) continue;
+                    double* to = &known[std::size_t(b) * fields * pixels + r * q.width + w];
+                    to[q.channels * pixels] += pull;
+                    for (int c = 0; c < q.channels; ++c)
+                        to[c * pixels] += pull * naive::clean(asked, pair.image, c, row + a, column + d);
+                }
+        }
+    }
+    kernels.gradient(q, {of_images, direction.data(), level.data(), gain.data(), offset.data()}, sums.data());
+    const double most = *std::max_element(level.begin(), level.end());
+    const double deep = std::max(-*std::min_element(level.begin(), level.end()), most);
+    for (std::size_t j = 0; j < known.size(); ++j)
+        expect(sums[j], known[j], rounding<T>() * (10 + deep) * q.window * q.window, "gradient");
+    for (std::size_t j = 0; j < total.size(); ++j) {
+        expect(along[j], mean[j] / total[j], rounding<T>() * (10 + std::abs(evidence[j])), "mean along");
+        expect(total[j], 1, rounding<T>() * (10 + std::abs(evidence[j])), "evidence of means");
+    }
+}
+
 template <class T> void check_whole(const Kernels<T>& kernels, const Asked<T>& asked, std::mt19937& draw) {
     const auto& q = asked.question;
     WholeQuestion<T> whole{q.batch, q.count, std::int64_t(asked.values.size()) / q.count,
@@ -166,6 +221,7 @@ template <class T> void check(const Kernels<T>& kernels, int rounds) {
         check_posterior(kernels, asked);
         check_thinned(kernels, asked, draw);
         check_evidence(kernels, asked);
+        check_gradient(kernels, asked, draw);
         check_whole(kernels, asked, draw);
     }
 }

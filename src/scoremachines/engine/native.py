@@ -21,20 +21,19 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from scoremachines.data.training_set import pixel_values
-from scoremachines.engine.geometry import log_counts, query_extent, runs
+from scoremachines.engine.geometry import log_counts
 from scoremachines.engine.memory import plan_native
+from scoremachines.engine.native_layout import framed_query, stored_images, table
 from scoremachines.engine.protocol import Plan, Pull, Query
 from scoremachines.engine.transposed import from_sums
 from scoremachines.engine.whole import Whole
 from scoremachines.errors import InputError, whole
-from scoremachines.patches import PERIODIC
 from scoremachines.posterior import Posterior, Sources
 
 try:
@@ -215,8 +214,8 @@ class NativeEngine:
             "noisy": framed_query(query),
             "scale": (-(query.signal**2) / (2 * query.variance)).numpy(),
             "images": stored_images(images, query).numpy(),
-            "rows": _table(height, query.window, query.sources),
-            "columns": _table(width, query.window, query.sources),
+            "rows": table(height, query.window, query.sources),
+            "columns": table(width, query.window, query.sources),
             "window": query.window,
             "wrapped": query.sources == "wrapped",
             **self.running(),
@@ -248,36 +247,6 @@ class _Ideal(Whole):
         weights = share.reshape(1, -1).to(self.query.noisy.dtype)
         found = _native.average(weights.numpy(), self.flat.numpy(), **self.running)
         return torch.from_numpy(found).view(self.query.noisy.shape[1:])
-
-
-def stored_images(images: Tensor, query: Query) -> Tensor:
-    """Return bytes as they are, and values in the dtype of the query."""
-    kept = images if images.dtype == torch.uint8 else images.to(query.noisy.dtype)
-    return kept.contiguous()
-
-
-def framed_query(query: Query) -> np.ndarray:
-    """Return φ/√ᾱ with the margins that the runs reach into, `[B, C, rows, columns]`.
-
-    NumPy lays it out: after an operation of torch's on several threads these would keep the cores
-    busy for some milliseconds, waiting for the next one.
-    """
-    signal = query.signal[:, None, None, None]
-    laid = (query.noisy.double() / signal).to(query.noisy.dtype).numpy()
-    radius = (query.window or 1) // 2
-    if not PERIODIC[query.sources]:
-        return np.pad(laid, [(0, 0), (0, 0), (radius, radius), (radius, radius)])
-    for axis in (2, 3):
-        extent = query_extent(laid.shape[axis], query.sources)
-        laid = laid.take(np.arange(-radius, extent + radius), axis, mode="wrap")
-    return np.ascontiguousarray(laid)
-
-
-@lru_cache(maxsize=64)
-def _table(size: int, window: int, sources: str) -> np.ndarray:
-    """Return the runs of an axis, `[runs, 3]`; the same array each time."""
-    axis = runs(size, window, sources)
-    return np.array([(run.query, run.source, run.length) for run in axis], dtype=np.int32)
 
 
 def _log_counts(query: Query) -> Tensor:

@@ -144,7 +144,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert last.startswith("scoremachines: error: output=")
     assert "Traceback" not in shown.stderr
     left = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert left <= {"settings.yaml", "run.json"}
+    assert left <= {"settings.yaml", "run.json", ".scoremachines.lock"}
 
 
 @pytest.mark.parametrize(

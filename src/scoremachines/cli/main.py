@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar, get_type_hints
 from jsonargparse import ArgumentParser, Namespace
 
 from scoremachines.bench.settings import BENCH, BENCH_FLAGS, BenchSettings
+from scoremachines.cli.config import ConfigFile, check_words
 from scoremachines.cli.console import escape_unprintable, system_problem
 from scoremachines.cli.descriptions import (
     CALIBRATE,
@@ -114,6 +115,7 @@ def _run(arguments: list[str]) -> int:
     commands.add_subcommand("bench", benching, help="engines side by side")
     commands.add_subcommand("demo", _demo_parser(), help="paint the examples, as one page")
     add_looking(commands, lambda text: Parser(description=text, formatter_class=Layout))
+    check_words(arguments)
     settings = parser.parse_args(arguments)
     if settings.subcommand is None:
         parser.print_help()
@@ -206,7 +208,7 @@ def _run_parser(description: str, settings: type) -> Parser:
 
 def _settings_parser(description: str, settings: type) -> Parser:
     parser = Parser(description=description, formatter_class=Layout)
-    parser.add_argument("--config", action="config", help="settings.yaml of a run")
+    parser.add_argument("--config", action=ConfigFile, help="settings.yaml of a run")
     parser.add_argument("-o", "--output", type=str, default="out", help="folder to write to")
     parser.add_argument("--resume", action="store_true", help="go on where a run stopped")
     _add_fields(parser, settings(), "")
@@ -242,6 +244,8 @@ def _read(chosen: Namespace, kind: type[AnySettings]) -> AnySettings:
     values["source"] = values.pop("images", None) or values["source"]
     values["label"] = values.pop("class", None)
     for name in [name for name, hint in hints.items() if is_dataclass(hint)]:
+        if not isinstance(values[name], dict):
+            raise InputError(name, values[name], "options by name")
         values[name] = hints[name](**values[name])
     return kind(**{each.name: values[each.name] for each in fields(kind)})
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import torch
-import yaml
 from torch import Tensor
 
 from scoremachines.cli.compare import COMPARED, open_network
@@ -34,6 +33,7 @@ from scoremachines.posterior import Posterior
 from scoremachines.record import SETTINGS, changed, recorded, run_key
 from scoremachines.sampling import sample_labels
 from scoremachines.sealed import LEFT
+from scoremachines.settings_file import read_settings_file
 
 __all__ = ["open_run", "read_settings"]
 
@@ -80,9 +80,7 @@ def read_settings(folder: Path) -> GenerateSettings:
         InputError: they are damaged, or those of another command.
     """
     with reading("run", folder, ACCEPTED):
-        values = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise InputError("run", folder, ACCEPTED, f"{SETTINGS} is damaged")
+        values = read_settings_file("run", folder / SETTINGS, ACCEPTED)
         if "network" in values:
             reason = "it holds a network; open it beside a run, with --network"
             raise InputError("run", folder, ACCEPTED, reason)

@@ -17,7 +17,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from diffusers.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
 
 from scoremachines.data.shapes_config import ShapesConfig
@@ -31,6 +30,7 @@ from scoremachines.nets.settings import NetworkSettings
 from scoremachines.plots import axes_side_by_side, save_figure
 from scoremachines.record import SETTINGS, recorded
 from scoremachines.sealed import load_tensors, write_tensors
+from scoremachines.settings_file import read_settings_file
 from scoremachines.training.settings import TrainSettings
 
 __all__ = [
@@ -86,7 +86,7 @@ def load_settings(folder: str | Path) -> TrainSettings:
         InputError: there are none, or they are damaged.
     """
     with reading("folder", folder, "a folder of `scoremachines train`"):
-        values = yaml.safe_load((Path(folder) / SETTINGS).read_text(encoding="utf-8"))
+        values = read_settings_file("folder", Path(folder) / SETTINGS)
         shapes, network = ShapesConfig(**values["shapes"]), NetworkSettings(**values["network"])
         return TrainSettings(**(values | {"shapes": shapes, "network": network}))
 

@@ -36,7 +36,8 @@ torch.set_num_threads(1)
 engine, shape, count, batch, window, sources, attention, best, mebibytes = json.loads(sys.argv[1])
 draw = torch.Generator().manual_seed(0)
 def machine(n, size, k, budget):
-    data = sm.TrainingSet(torch.randint(0, 256, (n, *size), generator=draw, dtype=torch.uint8))
+    pixels = torch.randint(0, 256, (n, *size), generator=draw, dtype=torch.uint8)
+    data = sm.TrainingSet(pixels, labels=torch.arange(n) % 3)
     return sm.ScoreMachine(data, k, sources, attention, engine=engine, memory=budget)
 # A small one first: libraries load and set up what they need.
 small = machine(3, (3, 5, 7), window and 3, 2**30)
@@ -74,6 +75,8 @@ def peak(engine: str, *case: object) -> int:
         ((3, 24, 20), 2000, 2, 5, "same", "none", 4, 16),
         ((3, 16, 18), 600, 2, 5, "inside", "full", 2, 32),
         ((3, 32, 32), 1000, 3, None, "same", "tiled", 4, 32),
+        ((3, 32, 32), 500, 2, 5, "same", "multiscale", 4, 32),
+        ((3, 16, 18), 500, 9, 5, "same", "multiscale-class", 8, 32),
     ],
 )
 def test_a_small_budget_is_kept(engine: str, case: tuple[object, ...]) -> None:

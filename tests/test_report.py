@@ -242,7 +242,7 @@ def test_pictures_hold_the_pixels_of_the_images() -> None:
 def test_of_many_samples_only_the_first_are_shown_in_detail() -> None:
     data = TrainingSet(noise(TRAINING + 1, 1, 5, 7))
     images = noise(THUMBNAILS + 1, 1, 5, 7, seed=1)
-    for count, note in ((THUMBNAILS, "240 samples"), (THUMBNAILS + 1, "The first 240 of 241")):
+    for count, note in ((THUMBNAILS, "64 samples"), (THUMBNAILS + 1, "The first 64 of 65")):
         reader = Reader(render(page_of(view(Result(images[:count], data)))))
         alts = [image["alt"] for image in reader.all("img")]
         assert sum(bool(re.fullmatch(r"sample \d+", alt)) for alt in alts) == THUMBNAILS

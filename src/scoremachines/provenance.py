@@ -1,4 +1,4 @@
-"""Provenance as data: which training images a sample owes how much, as tables (theory §6.3).
+"""Provenance as data: how much a sample owes to which training images, as tables (theory §6.3).
 
 A training image's *share* of a sample is the mean over pixels of the weight `ω_u(i,v)` of those of
 its patches that are among the K best sources. Shares of a sample add up to at most 1: what lies
@@ -19,7 +19,17 @@ from scoremachines.errors import InputError, whole
 from scoremachines.files import atomic_path
 from scoremachines.posterior import Posterior
 
-__all__ = ["owed_rows", "pixels_owed", "shares", "write_pixels", "write_table"]
+__all__ = [
+    "owed_lines",
+    "owed_rows",
+    "owed_table",
+    "pixel_tables",
+    "pixels_owed",
+    "rows_of",
+    "shares",
+    "write_pixels",
+    "write_table",
+]
 
 
 def shares(posterior: Posterior, count: int) -> Tensor:
@@ -78,23 +88,66 @@ def owed_rows(
     if names is not None and len(names) != count:
         raise InputError("names", names, f"{count} names, one for each training image")
     per_sample, pixels = shares(posterior, count), pixels_owed(posterior, count)
-    rows: list[dict[str, Any]] = []
-    parts: list[tuple[int | None, Tensor, Tensor]] = [(None, per_sample.mean(0), pixels.sum(0))]
-    parts += [(number, *pair) for number, pair in enumerate(zip(per_sample, pixels, strict=True))]
-    for sample, share, number in parts:
-        for image in share.argsort(descending=True, stable=True).tolist():
-            if share[image] <= 0:
-                break
-            rows.append(
-                {
-                    "sample": sample,
-                    "image": image,
-                    "name": str(image) if names is None else names[image],
-                    "share": round(float(share[image]), 9),
-                    "pixels": int(number[image]),
-                }
-            )
+    rows = rows_of(None, per_sample.mean(0), pixels.sum(0), names)
+    for sample, owed in enumerate(zip(per_sample, pixels, strict=True)):
+        rows += rows_of(sample, *owed, names)
     return rows
+
+
+def rows_of(
+    sample: int | None, share: Tensor, pixels: Tensor, names: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """Return the rows of one sample, the largest share first.
+
+    Args:
+        sample: its number; None for the whole run.
+        share: of each training image, `[N]`.
+        pixels: of how many it is the best source, `[N]`.
+        names: of the training images.
+
+    Returns:
+        As `owed_rows` does.
+    """
+    order = share.argsort(descending=True, stable=True)
+    return [
+        {
+            "sample": sample,
+            "image": image,
+            "name": str(image) if names is None else names[image],
+            "share": round(part, 9),
+            "pixels": number,
+        }
+        for image, part, number in zip(
+            order.tolist(), share[order].tolist(), pixels[order].tolist(), strict=True
+        )
+        if part > 0
+    ]
+
+
+def owed_table(rows: Sequence[dict[str, Any]]) -> Any:
+    """Return rows of `owed_rows` as a table of Arrow, its columns the same whatever they hold."""
+    import pyarrow
+
+    kinds = {"sample": pyarrow.int64(), "image": pyarrow.int64(), "name": pyarrow.string()}
+    kinds |= {"share": pyarrow.float64(), "pixels": pyarrow.int64()}
+    return pyarrow.Table.from_pylist(_encodable(rows), pyarrow.schema(kinds))
+
+
+def owed_lines(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Return rows as JSON, one a line, commas between them; without the brackets around all."""
+    lines = ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    # Half surrogates, which file names may hold, cannot be encoded.
+    return lines.encode("utf-8", "replace")
+
+
+def _encodable(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            key: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
 
 
 def write_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -109,21 +162,12 @@ def write_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """
     with atomic_path(path) as partial:
         if path.suffix == ".json":
-            lines = ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows)
-            # Half surrogates, which file names may hold, cannot be encoded.
-            partial.write_bytes(f"[\n {lines}\n]\n".encode("utf-8", "replace"))
+            partial.write_bytes(b"[\n " + owed_lines(rows) + b"\n]\n")
             return
         import pyarrow
         from pyarrow import parquet
 
-        clean = [
-            {
-                key: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-                for key, value in row.items()
-            }
-            for row in rows
-        ]
-        parquet.write_table(pyarrow.Table.from_pylist(clean), partial)
+        parquet.write_table(pyarrow.Table.from_pylist(_encodable(rows)), partial)
 
 
 def write_pixels(posterior: Posterior, path: Path) -> None:
@@ -142,7 +186,7 @@ def write_pixels(posterior: Posterior, path: Path) -> None:
     from pyarrow import parquet
 
     with atomic_path(path) as partial:
-        tables = _pixel_tables(posterior)
+        tables = pixel_tables(posterior)
         first = next(tables)
         with parquet.ParquetWriter(partial, first.schema) as writer:
             writer.write_table(first)
@@ -150,8 +194,16 @@ def write_pixels(posterior: Posterior, path: Path) -> None:
                 writer.write_table(table)
 
 
-def _pixel_tables(posterior: Posterior) -> Iterator[Any]:
-    """Yield one table for each sample."""
+def pixel_tables(posterior: Posterior, first: int = 0) -> Iterator[Any]:
+    """Yield one table of Arrow for each sample, with the columns of `write_pixels`.
+
+    Args:
+        posterior: with sources and entropy, of B samples.
+        first: number of the first of them.
+
+    Yields:
+        Its sources, pixel by pixel.
+    """
     import pyarrow
 
     assert posterior.sources is not None
@@ -162,17 +214,17 @@ def _pixel_tables(posterior: Posterior) -> Iterator[Any]:
     rank, row, column = torch.meshgrid(
         torch.arange(ranks), torch.arange(height), torch.arange(width), indexing="ij"
     )
-    for number, (image, position) in enumerate(zip(images, positions, strict=True)):
+    for place, (image, position) in enumerate(zip(images, positions, strict=True)):
         known = image >= 0
         columns = {
-            "sample": torch.full_like(image, number).int(),
+            "sample": torch.full_like(image, first + place).int(),
             "row": row.short(),
             "column": column.short(),
             "rank": rank.short(),
             "image": image,
             "source_row": torch.div(position, width, rounding_mode="floor").short(),
             "source_column": (position % width).short(),
-            "weight": weights[number].float(),
-            "entropy": entropies[number].expand(ranks, -1, -1).float(),
+            "weight": weights[place].float(),
+            "entropy": entropies[place].expand(ranks, -1, -1).float(),
         }
         yield pyarrow.table({name: each[known].numpy() for name, each in columns.items()})

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError, whole
-from scoremachines.files import atomic_path
+from scoremachines.errors import whole
 from scoremachines.measures import nearest_training_image
-from scoremachines.pictures import figures_html, grid, mosaic, to_picture
+from scoremachines.pictures import figures_html, grid, mosaic
 from scoremachines.posterior import Posterior
-from scoremachines.provenance import owed_rows, shares, write_pixels, write_table
-from scoremachines.sealed import write_tensors
+from scoremachines.saving import debts, save_picture, save_samples
 
 __all__ = ["Result", "save_picture"]
 
@@ -71,40 +67,8 @@ class Result:
         Raises:
             InputError: it cannot be written.
         """
-        folder = Path(folder)
-        try:
-            (folder / "samples").mkdir(parents=True, exist_ok=True)
-        except (OSError, ValueError) as error:
-            raise InputError("output", folder, "a folder to write to", str(error)) from None
-        for number, image in enumerate(self.images):
-            save_picture(to_picture(image), folder / "samples" / f"{number:04d}.png")
-        save_picture(grid(self.images), folder / "grid.png")
-        if self.posterior is not None and self.posterior.sources is not None:
-            self._save_provenance(folder)
-        if self.bound > 0:
-            with atomic_path(folder / "bound.json") as path:
-                path.write_text(json.dumps({"worst_error_of_x0": self.bound}) + "\n")
-
-    def _save_provenance(self, folder: Path) -> None:
-        posterior = self.posterior
-        assert posterior is not None
-        assert posterior.sources is not None
-        assert posterior.entropy is not None
-        write_pixels(posterior, folder / "provenance.parquet")
-        rows = owed_rows(posterior, len(self.data), self.data.names)
-        for kind in ("parquet", "json"):
-            write_table(rows, folder / f"owed.{kind}")
-        tensors = {
-            "image": posterior.sources.image,
-            "position": posterior.sources.position,
-            "weight": posterior.weights.float(),
-            "entropy": posterior.entropy.float(),
-        }
-        if posterior.log_rest is not None:
-            tensors["error_bound"] = posterior.error_bound.float()
-        write_tensors(folder / "provenance.safetensors", tensors)
-        with atomic_path(folder / "provenance.json") as path:
-            path.write_text(json.dumps(self.owed(), indent=1) + "\n")
+        parts = [(self.images, self.posterior)]
+        save_samples(lambda: parts, self.data, Path(folder), self.bound)
 
     def owed(self, most: int = 8) -> list[dict[str, object]]:
         """Return, for each sample, which training images it owes most to.
@@ -118,25 +82,7 @@ class Result:
             One entry a sample: nearest training image, distance, and the sources by share.
         """
         most = whole("most", most, 1)
-        index, distance = self.nearest()
-        known = self.posterior is not None and self.posterior.sources is not None
-        owed = shares(self.posterior, len(self.data)) if known and self.posterior else None
-        rows: list[dict[str, object]] = []
-        for number in range(len(self.images)):
-            row: dict[str, object] = {
-                "sample": number,
-                "nearest": self._name(int(index[number])),
-                "distance": round(float(distance[number]), 6),
-            }
-            if owed is not None:
-                best = owed[number].topk(min(most, len(self.data)))
-                row["sources"] = [
-                    {"image": self._name(i), "share": round(value, 6)}
-                    for value, i in zip(*(part.tolist() for part in best), strict=True)
-                    if value > 0
-                ]
-            rows.append(row)
-        return rows
+        return debts(self.images, self.posterior, self.data, most)
 
     def __repr__(self) -> str:
         sources = "" if self.posterior is None else ", with sources"
@@ -160,12 +106,3 @@ class Result:
         more = f", the first {SHOWN} shown" if count > SHOWN else ""
         head = f"{count} sample{'s' * (count != 1)} from {self.data!r}{more}"
         return figures_html(head, pictures)
-
-    def _name(self, index: int) -> str | int:
-        return index if self.data.names is None else self.data.names[index]
-
-
-def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a PNG, whole or not at all."""
-    with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG")

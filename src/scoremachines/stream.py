@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial, reduce
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from scoremachines.attention import Attention, Scene
-from scoremachines.attention.base import Weighing, depends
+from scoremachines.attention.base import Weighing, depends, windows_heard
 from scoremachines.attention.shared import Groups, grouping
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import Engine, Plan, Query
+from scoremachines.engine import Engine, Held, Plan, Query
 from scoremachines.errors import InputError
 from scoremachines.gradient import Backward, attached, differentiable
 from scoremachines.patches import PERIODIC
@@ -74,13 +74,31 @@ class Stream:
         return bool(getattr(self.engine, "autograd", False))
 
     def _plan(self, query: Query, best: int) -> Plan:
-        return self.engine.plan(
-            query,
-            self.count,
-            evidence=self.attention.name != "none",
-            pairwise=self.attention.pairwise,
-            best=best,
-        )
+        """Return how much to take at once: at every window that evidence is wanted at."""
+        windows = windows_heard(self.attention, query.window, tuple(query.noisy.shape[-2:]))
+        plans = [
+            self.engine.plan(
+                replace(query, window=window),
+                self.count,
+                evidence=self.attention.name != "none",
+                pairwise=self.attention.pairwise,
+                best=best,
+                held=self._held(query, best, len(windows)),
+            )
+            for window in windows
+        ]
+        return Plan(min(plan.batch for plan in plans), min(plan.block for plan in plans))
+
+    def _held(self, query: Query, best: int, windows: int) -> Held:
+        """Return what lies in memory besides the engine's work: answers, groups, a copy."""
+        channels, height, width = query.noisy.shape[1:]
+        item = query.noisy.element_size()
+        answer = 2 * len(query.noisy) * (channels * item + 16 + 24 * best)
+        groups = 0 if self.groups is None else int(self.groups.max()) + 1
+        copied = 0 if self.members is None else channels * self.data.pixels.element_size()
+        # What gathers a group's evidence, and twice more where it is made ready for a block.
+        evidence = (windows + 3) * 8 * groups
+        return Held(*(height * width * each for each in (answer, evidence, copied)))
 
     def _answer(
         self, query: Query, time: Tensor, block: int, best: int, leaf: Tensor | None = None
@@ -185,17 +203,28 @@ class Stream:
         """Return what one block says, once attention has reweighed its images."""
         if not weighings:
             return self.engine.posterior(query, images, index, None, best)
-        parts = []
-        for window, weighing in weighings:
-            groups = shared[window]
-            if groups is not None:
-                evidence = groups.of(index)
-            else:
-                evidence = self.engine.evidence(replace(query, window=window), images)
-            parts.append(weighing.apply(evidence))
-        bias = reduce(torch.add, parts)
+        bias: Tensor | None = None
+        for window, weighing in weighings:  # of which the memory has room for one at a time
+            part = weighing.apply(self._evidence(query, window, images, index, shared[window]))
+            bias = part if bias is None else bias + part
+            del part
+        assert bias is not None
         # Sums over many pixels are large numbers with small differences: the largest one is taken
         # out in float64, so that float32 keeps the differences that matter.
         offset = bias.detach().amax(1)
         small = (bias - offset[:, None]).to(query.noisy.dtype)
+        del bias  # the engine's memory counts on it
         return self.engine.posterior(query, images, index, small, best).shifted(offset)
+
+    def _evidence(
+        self,
+        query: Query,
+        window: int | None,
+        images: Tensor,
+        index: Tensor,
+        groups: Groups | None,
+    ) -> Tensor:
+        """Return what a block says at one window, of its images or of their groups."""
+        if groups is not None:
+            return groups.of(index)
+        return self.engine.evidence(replace(query, window=window), images)

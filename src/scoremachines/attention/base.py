@@ -15,7 +15,16 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-__all__ = ["Attention", "Gathered", "Matrix", "Scene", "Uniform", "Weighing", "depends"]
+__all__ = [
+    "Attention",
+    "Gathered",
+    "Matrix",
+    "Scene",
+    "Uniform",
+    "Weighing",
+    "depends",
+    "windows_heard",
+]
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,26 @@ class Attention(Protocol):
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         """Return for each window κ whose evidence is wanted how it is weighed; `[]` for Π = 0."""
         ...
+
+
+def windows_heard(
+    attention: object, window: int | None, size: tuple[int, ...]
+) -> tuple[int | None, ...]:
+    """Return the windows at which an attention wants evidence, the machine's own among them.
+
+    Args:
+        attention: however deep it is wrapped.
+        window: k, pixels; None for the whole image.
+        size: (H, W), pixels.
+
+    Returns:
+        Each once.
+    """
+    while not hasattr(attention, "scales"):
+        attention = getattr(attention, "attention", None)
+        if attention is None:
+            return (window,)
+    return tuple(dict.fromkeys([window, *attention.scales(window, size)]))
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,10 @@ class Identity:
         variances = 1 - scene.alpha_bar.clamp(CLOSEST, 1 - CLOSEST)
         for noisy, variance in zip(scene.noisy, variances.tolist(), strict=True):
             around = patches(noisy[None].double().clone(), scene.window, scene.periodic)[0]
-            closeness = _SquaredDistances.apply(around)
+            closeness = _SquaredDistances.apply(around.contiguous())
             closeness.div_(-4 * variance).fill_diagonal_(-torch.inf)
             rows.append(closeness.softmax(-1))
+            del closeness, around
         return [(scene.window, Matrix(torch.stack(rows)))]
 
 
@@ -109,11 +110,15 @@ class MultiScale:
                 check_window(window)
         self.windows = None if windows is None else tuple(windows)
 
+    def scales(self, window: int | None, size: tuple[int, ...]) -> tuple[int | None, ...]:
+        """Return the windows κ for a machine's window k and images of some size, pixels."""
+        return self.windows or _doublings(window, min(size))
+
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         height, width = scene.noisy.shape[-2:]
         for window in self.windows or ():
             check_window(window, (height, width))
-        scales = self.windows or _doublings(scene.window, min(height, width))
+        scales = self.scales(scene.window, (height, width))
         share = 1 / len(scales)
         return [(scale, Uniform(share / _area(scene, scale))) for scale in scales]
 

@@ -11,6 +11,7 @@ from scoremachines.cli.settings import GenerateSettings
 from scoremachines.files import exists
 from scoremachines.record import SETTINGS
 from scoremachines.report import MachineView, Page, Section, write_page
+from scoremachines.saving import GRID
 
 __all__ = ["generate", "view"]
 
@@ -43,7 +44,8 @@ def generate(settings: GenerateSettings, output: str, *, resume: bool = False) -
         command=shlex.join([*AGAIN, str(Path(output) / SETTINGS), "-o", "again"]),
     )
     path = write_page(page, Path(output) / "report.html")
-    print(f"{settings.n} samples in {output}: samples/, grid.png, provenance.*, owed.*")
+    part = f" (the first {GRID})" if settings.n > GRID else ""
+    print(f"{settings.n} samples in {output}: samples/, grid.png{part}, provenance.*, owed.*")
     if settings.engine == "adaptive":
         bound = f"at most {shown.result.bound:.2g} off" if shown.result.bound else "exact"
         print(f"x̂0 was {bound} in every step, sample and pixel")
@@ -61,13 +63,13 @@ def view(
 ) -> MachineView:
     """Carry out a run, have it judged where the set has a judge, and return it for a page."""
     start, fresh = monotonic(), not exists("output", folder)
-    result = paint(settings, folder, resume=resume, title=title)
-    judge = result.data.judge
+    painted = paint(settings, folder, resume=resume, title=title)
     return MachineView(
         title=title,
         caption=caption,
-        result=result,
-        verdicts=None if judge is None else judge(result.images),
+        result=painted.shown,
+        count=painted.count,
+        verdicts=painted.verdicts,
         # What is left of a run says nothing about how long it takes.
         seconds=monotonic() - start if fresh else None,
     )

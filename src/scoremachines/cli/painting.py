@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -19,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from scoremachines.attention import Attention, Soft, attention_names, make_attention
+from scoremachines.cli.painted import Painted
 from scoremachines.cli.parts import Part, part_about, part_name, part_tensors, read_part
 from scoremachines.cli.settings import GenerateSettings, memory_bytes
 from scoremachines.data.source import open_data
@@ -30,10 +32,9 @@ from scoremachines.files import reading
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.named import MACHINES
-from scoremachines.posterior import Posterior
 from scoremachines.record import OpenRun, begin_run
-from scoremachines.result import Result
 from scoremachines.sampling import sample_labels, trajectory
+from scoremachines.saving import Samples, save_samples
 from scoremachines.sealed import Spec, kept, read_tensors, write_tensors
 from scoremachines.trajectory import make_scheduler
 
@@ -107,8 +108,10 @@ def paint(
     *,
     resume: bool = False,
     title: str = "painting",
-) -> Result:
+) -> Painted:
     """Carry out a run in its folder, or what is left of it.
+
+    Samples are written as they are done; no more than a batch of them is in memory at once.
 
     Args:
         settings: of the run.
@@ -117,7 +120,7 @@ def paint(
         title: what to call the run while it is in progress.
 
     Returns:
-        The samples; their pictures and provenance are in the folder.
+        What a page shows of it; pictures and provenance of all samples are in the folder.
 
     Raises:
         InputError: a setting, the training set or the folder cannot be used.
@@ -137,10 +140,11 @@ def paint(
     free, decides = _free(settings), _matrix_hash(settings.attention)
     with begin_run(
         folder, settings, data, record=RECORD, free=free, resume=resume, decides=decides
-    ) as run:
-        result = Run(settings, machine, labels, run).result(title)
-        result.save(run.folder)
-    return result
+    ) as opened:
+        run = Run(settings, machine, labels, opened)
+        bound = run.finish(title)
+        save_samples(run.finished, data, opened.folder, bound)
+        return Painted.of(run.finished(), data, labels, bound)
 
 
 class Run:
@@ -157,21 +161,26 @@ class Run:
         self.run, self.parts = run, run.folder / "parts"
         self.images = [len(machine.data), *machine.data.shape]
 
-    def result(self, title: str) -> Result:
-        """Return all samples, computing those that are missing."""
-        settings = self.settings
-        images, posteriors, bound = [], [], 0.0
-        total = settings.n * settings.steps
+    @property
+    def batches(self) -> list[range]:
+        """The numbers of the samples that are computed together."""
+        n, batch = self.settings.n, self.settings.batch
+        return [range(start, min(start + batch, n)) for start in range(0, n, batch)]
+
+    def finish(self, title: str) -> float:
+        """Compute the samples that are missing, and return the largest error of x̂0."""
+        total, bound = self.settings.n * self.settings.steps, 0.0
         with tqdm(total=total, desc=title, unit="step", delay=2, smoothing=0.1) as progress:
-            for start in range(0, settings.n, settings.batch):
-                batch = range(start, min(start + settings.batch, settings.n))
-                after, posterior, largest = self._batch(batch, progress)
-                bound = max(bound, largest)
-                images.append(after)
-                posteriors.append(posterior)
-        known = [posterior for posterior in posteriors if posterior is not None]
-        merged = Posterior.cat(known) if known else None
-        return Result(torch.cat(images), self.machine.data, merged, self.labels, bound)
+            for batch in self.batches:
+                bound = max(bound, self._batch(batch, progress)[-1])
+        return bound
+
+    def finished(self) -> Iterator[Samples]:
+        """Yield samples and posterior of one batch after the other, all of them finished."""
+        with tqdm(total=0, disable=True) as progress:
+            for batch in self.batches:
+                images, posterior, _ = self._batch(batch, progress)
+                yield images, posterior
 
     def _batch(self, batch: range, progress: Any) -> Part:
         """Return samples, posterior and worst bound of a batch, read or computed."""

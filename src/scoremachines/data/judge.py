@@ -16,6 +16,7 @@ Its verdicts rest on the features that `FeatureFinder` finds in an image. An ima
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -54,6 +55,13 @@ class Verdicts:
     novel: Tensor
     found: Tensor
     values: int
+
+    @classmethod
+    def cat(cls, parts: Sequence[Verdicts]) -> Verdicts:
+        """Put the verdicts on different images one after the other."""
+        names = ("valid", "consistent", "novel", "found")
+        fields = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+        return cls(**fields, values=parts[0].values)
 
     @property
     def creative(self) -> Tensor:

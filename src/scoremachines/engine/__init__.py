@@ -11,6 +11,7 @@ from scoremachines.engine.native import NativeEngine as NativeEngine
 from scoremachines.engine.native import native_instructions as native_instructions
 from scoremachines.engine.protocol import Differentiable as Differentiable
 from scoremachines.engine.protocol import Engine as Engine
+from scoremachines.engine.protocol import Held as Held
 from scoremachines.engine.protocol import Plan as Plan
 from scoremachines.engine.protocol import Pull as Pull
 from scoremachines.engine.protocol import Query as Query
@@ -25,6 +26,7 @@ __all__ = [
     "Differentiable",
     "Engine",
     "FusedEngine",
+    "Held",
     "NativeEngine",
     "Plan",
     "Pull",

@@ -24,8 +24,15 @@ from torch import Tensor
 
 from scoremachines.engine import native
 from scoremachines.engine.forest import Forest, Forests, patch_counts
-from scoremachines.engine.native import NativeEngine, depth, framed_query, stored_images
-from scoremachines.engine.protocol import Plan, Query
+from scoremachines.engine.memory import plan_native
+from scoremachines.engine.native import (
+    NativeEngine,
+    depth,
+    doubtful,
+    framed_query,
+    stored_images,
+)
+from scoremachines.engine.protocol import Held, Plan, Query
 from scoremachines.engine.thinning import thinnable, thinned, thinned_bytes
 from scoremachines.errors import InputError, real
 from scoremachines.posterior import Posterior, Sources
@@ -74,15 +81,32 @@ class AdaptiveEngine:
             raise InputError("tolerance", tolerance, "a number above 0 and at most 1")
         self.exact = self.differentiable = NativeEngine(memory, threads)
         self.memory, self.tolerance, self.estimate = memory, float(tolerance), estimate
-        self.forests = Forests(native._native, memory * 3 // 4)
+        self.forests = Forests(native._native, memory // 2)
         self.pilots = Forests(native._native, memory // 8)
 
-    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
-        plan = self.exact.plan(query, count, evidence=evidence, pairwise=pairwise, best=best)
+    def plan(
+        self,
+        query: Query,
+        count: int,
+        *,
+        evidence: bool,
+        pairwise: bool,
+        best: int,
+        held: Held | None = None,
+    ) -> Plan:
+        if evidence:  # no trees are grown, nothing is drawn: all memory is the exact engine's
+            return self.exact.plan(
+                query, count, evidence=True, pairwise=pairwise, best=best, held=held
+            )
+        wide = replace(query, noisy=query.noisy.double()) if doubtful(query).any() else query
+        threads, quarter = self.exact.thread_count, self.memory // 4
+        plan = plan_native(self.memory, threads, wide, count, False, pairwise, best, held, 4)
         thins = not best and thinnable(query)
-        thins &= thinned_bytes(query, count, self.exact.thread_count) <= self.memory // 2
-        whole = not evidence and (thins or _bounded(query, LARGEST))
-        return Plan(plan.batch, count) if whole else plan
+        thins &= thinned_bytes(query, count, threads) <= self.memory // 8
+        if not (thins or _bounded(query, LARGEST)):
+            return plan
+        copied = count * (0 if held is None else held.image)
+        return Plan(plan.batch, count) if copied <= quarter // 2 else plan
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         return self.exact.evidence(query, images)

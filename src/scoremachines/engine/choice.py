@@ -10,7 +10,7 @@ from torch import Tensor
 from scoremachines.data.training_set import pixel_values
 from scoremachines.engine.fused import FusedEngine, obstacle
 from scoremachines.engine.native import NativeEngine, native_instructions, say_once_if_missing
-from scoremachines.engine.protocol import Differentiable, Engine, Plan, Pull, Query
+from scoremachines.engine.protocol import Differentiable, Engine, Held, Plan, Pull, Query
 from scoremachines.engine.tiled import TorchEngine
 from scoremachines.posterior import Posterior
 
@@ -51,9 +51,20 @@ class AutoEngine:
             self.engines[device.type] = _fastest(device.type, self.memory)
         return self.engines[device.type]
 
-    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
+    def plan(
+        self,
+        query: Query,
+        count: int,
+        *,
+        evidence: bool,
+        pairwise: bool,
+        best: int,
+        held: Held | None = None,
+    ) -> Plan:
         engine = self.on(query.noisy.device)
-        return engine.plan(query, count, evidence=evidence, pairwise=pairwise, best=best)
+        return engine.plan(
+            query, count, evidence=evidence, pairwise=pairwise, best=best, held=held
+        )
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         engine = self.on(query.noisy.device)

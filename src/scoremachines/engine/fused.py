@@ -24,7 +24,7 @@ from scoremachines.engine.products import (
     products_serve,
     query_bytes,
 )
-from scoremachines.engine.protocol import Plan, Pull, Query
+from scoremachines.engine.protocol import Held, Plan, Pull, Query
 from scoremachines.engine.tiled import TorchEngine
 from scoremachines.errors import InputError
 from scoremachines.posterior import Posterior
@@ -104,13 +104,24 @@ class FusedEngine:
         self.digits = digits
         self.torch = TorchEngine(memory)
 
-    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
+    def plan(
+        self,
+        query: Query,
+        count: int,
+        *,
+        evidence: bool,
+        pairwise: bool,
+        best: int,
+        held: Held | None = None,
+    ) -> Plan:
         if best or self.division(query, count, evidence) is None:
-            return self.torch.plan(query, count, evidence=evidence, pairwise=pairwise, best=best)
+            return self.torch.plan(
+                query, count, evidence=evidence, pairwise=pairwise, best=best, held=held
+            )
         useful = max(16, tile_values(query.noisy) // query.noisy[0, 0].numel())
         largest = Plan(min(len(query.noisy), 16), min(count, useful))
         return shrunk(
-            largest, self.memory, lambda plan: self._bytes(query, plan, evidence, pairwise)
+            largest, self.memory, lambda plan: self._bytes(query, plan, evidence, pairwise), held
         )
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:

@@ -7,10 +7,18 @@ from collections.abc import Callable
 from torch import Tensor
 
 from scoremachines.engine.geometry import query_extent
-from scoremachines.engine.protocol import Plan, Query
+from scoremachines.engine.protocol import Held, Plan, Query
 from scoremachines.errors import InputError
 
-__all__ = ["native_bytes", "plan_native", "plan_within", "shrunk", "tile_values", "working_bytes"]
+__all__ = [
+    "native_bytes",
+    "plan_native",
+    "plan_within",
+    "shared_bytes",
+    "shrunk",
+    "tile_values",
+    "working_bytes",
+]
 
 TILE = {"cpu": 2**18, "other": 2**24}
 SCRATCH = 2**22
@@ -23,7 +31,13 @@ def tile_values(images: Tensor) -> int:
 
 
 def plan_within(
-    memory: int, query: Query, count: int, evidence: bool, pairwise: bool, best: int
+    memory: int,
+    query: Query,
+    count: int,
+    evidence: bool,
+    pairwise: bool,
+    best: int,
+    held: Held | None = None,
 ) -> Plan:
     """Return the largest useful plan whose `working_bytes` stay within `memory`.
 
@@ -34,6 +48,7 @@ def plan_within(
         evidence: whether per-image evidence is held.
         pairwise: whether a matrix over pairs of pixels is held.
         best: how many sources are kept.
+        held: what the caller holds besides; None for nothing.
 
     Returns:
         The plan.
@@ -45,7 +60,7 @@ def plan_within(
     useful = max(16, tile_values(query.noisy) // pixels)
     largest = Plan(min(len(query.noisy), 16), min(count, useful))
     return shrunk(
-        largest, memory, lambda plan: working_bytes(query, plan, evidence, pairwise, best)
+        largest, memory, lambda plan: working_bytes(query, plan, evidence, pairwise, best), held
     )
 
 
@@ -57,6 +72,8 @@ def plan_native(
     evidence: bool,
     pairwise: bool,
     best: int,
+    held: Held | None = None,
+    share: int = 1,
 ) -> Plan:
     """Return the same for the native engine, whose bytes are `native_bytes`.
 
@@ -68,6 +85,8 @@ def plan_native(
         evidence: whether per-image evidence is held.
         pairwise: whether a matrix over pairs of pixels is held.
         best: how many sources are kept.
+        held: what the caller holds besides; None for nothing.
+        share: the plan may take one part in so many of the memory.
 
     Returns:
         The plan.
@@ -79,36 +98,75 @@ def plan_native(
     return shrunk(
         largest,
         memory,
-        lambda plan: native_bytes(query, plan, threads, evidence, pairwise, best),
+        lambda plan: share * native_bytes(query, plan, threads, evidence, pairwise, best),
+        held,
     )
 
 
-def shrunk(plan: Plan, memory: int, needed: Callable[[Plan], int]) -> Plan:
-    """Return the plan, halved until what it needs is at hand."""
-    while needed(plan) > memory and plan != Plan(1, 1):
+def shrunk(
+    plan: Plan, memory: int, needed: Callable[[Plan], int], held: Held | None = None
+) -> Plan:
+    """Return the plan, halved until what it needs, and what the caller holds, is at hand."""
+    held = held or Held()
+    while needed(plan) + held.bytes(plan) > memory and plan != Plan(1, 1):
         plan = Plan(plan.batch // 2, plan.block) if plan.batch > 1 else Plan(1, plan.block // 2)
-    if needed(plan) > memory:
-        accepted = f"at least {needed(plan) / 2**20:.1f} MiB for images of this size"
+    least = needed(plan) + held.bytes(plan)
+    if least > memory:
+        accepted = f"at least {least / 2**20:.1f} MiB for images of this size"
         raise InputError("memory", f"{memory / 2**20:.1f} MiB", accepted, "too little")
     return plan
 
 
 def working_bytes(query: Query, plan: Plan, evidence: bool, pairwise: bool, best: int) -> int:
     """Return an upper estimate of the bytes in use while a plan is carried out."""
-    channels, height, width = query.noisy.shape[1:]
-    pixels, item = height * width, query.noisy.element_size()
+    height, width = query.noisy.shape[-2:]
+    item = query.noisy.element_size()
     extent = query_extent(height, query.sources) * query_extent(width, query.sources)
     if query.window is None:
         work = _whole_bytes(query, plan, best)
     else:
         work = _tile_bytes(query, plan, query.window, best)
-    state = 3 * plan.batch * extent * ((channels + 4) * 8 + best * 24)
-    total = SCRATCH + work + state
-    if evidence:
-        total += plan.block * (3 * extent * item + plan.batch * 7 * pixels * 8)
-    if pairwise:
-        total += 5 * plan.batch * pixels * pixels * 8
-    return total
+    total = SCRATCH + work + shared_bytes(query, plan, evidence, pairwise, best, extent)
+    return total + (3 * plan.block * extent * item if evidence else 0)
+
+
+def shared_bytes(
+    query: Query, plan: Plan, evidence: bool, pairwise: bool, best: int, extent: int | None = None
+) -> int:
+    """Return the bytes that every engine's plan takes: of merging, of evidence and attention.
+
+    Args:
+        query: the noisy images.
+        plan: how many of them, and of the training images, are taken at once.
+        evidence: whether per-image evidence is held.
+        pairwise: whether a matrix over pairs of pixels is held.
+        best: how many sources are kept.
+        extent: places whose posteriors are merged; by default as many as there are pixels.
+
+    Returns:
+        An upper estimate.
+    """
+    pixels = query.noisy.shape[-2] * query.noisy.shape[-1]
+    total = _merging_bytes(query, plan, extent or pixels, best)
+    # Evidence, twice in float64, and what attention has added up so far; then all in one.
+    total += plan.block * plan.batch * pixels * 48 if evidence else 0
+    return total + (_pairs_bytes(query, plan) if pairwise else 0)
+
+
+def _merging_bytes(query: Query, plan: Plan, extent: int, best: int) -> int:
+    """Return the bytes of a posterior of so many places, and of another as both are merged."""
+    # Two lists of sources, both in one, three times in order, and the best of them.
+    return plan.batch * extent * (24 * (query.noisy.shape[1] + 4) + 200 * best)
+
+
+def _pairs_bytes(query: Query, plan: Plan) -> int:
+    """Return the bytes of an attention that holds a matrix over pairs of pixels."""
+    channels, height, width = query.noisy.shape[1:]
+    pixels = height * width
+    patches = 2 * pixels * channels * (pixels if query.window is None else query.window**2)
+    # The entropies of pairs are taken for some of them at once (`attention.top1`).
+    some = 5 * max(min(2**18, pixels**2 * plan.block), pixels * plan.block)
+    return 8 * (5 * plan.batch * pixels**2 + patches + some)
 
 
 def _whole_bytes(query: Query, plan: Plan, best: int) -> int:
@@ -138,7 +196,7 @@ def native_bytes(
     """Return an upper estimate of the bytes that the native engine uses for a plan.
 
     Of the images of a block it counts a copy, which is made where they are converted to the dtype
-    of the query, or gathered for a class.
+    of the query.
     """
     channels, height, width = query.noisy.shape[1:]
     pixels, item = height * width, query.noisy.element_size()
@@ -150,12 +208,7 @@ def native_bytes(
         total += 8 * plan.block * channels * pixels * whole
     else:
         total += _sweep_bytes(query, plan, query.window, threads, best)
-    total += 3 * plan.batch * pixels * ((channels + 4) * 8 + best * 24)
-    if evidence:
-        total += plan.block * plan.batch * pixels * (40 + item)
-    if pairwise:
-        total += 5 * plan.batch * pixels * pixels * 8
-    return total
+    return total + shared_bytes(query, plan, evidence, pairwise, best)
 
 
 def _sweep_bytes(query: Query, plan: Plan, window: int, threads: int, best: int) -> int:

@@ -30,7 +30,7 @@ from scoremachines.data.training_set import pixel_values
 from scoremachines.engine.geometry import log_counts
 from scoremachines.engine.memory import plan_native
 from scoremachines.engine.native_layout import framed_query, stored_images, table
-from scoremachines.engine.protocol import Plan, Pull, Query
+from scoremachines.engine.protocol import Held, Plan, Pull, Query
 from scoremachines.engine.transposed import from_sums
 from scoremachines.engine.whole import Whole
 from scoremachines.errors import InputError, whole
@@ -103,8 +103,20 @@ class NativeEngine:
             threads = whole("threads", threads, 1)
         self.memory, self.threads, self.instructions = memory, threads, instructions
 
-    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
-        return plan_native(self.memory, self.thread_count, query, count, evidence, pairwise, best)
+    def plan(
+        self,
+        query: Query,
+        count: int,
+        *,
+        evidence: bool,
+        pairwise: bool,
+        best: int,
+        held: Held | None = None,
+    ) -> Plan:
+        if doubtful(query).any():
+            query = replace(query, noisy=query.noisy.double())
+        wants = (evidence, pairwise, best, held)
+        return plan_native(self.memory, self.thread_count, query, count, *wants)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         if query.window is None:

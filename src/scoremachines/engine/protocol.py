@@ -18,7 +18,7 @@ from torch import Tensor
 from scoremachines.posterior import Posterior
 from scoremachines.schedule import CLOSEST
 
-__all__ = ["Differentiable", "Engine", "Plan", "Pull", "Query"]
+__all__ = ["Differentiable", "Engine", "Held", "Plan", "Pull", "Query"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,25 @@ class Plan:
     block: int
 
 
+@dataclass(frozen=True)
+class Held:
+    """Bytes that the caller of an engine holds while a plan is carried out (theory §2.1, §4).
+
+    Args:
+        always: whatever the plan, such as the answer.
+        noisy: for each noisy image of a batch, such as the evidence of groups.
+        image: for each training image of a block, such as a copy of it.
+    """
+
+    always: int = 0
+    noisy: int = 0
+    image: int = 0
+
+    def bytes(self, plan: Plan) -> int:
+        """Return them all, for a plan."""
+        return self.always + plan.batch * self.noisy + plan.block * self.image
+
+
 class Engine(Protocol):
     """Evidence and posterior of a block of the training set.
 
@@ -100,7 +119,16 @@ class Engine(Protocol):
 
     name: str
 
-    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
+    def plan(
+        self,
+        query: Query,
+        count: int,
+        *,
+        evidence: bool,
+        pairwise: bool,
+        best: int,
+        held: Held | None = None,
+    ) -> Plan:
         """Choose how much to take at once so that the engine stays within its memory.
 
         Args:
@@ -109,6 +137,7 @@ class Engine(Protocol):
             evidence: whether per-image evidence will be asked for.
             pairwise: whether the attention holds a matrix over pairs of pixels.
             best: how many sources will be asked for.
+            held: what the caller holds besides; None for nothing.
 
         Returns:
             The plan.

@@ -6,16 +6,21 @@ a block at once, so it is for small images.
 
 from __future__ import annotations
 
-import math
+from functools import partial
+from itertools import product
 
 import torch
 from torch import Tensor
 
-from scoremachines.engine.protocol import Plan, Query
+from scoremachines.engine.memory import shared_bytes, shrunk
+from scoremachines.engine.protocol import Held, Plan, Query
 from scoremachines.patches import PERIODIC, patches
 from scoremachines.posterior import Posterior, Sources
 
 __all__ = ["ReferenceEngine", "admissible"]
+
+AT_ONCE = 2**20
+"""Differences that are squared at once."""
 
 
 def admissible(height: int, width: int, window: int | None, sources: str) -> Tensor:
@@ -56,17 +61,27 @@ class ReferenceEngine:
     Autograd follows all of it, so its answers have gradients of any order in φ.
 
     Args:
-        memory: not heeded; this engine is always dense.
+        memory: bytes that the engine may use above the training set.
     """
 
     name = "reference"
     autograd = True
 
-    def __init__(self, memory: int = 0) -> None:
+    def __init__(self, memory: int = 2**30) -> None:
         self.memory = memory
 
-    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
-        return Plan(batch=1, block=min(count, 16))
+    def plan(
+        self,
+        query: Query,
+        count: int,
+        *,
+        evidence: bool,
+        pairwise: bool,
+        best: int,
+        held: Held | None = None,
+    ) -> Plan:
+        bytes_of = partial(_bytes, query, evidence, pairwise, best)
+        return shrunk(Plan(batch=1, block=min(count, 16)), self.memory, bytes_of, held)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         log_likelihood = self._log_likelihood(query, images)
@@ -124,12 +139,21 @@ class ReferenceEngine:
         clean = patches(images.double(), query.window, periodic)
         shape = (len(noisy), len(clean), noisy.shape[1], clean.shape[1])
         distance = torch.empty(shape, dtype=torch.float64, device=noisy.device)
-        for b, i in torch.cartesian_prod(torch.arange(shape[0]), torch.arange(shape[1])).tolist():
-            difference = noisy[b][:, None] - math.sqrt(self._alpha(query, b)) * clean[i][None]
-            distance[b, i] = difference.square().sum(-1)
+        some = max(1, AT_ONCE // clean[0].numel())  # pixels u, so that memory is bounded
+        for b, i, u in product(range(shape[0]), range(shape[1]), range(0, shape[2], some)):
+            pixels = slice(u, u + some)
+            difference = noisy[b, pixels, None] - float(query.signal[b]) * clean[i]
+            distance[b, i, pixels] = difference.square().sum(-1)
         variance = query.variance.to(noisy.device)[:, None, None, None]
         return (-distance / (2 * variance)).masked_fill(~self._allowed(query), -torch.inf)
 
-    @staticmethod
-    def _alpha(query: Query, sample: int) -> float:
-        return float(query.signal[sample].square())
+
+def _bytes(query: Query, evidence: bool, pairwise: bool, best: int, plan: Plan) -> int:
+    """Return an upper estimate of the bytes in use while a plan is carried out."""
+    channels, height, width = query.noisy.shape[1:]
+    pixels = height * width
+    patch = channels * (pixels if query.window is None else query.window**2)
+    tables = plan.block * pixels**2 * (16 if best else 6)
+    patches = 3 * (plan.block + 1) * pixels * patch
+    total = 8 * (tables + patches + 3 * max(AT_ONCE, pixels * patch))
+    return total + shared_bytes(query, plan, evidence, pairwise, best)

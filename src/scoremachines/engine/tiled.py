@@ -19,7 +19,7 @@ from torch import Tensor
 from scoremachines.engine.geometry import Run
 from scoremachines.engine.meeting import Clean, Meeting
 from scoremachines.engine.memory import plan_within
-from scoremachines.engine.protocol import Plan, Pull, Query
+from scoremachines.engine.protocol import Held, Plan, Pull, Query
 from scoremachines.engine.transposed import from_sums, tiled_gradient, tiled_means
 from scoremachines.engine.whole import Whole, whole_evidence, whole_posterior
 from scoremachines.posterior import Posterior, Sources
@@ -42,8 +42,17 @@ class TorchEngine:
     def __init__(self, memory: int = 2**30) -> None:
         self.memory = memory
 
-    def plan(self, query: Query, count: int, *, evidence: bool, pairwise: bool, best: int) -> Plan:
-        return plan_within(self.memory, query, count, evidence, pairwise, best)
+    def plan(
+        self,
+        query: Query,
+        count: int,
+        *,
+        evidence: bool,
+        pairwise: bool,
+        best: int,
+        held: Held | None = None,
+    ) -> Plan:
+        return plan_within(self.memory, query, count, evidence, pairwise, best, held)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         if query.window is None:

@@ -27,7 +27,7 @@ __all__ = [
     "some_training_images",
 ]
 
-THUMBNAILS = 240
+THUMBNAILS = 64
 """How many samples of a machine are shown."""
 DETAILED = 16
 """How many of them are shown with their nearest training image and their sources."""

@@ -20,9 +20,11 @@ class MachineView:
     Args:
         title: names the machine, such as "ELS, no attention".
         caption: one sentence of what to look at.
-        result: the samples and their provenance.
-        verdicts: what the training set's judge says of them, if it has one.
+        result: the samples and their provenance, or the first ones; a posterior of fewer samples
+            than there are images is that of the first.
+        verdicts: what the training set's judge says of all of them, if it has one.
         seconds: how long the samples took.
+        count: number of all samples; None if the result holds them all.
 
     Raises:
         InputError: if the verdicts are of another number of images.
@@ -33,11 +35,17 @@ class MachineView:
     result: Result
     verdicts: Verdicts | None = None
     seconds: float | None = None
+    count: int | None = None
 
     def __post_init__(self) -> None:
-        if self.verdicts is not None and len(self.verdicts.valid) != len(self.result.images):
-            expected = f"{len(self.result.images)} verdicts, one for each sample"
+        if self.verdicts is not None and len(self.verdicts.valid) != self.samples:
+            expected = f"{self.samples} verdicts, one for each sample"
             raise InputError("verdicts", f"{len(self.verdicts.valid)} verdicts", expected)
+
+    @property
+    def samples(self) -> int:
+        """Number of all samples."""
+        return len(self.result.images) if self.count is None else self.count
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ class Step:
 
 def noise_generator(seed: int, index: int) -> torch.Generator:
     """Return the generator of sample `index` of a run: it depends on nothing else."""
-    state = np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]
+    numbers = [whole("seed", seed), whole("index", index, 0, 2**63 - 1)]
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 

@@ -13,6 +13,7 @@ from scoremachines.data.framing import Framing
 from scoremachines.data.room import check_room
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import whole
 
 __all__ = ["bench", "made_up"]
 
@@ -71,6 +72,6 @@ def made_up(settings: BenchSettings) -> TrainingSet:
     framing = Framing.of(size_pixels(settings.size) or (32, 32), channels=settings.channels)
     shape = (framing.channels or 3, *(framing.size or ()))
     check_room("counts", settings.counts, count, *shape)
-    draw = torch.Generator().manual_seed(settings.seed)
+    draw = torch.Generator().manual_seed(whole("seed", settings.seed))
     pixels = torch.randint(0, 256, (count, *shape), generator=draw, dtype=torch.uint8)
     return TrainingSet(pixels, name="made-up noise")

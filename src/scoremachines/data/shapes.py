@@ -16,6 +16,7 @@ from scoremachines.data.features import FeatureFinder
 from scoremachines.data.judge import Judge
 from scoremachines.data.shapes_config import ShapesConfig
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import whole
 
 __all__ = ["ShapesConfig", "arrange", "make_shapes"]
 
@@ -61,7 +62,7 @@ def arrange(config: ShapesConfig, index: int) -> list[tuple[int, int, int]]:
         For each feature the attribute value, the same for all, and its box's top row and left
         column.
     """
-    random = np.random.default_rng((config.seed, index))
+    random = np.random.default_rng((config.seed, whole("index", index)))
     value = int(random.integers(config.values))
     step = config.feature_size + config.spacing
     rows, columns = (

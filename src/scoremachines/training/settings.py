@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 
 from scoremachines.data.settings import DataSettings
-from scoremachines.errors import MOST, InputError, whole
+from scoremachines.errors import MOST, InputError, real, whole
 from scoremachines.nets.settings import NetworkSettings
 
 __all__ = ["FREE", "PRECISIONS", "TrainSettings"]
@@ -88,5 +88,7 @@ class TrainSettings(DataSettings):
 
 def _within(value: object, low: float, high: float) -> bool:
     """Say whether a value is a number in [low, high)."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and low <= value < high  # type: ignore[operator]
+    try:
+        return low <= real("value", value) < high
+    except InputError:
+        return False

@@ -121,7 +121,9 @@ def edit_tensors(path: Path, draw: random.Random) -> list[tuple[str, Callable[[]
 
 def edit_json(path: Path, draw: random.Random) -> list[tuple[str, Callable[[], None]]]:
     content = json.loads(path.read_text())
-    name = draw.choice(sorted(set(content) - {"sha256"}))
+    name = draw.choice(
+        sorted(each for each in content if each != "sha256" and content[each] is not None)
+    )
     without = {each: value for each, value in content.items() if each != name}
     changed = {
         "missing": without,

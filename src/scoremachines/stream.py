@@ -60,8 +60,11 @@ class Stream:
         if wanted := torch.is_grad_enabled() and query.noisy.requires_grad:
             self.engine = differentiable(self.engine)
         plan = self._plan(query, best)
-        for start in range(0, len(query.noisy), plan.batch):
-            some = slice(start, start + plan.batch)
+        # The graph of A over pairs of pixels takes the place of one more noisy image.
+        halved = wanted and self.attention.pairwise
+        batch = max(1, plan.batch // 2) if halved else plan.batch
+        for start in range(0, len(query.noisy), batch):
+            some = slice(start, start + batch)
             part, times = query.part(some), time[some]
             if wanted and not self._by_autograd:
                 yield attached(part, partial(self._with_backward, times, plan.block, best))
@@ -123,7 +126,8 @@ class Stream:
         leaf = query.noisy.clone().requires_grad_()
         posterior, weighings, shared = self._answer(query, time, block, best, leaf)
         # Fields of evidence are more, and larger, than those of the forward pass.
-        block = block if not weighings else max(1, block // 2)
+        shrunk = 4 if self.attention.pairwise else 2 if weighings else 1
+        block = max(1, block // shrunk)
         again = partial(self._blocks, block, query.noisy.dtype)
         bare = replace(query, noisy=query.noisy.new_empty(0))
         if not weighings:

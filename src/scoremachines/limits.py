@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scoremachines.errors import InputError
+from scoremachines.errors import real
 from scoremachines.schedulers import settings_of
 
 __all__ = ["Limits"]
+
+TINY = 1e-6
+"""Smallest limit of |x̂0|."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,12 @@ class Limits:
     most: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.clip is not None and not self.clip > 0:
-            raise InputError("clip_sample_range", self.clip, "a positive number")
-        if self.ratio is not None and not 0 <= self.ratio <= 1:
-            raise InputError("dynamic_thresholding_ratio", self.ratio, "a number from 0 to 1")
-        if self.ratio is not None and not self.most >= 1:
-            raise InputError("sample_max_value", self.most, "a number of at least 1")
+        if self.clip is not None:
+            object.__setattr__(self, "clip", real("clip_sample_range", self.clip, TINY))
+        if self.ratio is not None:
+            ratio = real("dynamic_thresholding_ratio", self.ratio, 0, 1)
+            object.__setattr__(self, "ratio", ratio)
+            object.__setattr__(self, "most", real("sample_max_value", self.most, 1))
 
     @classmethod
     def of(cls, scheduler: Any) -> Limits:
@@ -48,9 +51,9 @@ class Limits:
         config = settings_of(scheduler)
         if config.get("thresholding"):
             ratio = config.get("dynamic_thresholding_ratio", 0.995)
-            return cls(ratio=float(ratio), most=float(config.get("sample_max_value", 1.0)))
+            return cls(ratio=ratio, most=config.get("sample_max_value", 1.0))
         if config.get("clip_sample"):
-            return cls(clip=float(config.get("clip_sample_range", 1.0)))
+            return cls(clip=config.get("clip_sample_range", 1.0))
         return cls()
 
     def __call__(self, clean: Tensor) -> Tensor:

@@ -190,7 +190,13 @@ def check_scheduler(scheduler: Any, *, variance: bool = False) -> None:
             "scheduler", given, "variance_type 'fixed_small' or 'fixed_large'", reason
         )
     table = getattr(scheduler, "alphas_cumprod", None)
-    if kind == "epsilon" and isinstance(table, Tensor) and table.numel() and table[-1] == 0:
+    if (
+        kind == "epsilon"
+        and isinstance(table, Tensor)
+        and table.ndim == 1
+        and (table[-1:] == 0).all()
+        and len(table)
+    ):
         given = f"{name} with rescale_betas_zero_snr=True and prediction_type='epsilon'"
         reason = "ᾱ is 0 at its last timestep, and x̂0 does not follow from ε there"
         accepted = "prediction_type 'v_prediction' or 'sample', or rescale_betas_zero_snr=False"

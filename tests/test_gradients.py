@@ -210,7 +210,9 @@ def test_networks_and_machines_with_their_maps_have_gradients(attention: str) ->
     network = Network.for_data(data, NetworkSettings(attention=attention, width=8)).double()
     for parameter in network.readout.parameters():
         torch.nn.init.normal_(parameter)
-    adapted = sm.adapt(network, shape=SHAPE, attention=lambda noisy, _: products(noisy, LEVELS))
+    adapted = sm.adapt(
+        network, shape=SHAPE, attention=lambda noisy, _: products(noisy, LEVELS[:1])
+    )
     machine = sm.ScoreMachine(data, 3, attention=adapted.attention)
     own = sm.ScoreMachine(data, 3, attention=network.attention)
     float32 = {"step": 1e-3, "close": 1e-2}  # of the network's maps

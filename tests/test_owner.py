@@ -98,6 +98,8 @@ def test_thresholding_is_that_of_diffusers() -> None:
     bad: dict[str, Any]
     for bad in (
         {"clip_sample_range": -1},
+        {"clip_sample_range": "x"},
+        {"trained_betas": 3.0},
         {"thresholding": True, "dynamic_thresholding_ratio": 2},
         {"thresholding": True, "sample_max_value": 0.5},
     ):

@@ -189,14 +189,9 @@ def check_scheduler(scheduler: Any, *, variance: bool = False) -> None:
         raise InputError(
             "scheduler", given, "variance_type 'fixed_small' or 'fixed_large'", reason
         )
-    table = getattr(scheduler, "alphas_cumprod", None)
-    if (
-        kind == "epsilon"
-        and isinstance(table, Tensor)
-        and table.ndim == 1
-        and (table[-1:] == 0).all()
-        and len(table)
-    ):
+    table: Any = getattr(scheduler, "alphas_cumprod", None)
+    listed = isinstance(table, Tensor) and table.ndim == 1 and len(table) > 0
+    if kind == "epsilon" and listed and table[-1] == 0:
         given = f"{name} with rescale_betas_zero_snr=True and prediction_type='epsilon'"
         reason = "ᾱ is 0 at its last timestep, and x̂0 does not follow from ε there"
         accepted = "prediction_type 'v_prediction' or 'sample', or rescale_betas_zero_snr=False"
@@ -225,7 +220,7 @@ def fits(scheduler: Any, timesteps: TableSchedule, kind: str) -> str:
     Returns:
         A phrase.
     """
-    table = getattr(scheduler, "alphas_cumprod", None)
+    table: Any = getattr(scheduler, "alphas_cumprod", None)
     if isinstance(table, Tensor) and not timesteps.equals(table):
         return "its timesteps stand for other noise levels ᾱ"
     wanted = prediction_of(scheduler)

@@ -34,13 +34,16 @@ SOURCES = [
     "x86_avx512_double.cpp",
     "x86_avx512_float.cpp",
 ]
+# The border to Python, where there is nothing to gain.
+BORDER = ["gradients.cpp", "module.cpp", "trees.cpp"]
 INSTRUCTIONS = {
     "x86_avx2": ["-mavx2", "-mfma"],
     "x86_avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
 }
 # An order of instructions that suits 512-bit vectors better than compilers' own.
 TUNING = {"x86_avx512": ["-mtune=znver3"]}
-# Passes of GCC that take an eighth of the time and make the kernels no faster.
+# Passes of GCC that take an eighth of the time and make no faster what is written in vectors. The
+# kernels for any processor need them: their vectors are made by the compiler.
 SKIPPED = [
     "-fno-ipa-cp-clone",
     "-fno-predictive-commoning",
@@ -102,11 +105,13 @@ class Build(build_ext):
         numbers = itertools.count(1)
 
         def flags(name: str) -> list[str]:
-            if name in ("module.cpp", "trees.cpp"):  # the border to Python: nothing to gain
+            if name in BORDER:
                 return ["-O1"]
-            prefix = name.rpartition("_")[0] if x86 else ""
+            prefix = name.rpartition("_")[0]
+            if not x86 or prefix not in INSTRUCTIONS:
+                return []
             choices = [*SKIPPED, *TUNING.get(prefix, [])]
-            return [*INSTRUCTIONS.get(prefix, []), *(flag for flag in choices if flag in known)]
+            return [*INSTRUCTIONS[prefix], *(flag for flag in choices if flag in known)]
 
         def compile_parallel(sources: list[str], **options: Any) -> list[str]:
             def compile_one(source: str) -> list[str]:

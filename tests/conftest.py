@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,4 +26,18 @@ def painted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("painted") / "run"
     words = "generate shapes --size 12x14 --shapes.feature_size 3 --limit 20 --window 5 --steps 4"
     assert main([*words.split(), "-n", "3", "--best", "3", "-o", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder whose `home` has one good file of every kind; `good` is a copy of it."""
+    from corpus.home import make_home
+
+    folder = tmp_path_factory.mktemp("homes")
+    (folder / "home").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder / "home")
+        make_home(folder / "home")
+    shutil.copytree(folder / "home", folder / "good")
     return folder

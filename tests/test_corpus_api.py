@@ -17,7 +17,7 @@ from corpus.values import VALUES, damaged_tensors
 from scoremachines.errors import InputError
 
 SEED = 14
-SECONDS = 20
+SECONDS = 60
 """A case may take this long on a crowded machine."""
 CALLED = ("on_step", "attention", "maps", "call")
 """Arguments that are called, or may be."""

@@ -161,6 +161,7 @@ def show_source(
     down, right = divmod(int(sources.position[0, rank, row, column]), width)
     weight = float(posterior.weights[0, rank, row, column])
     axes = show_image(_training_image(result.data, image), axes)
+    window = None if window is None else whole("window", window, 1)
     for size in {1, window or 1}:
         corner = (right - size / 2, down - size / 2)
         axes.add_patch(Rectangle(corner, size, size, fill=False, edgecolor="white", linewidth=3))
@@ -204,7 +205,12 @@ def show_explained(
 
     Returns:
         The axes.
+
+    Raises:
+        InputError: there is no window.
     """
+    if not len(curve):
+        raise InputError("curve", curve, "what `attribute` returned, at one window or more")
     axes = axes_side_by_side(1)[0] if axes is None else axes
     places = range(len(curve))
     names = ["image" if each.window is None else str(each.window) for each in curve]

@@ -108,7 +108,8 @@ def class_labels(labels: Tensor | int | None, classes: int, noisy: Tensor) -> Te
         return None
     if not classes:
         raise InputError("labels", labels, "None", "the network is not told classes")
-    told = torch.as_tensor(labels, device=noisy.device)
+    with reading("labels", labels, "whole numbers"):
+        told = torch.as_tensor(labels, device=noisy.device)
     if told.ndim > 1 or told.numel() not in (1, len(noisy)):
         raise InputError("labels", labels, f"one label or {len(noisy)} labels")
     whole = not told.is_floating_point() and not told.is_complex() and told.dtype != torch.bool

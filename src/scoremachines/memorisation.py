@@ -199,6 +199,8 @@ def calibrate_memorisation(
         own = _spread(len(data), most)
         images = data.block(own).cpu()
     else:
+        if held_out.ndim != 4:
+            raise InputError("held_out", held_out, "images [n, C, H, W]")
         images = held_out[:most]
     if len(images) < 4 or len(data) < 2:
         raise InputError("held_out", f"{len(images)} images", "at least 4 images")

@@ -116,6 +116,8 @@ def source_map(source_images: Tensor, scale: int = 1) -> Image.Image:
     Returns:
         The map.
     """
+    if source_images.ndim != 2 or not source_images.numel():
+        raise InputError("source_images", source_images, "places in the training set [H, W]")
     return _picture(source_colours(source_images), scale)
 
 
@@ -168,8 +170,11 @@ def source_colours(
         Red, green and blue bytes, `[..., 3]`.
     """
     index = source_images.cpu().numpy()
+    lighter = np.asarray(shade)
+    if lighter.dtype.kind not in "fiu" or lighter.shape not in ((), index.shape):
+        raise InputError("shade", shade, f"a number, or one for each of {list(index.shape)}")
     hue = 2 * np.pi * np.mod(index * GOLDEN, 1)
-    lightness = 0.7 + 0.1 * (index % 3 - 1) + shade
+    lightness = 0.7 + 0.1 * (index % 3 - 1) + lighter
     a, b = 0.115 * np.cos(hue), 0.115 * np.sin(hue)
     cone = np.stack([lightness, a, b], -1) @ OKLAB_TO_CONES.T
     linear = np.clip(cone**3 @ CONES_TO_RGB.T, 0, 1)

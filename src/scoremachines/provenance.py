@@ -161,13 +161,14 @@ def write_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
         InputError: it cannot be written.
     """
     with atomic_path(path) as partial:
-        if path.suffix == ".json":
+        if Path(path).suffix == ".json":
             partial.write_bytes(b"[\n " + owed_lines(rows) + b"\n]\n")
             return
         import pyarrow
         from pyarrow import parquet
 
-        parquet.write_table(pyarrow.Table.from_pylist(_encodable(rows)), partial)
+        with partial.open("wb") as file:  # as a path, `a:b` would be an address to pyarrow
+            parquet.write_table(pyarrow.Table.from_pylist(_encodable(rows)), file)
 
 
 def write_pixels(posterior: Posterior, path: Path) -> None:
@@ -188,7 +189,10 @@ def write_pixels(posterior: Posterior, path: Path) -> None:
     with atomic_path(path) as partial:
         tables = pixel_tables(posterior)
         first = next(tables)
-        with parquet.ParquetWriter(partial, first.schema) as writer:
+        with (
+            partial.open("wb") as file,
+            parquet.ParquetWriter(file, first.schema) as writer,
+        ):
             writer.write_table(first)
             for table in tables:
                 writer.write_table(table)

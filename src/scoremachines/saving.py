@@ -160,7 +160,7 @@ def _save_provenance(
             return files.enter_context(path(name).open("wb"))
 
         def table(name: str, first: Any) -> Any:
-            return files.enter_context(parquet.ParquetWriter(path(name), first.schema))
+            return files.enter_context(parquet.ParquetWriter(opened(name), first.schema))
 
         whole = rows_of(None, owed.share / owed.samples, owed.pixels, names)
         pixels = table("provenance.parquet", next(pixel_tables(like)))

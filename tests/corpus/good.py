@@ -212,6 +212,7 @@ USUAL: dict[str, dict[str, Callable[[], Any]]] = {
     "save": {"path": lambda: "set.safetensors"},
     "load": {"path": lambda: "whole.safetensors"},
     **{key: {"sample": lambda: 1} for key in ("show_entropy", "show_map", "show_source")},
+    "open_source": {"limit": lambda: 5},
     "check_test": {"level": lambda: 0.1},
     "make_engine": {"name": lambda: "torch"},
     "make_scheduler": {"name": lambda: "DDIM"},

@@ -72,6 +72,8 @@ def as_tensor(argument: str, array: Any) -> Tensor:
         InputError: if it holds something else than numbers.
     """
     if isinstance(array, Tensor):
+        if array.is_meta or array.layout != torch.strided:
+            raise InputError(argument, array, "numbers that are in memory, each of them")
         return array.detach()
     with reading(argument, type(array).__name__, "an array of numbers"):
         array = np.asanyarray(array)

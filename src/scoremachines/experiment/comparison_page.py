@@ -54,7 +54,7 @@ def save_comparison(comparison: Comparison, folder: Path, command: str = "") -> 
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InputError("output", folder, "a folder to write to", str(error)) from None
     tensors = {f"machine {name}": each.clone() for name, each in comparison.machines.items()}
     about, images = dict(comparison.about), {"network": comparison.network, **tensors}

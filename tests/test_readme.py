@@ -24,7 +24,8 @@ def test_the_readme_shows_what_these_tests_run() -> None:
     assert COMMANDS == [
         "make demo",
         "make test",
-        ".venv/bin/scoremachines generate pictures/ --size 32 -n 16 --attention full -o out",
+        ".venv/bin/scoremachines generate pictures/ --size 32 -n 16 --machine local --window 11"
+        " -o out",
         ".venv/bin/scoremachines explore out",
         ".venv/bin/scoremachines attribute cat.png --data pictures/ --size 32 -o attribution",
         ".venv/bin/scoremachines train shapes --network.attention top1 --steps 4000 -o runs/top1",

@@ -59,7 +59,7 @@ class Stream:
         """
         if wanted := torch.is_grad_enabled() and query.noisy.requires_grad:
             self.engine = differentiable(self.engine)
-        plan = self._plan(query, best)
+        plan = self.plan(query, best)
         # The graph of A over pairs of pixels takes the place of one more noisy image.
         halved = wanted and self.attention.pairwise
         batch = max(1, plan.batch // 2) if halved else plan.batch
@@ -76,8 +76,19 @@ class Stream:
         """Whether the engine is made of torch's own operations, which keep a graph."""
         return bool(getattr(self.engine, "autograd", False))
 
-    def _plan(self, query: Query, best: int) -> Plan:
-        """Return how much to take at once: at every window that evidence is wanted at."""
+    def plan(self, query: Query, best: int) -> Plan:
+        """Return how much to take at once, at every window that evidence is wanted at.
+
+        Args:
+            query: all the noisy images.
+            best: how many sources are named.
+
+        Returns:
+            The plan.
+
+        Raises:
+            InputError: the memory does not suffice for one noisy and one training image.
+        """
         windows = windows_heard(self.attention, query.window, tuple(query.noisy.shape[-2:]))
         plans = [
             self.engine.plan(
@@ -150,7 +161,7 @@ class Stream:
         Returns:
             For each window κ of the evidence its weighing (theory §4); `[]` without attention.
         """
-        return self.attention.weighings(self._scene(query, time, self._plan(query, 0).block))
+        return self.attention.weighings(self._scene(query, time, self.plan(query, 0).block))
 
     def _shared(self, query: Query, window: int | None, block: int) -> Groups | None:
         """Return the evidence of groups of images, where the attention speaks of groups."""

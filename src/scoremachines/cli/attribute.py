@@ -18,6 +18,7 @@ from scoremachines.data.framing import Framing
 from scoremachines.data.settings import DataSettings
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.engine import AutoEngine
 from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError
 from scoremachines.files import is_file
@@ -81,7 +82,7 @@ def attribute_image(
         held = min(held_out_used(level, len(kinds)), len(known if others is None else others))
         _print_estimate(shown, known, kinds, shift, held)
         threads = torch.get_num_threads()
-        limit_threads("auto")
+        limit_threads(AutoEngine())
         curve = attribute(shown, known, asked, sources, kinds=kinds)
         torch.set_num_threads(threads)  # comparing whole images is matrix products: shares well
         test = calibrate_memorisation(known, others, level=level, shift=shift, kinds=kinds)

@@ -14,7 +14,10 @@ from scoremachines.calibration import (
     calibrate_strength,
     predict_windows,
 )
+from scoremachines.calibration.curves import known_sources
 from scoremachines.calibration.figure import calibration_figure
+from scoremachines.calibration.windows import odd_windows
+from scoremachines.cli.estimate import announce, run_seconds
 from scoremachines.cli.opening import network_data, open_network, print_facts
 from scoremachines.cli.settings import CalibrateSettings
 from scoremachines.data.training_set import TrainingSet
@@ -22,6 +25,7 @@ from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
 from scoremachines.experiment.machines import CALIBRATION, STRENGTH, network_attention
 from scoremachines.files import is_folder, reading
+from scoremachines.machine import ScoreMachine
 from scoremachines.plots import save_figure
 
 __all__ = ["calibrate_run"]
@@ -55,6 +59,7 @@ def calibrate_run(
     network, data = open_network(run), network_data(run, settings)
     folder = _folder(run, output)
     print_facts(network)
+    _announce(network, data, settings)
     with tqdm(total=settings.steps, desc="calibrating", disable=None) as bar:
         found = calibrate(
             network,
@@ -99,6 +104,20 @@ def _folder(run: str, output: str | None) -> Path:
     with reading("output", folder, "a folder to write to"):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _announce(network: DenoiserModel, data: TrainingSet, settings: CalibrateSettings) -> None:
+    """Print about how long it takes: one machine for each window, at every step of every seed."""
+    field = getattr(network, "receptive_field", None)
+    windows = odd_windows(data, _windows(settings.windows), field)
+    kind = known_sources(network, data, None)
+    machines = [ScoreMachine(data, window, kind, schedule=network.schedule) for window in windows]
+    seconds = run_seconds(machines, settings.seeds, settings.steps)
+    if settings.search == "near":  # about three windows a step
+        seconds *= min(1.0, 3 / len(windows))
+    seconds += run_seconds([network], settings.seeds, settings.steps)
+    what = f"{settings.seeds} seeds × {settings.steps} steps, {len(windows)} windows"
+    announce(seconds, f"{what}, {len(data)} images")
 
 
 def _strength(

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from scoremachines.calibration import Calibration
+from scoremachines.cli.estimate import announce, run_seconds
 from scoremachines.cli.opening import network_data, print_facts
 from scoremachines.cli.opening import open_network as open_network
 from scoremachines.cli.painting import open_device
 from scoremachines.cli.settings import CompareSettings, memory_bytes
 from scoremachines.data.settings import DataSettings
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.engine import make_engine
 from scoremachines.engine.choice import limit_threads
 from scoremachines.experiment import compare as compare_images
 from scoremachines.experiment import make_machines, network_strength, network_window
@@ -55,7 +57,7 @@ def compare(
     Raises:
         InputError: a setting, the network, the images or the folder cannot be used.
     """
-    limit_threads(settings.engine)
+    limit_threads(make_engine(settings.engine))
     model = open_network(network).to(open_device(settings.device))
     data = network_data(network, settings)
     given, machines = settings.window, [known_name(name) for name in machines]
@@ -78,6 +80,9 @@ def compare(
         "window": str(window),
         "strength": str(strength),
     }
+    seeds, steps = settings.n, settings.steps
+    what = f"{seeds} seeds × {steps} steps, a network and {len(made)} machines, {len(data)} images"
+    announce(run_seconds([model, *made.values()], seeds, steps), what)
     with begin_run(
         output,
         settings,

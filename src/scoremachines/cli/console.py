@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 
 from scoremachines.errors import one_line, out_of_memory
 
-__all__ = ["UsedUpError", "escape_unprintable", "system_problem"]
+__all__ = ["UsedUpError", "escape_unprintable", "sign_of_life", "system_problem"]
+
+SILENT = 1.0
+"""Seconds after which a command that has just been started says that it is at work."""
 
 
 class UsedUpError(MemoryError):
@@ -38,3 +44,28 @@ def system_problem(error: BaseException) -> str | None:
         where = "" if error.filename is None else f": {error.filename}"
         return one_line(f"{error.strerror.lower()}{where}")
     return None
+
+
+@contextmanager
+def sign_of_life(command: str) -> Iterator[None]:
+    """Print one line on stderr if a command in a new process is not done in a moment.
+
+    Loading torch alone takes seconds on a busy machine, and reading images may take more.
+
+    Args:
+        command: its name.
+    """
+    if "torch" in sys.modules:
+        yield
+        return
+
+    def say() -> None:
+        print(f"scoremachines {command}: loading …", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(SILENT, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -20,7 +20,7 @@ examples:
 GENERATE = """Paint new images from a folder of images, or from a set by name.
 
 examples:
-  scoremachines generate pictures/ --size 32 -n 16 --attention full -o out
+  scoremachines generate pictures/ --size 32 -n 16 --machine local --window 11 -o out
   scoremachines generate digits --window 5 --class 3 -o threes
   scoremachines generate photographs --size 16 --limit 256 --machine bbels -o out
   scoremachines generate shapes --shapes.shared shape --window 0:5,0.5:9,1:11 -o out

@@ -6,16 +6,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
+from scoremachines.cli.estimate import announce, run_seconds
 from scoremachines.cli.runs import open_run
+from scoremachines.engine import AutoEngine
+from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError, whole
 from scoremachines.explore import Desk, Server, Service, write_static
 from scoremachines.files import is_folder
 from scoremachines.names import known_name
 
 __all__ = ["explore"]
+
+OTHERS = 20
+"""How many ports after the one that is taken are tried."""
 
 
 def explore(
@@ -47,14 +52,17 @@ def explore(
     Raises:
         InputError: there is no such run, or the file or the address cannot be used.
     """
-    torch.set_num_threads(1)  # as `paint`: tiles are too small to share
+    limit_threads(AutoEngine())  # which recomputes
     whole("live", live)
     if output is not None:
         return _write(run, network, Path(output), samples, machines)
     if not is_folder("run", run):
         open_run(run, network)  # says what is wrong
-    server = Server(Desk(lambda: Service(open_run(run, network), live)), host, port)
+    desk = Desk(lambda: Service(open_run(run, network), live))
+    server = Server(desk, host, port, others=OTHERS if port else 0)
     with server:
+        if port and server.server_address[1] != port:
+            print(f"note: port {port} is taken; this is the next", file=sys.stderr)
         try:
             for notice in server.desk.service().subject.notices:
                 print(f"note: {notice}", file=sys.stderr)
@@ -77,6 +85,12 @@ def _write(
         print(f"note: {notice}", file=sys.stderr)
     names = [subject.own, *map(known_name, machines)] if machines else []
     service = Service(subject, live=0)
+    machines_shown = names or [name for name in (subject.own, subject.beside) if name]
+    if subject.data is not None:
+        count, course = min(samples, len(subject.images)), subject.course
+        made = [subject.make(name) for name in machines_shown if name in subject.titles]
+        what = f"{count} samples × {len(made)} machines × {course.steps} steps, with their sources"
+        announce(run_seconds(made, count, course.steps, course.best), what)
     with tqdm(desc="following", unit="trace", delay=2) as progress:
 
         def on_trace(done: int, total: int) -> None:

@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from scoremachines.bench.settings import BENCH, BENCH_FLAGS, BenchSettings
 from scoremachines.cli.config import ConfigFile, check_words
-from scoremachines.cli.console import escape_unprintable, system_problem
+from scoremachines.cli.console import escape_unprintable, sign_of_life, system_problem
 from scoremachines.cli.descriptions import (
     CALIBRATE,
     COMPARE,
@@ -121,7 +121,7 @@ def _run(arguments: list[str]) -> int:
         parser.print_help()
         return 0
     chosen = settings[settings.subcommand]
-    with messages_for(chosen.as_dict()):
+    with messages_for(chosen.as_dict()), sign_of_life(settings.subcommand):
         return _carry_out(settings.subcommand, chosen)
 
 

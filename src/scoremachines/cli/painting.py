@@ -20,22 +20,24 @@ from torch import Tensor
 from tqdm import tqdm
 
 from scoremachines.attention import Attention, Soft, attention_names, make_attention
+from scoremachines.cli.estimate import announce, run_seconds
 from scoremachines.cli.painted import Painted
 from scoremachines.cli.parts import Part, part_about, part_name, part_tensors, read_part
 from scoremachines.cli.settings import GenerateSettings, memory_bytes
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import AdaptiveEngine, Engine
+from scoremachines.engine import AdaptiveEngine, Engine, Query
 from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError, check_counts, whole
 from scoremachines.files import reading
-from scoremachines.locality import parse_window
+from scoremachines.locality import parse_window, windows_of
 from scoremachines.machine import ScoreMachine
 from scoremachines.named import MACHINES
 from scoremachines.record import OpenRun, begin_run
 from scoremachines.sampling import sample_labels, trajectory
 from scoremachines.saving import Samples, save_samples
 from scoremachines.sealed import Spec, kept, read_tensors, write_tensors
+from scoremachines.stream import Stream
 from scoremachines.trajectory import make_scheduler
 
 __all__ = ["RECORD", "make_machine", "open_device", "paint"]
@@ -130,11 +132,11 @@ def paint(
         whole(name, getattr(settings, name))
     if settings.scheduler != "kg":
         make_scheduler(settings.scheduler)
-    limit_threads(settings.engine)
     data = open_data(settings)
     machine = make_machine(settings, data)
     labels = sample_labels(data, settings.label, settings.n)
-    machine.denoise(torch.zeros(1, *data.shape, device=machine.device), 0.5)  # refuses early
+    limit_threads(machine.engine)
+    _refuse_early(machine, min(settings.n, settings.batch), settings.best)
     if settings.attention.endswith(MATRIX):  # so that --config finds it from any folder
         settings = replace(settings, attention=str(Path(settings.attention).resolve()))
     free, decides = _free(settings), _matrix_hash(settings.attention)
@@ -145,6 +147,24 @@ def paint(
         bound = run.finish(title)
         save_samples(run.finished, data, opened.folder, bound)
         return Painted.of(run.finished(), data, labels, bound)
+
+
+def _refuse_early(machine: ScoreMachine, samples: int, best: int) -> None:
+    """Refuse what cannot be computed, without computing it on all images."""
+    data, noisy = machine.data, torch.zeros(samples, *machine.shape, device=machine.device)
+    stream = Stream(data, machine.engine, machine.attention, None)
+    for window in windows_of(machine.window) or (None,):
+        level = torch.full((samples,), 0.5, dtype=torch.float64)
+        stream.plan(Query(noisy, level, window, machine.sources), best)
+    few = ScoreMachine(
+        data.subset(slice(0, 1)),
+        machine.window,
+        machine.sources,
+        machine.attention,
+        schedule=machine.schedule,
+        engine=machine.engine,
+    )
+    few.denoise(noisy[:1], 0.5)
 
 
 class Run:
@@ -170,10 +190,22 @@ class Run:
     def finish(self, title: str) -> float:
         """Compute the samples that are missing, and return the largest error of x̂0."""
         total, bound = self.settings.n * self.settings.steps, 0.0
-        with tqdm(total=total, desc=title, unit="step", delay=2, smoothing=0.1) as progress:
+        delay = 0 if self._announce() else 2
+        with tqdm(total=total, desc=title, unit="step", delay=delay, smoothing=0.1) as progress:
             for batch in self.batches:
                 bound = max(bound, self._batch(batch, progress)[-1])
         return bound
+
+    def _announce(self) -> bool:
+        """Print about how long the samples that are missing will take, if that is long."""
+        settings, data = self.settings, self.machine.data
+        missing = [each for each in self.batches if not (self.parts / part_name(each)).exists()]
+        samples = sum(map(len, missing))
+        count = len(data) if settings.label is None else len(data.of_class(settings.label))
+        seconds = run_seconds([self.machine], samples, settings.steps, count=count)
+        what = f"{samples} samples × {settings.steps} steps, {count} training images of "
+        what += " × ".join(map(str, data.shape[1:])) + f" pixels, attention {settings.attention}"
+        return announce(seconds, what)
 
     def finished(self) -> Iterator[Samples]:
         """Yield samples and posterior of one batch after the other, all of them finished."""

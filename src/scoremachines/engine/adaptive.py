@@ -69,6 +69,7 @@ class AdaptiveEngine:
 
     name = "adaptive"
     reads_bytes = True
+    threaded = True
 
     def __init__(
         self,

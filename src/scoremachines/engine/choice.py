@@ -34,6 +34,11 @@ class AutoEngine:
         self.engines: dict[str, Engine] = {}
 
     @property
+    def threaded(self) -> bool:
+        """Whether the CPU's engine shares its work among threads."""
+        return bool(getattr(self.on(torch.device("cpu")), "threaded", False))
+
+    @property
     def reads_bytes(self) -> bool:
         """Whether images may come as they are stored: the CPU's engine reads them so."""
         return bool(getattr(self.on(torch.device("cpu")), "reads_bytes", False))
@@ -110,14 +115,15 @@ def _readable(engine: object, query: Query, images: Tensor) -> Tensor:
     return pixel_values(images, query.noisy.dtype)
 
 
-def limit_threads(name: str) -> None:
-    """Keep torch to one thread of this process, unless the native engine computes.
+def limit_threads(engine: Engine) -> None:
+    """Keep torch to one thread of this process, unless the engine shares its work out.
 
     Tiles that fit the cache are too small to share: a second thread wins the torch engine a third
     at best, and where other work has the core, both wait for each other many times as long.
 
     Args:
-        name: of the engine, a key of `ENGINES`.
+        engine: what computes; one that shares its work among threads has a true attribute
+            `threaded`.
     """
-    if name not in ("auto", "native") or not native_instructions():
+    if not getattr(engine, "threaded", False):
         torch.set_num_threads(1)

@@ -89,6 +89,7 @@ class NativeEngine:
 
     name = "native"
     reads_bytes = True
+    threaded = True
 
     def __init__(
         self, memory: int = 2**30, threads: int | None = None, instructions: str | None = None

@@ -114,7 +114,8 @@ class Engine(Protocol):
     """Evidence and posterior of a block of the training set.
 
     An engine with a true attribute `reads_bytes` is also given images as they are stored: uint8,
-    where a byte b stands for b/127.5 − 1.
+    where a byte b stands for b/127.5 − 1. One with a true attribute `threaded` shares its work
+    among as many threads as torch has.
     """
 
     name: str

@@ -88,7 +88,10 @@ class Access:
         origin, host = headers.get("Origin"), headers.get("Host")
         site = headers.get("Sec-Fetch-Site", "same-origin")
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        ours = origin is None or urlsplit(origin).netloc == host
+        try:
+            ours = origin is None or urlsplit(origin).netloc == host
+        except ValueError:
+            return False
         return ours and site in ("same-origin", "none") and kind == "application/json"
 
 

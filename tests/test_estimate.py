@@ -1,0 +1,51 @@
+"""How long a run will take: the arithmetic, and the truth within a factor."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import pytest
+import torch
+
+import scoremachines as sm
+from scoremachines.cli.estimate import announce, in_words, sample_seconds, work
+
+
+def test_pairs_are_counted_as_the_theory_has_them() -> None:
+    assert work((5, 7), 3, "same") == 35
+    assert work((5, 7), 3, "inside") == 35 * 3 * 5
+    assert work((5, 7), 3, "wrapped") == 35 * 35
+    assert work((5, 7), None, "same") == 35
+    assert work((5, 7), 3, "same", pairwise=True) == 35 * 35
+
+
+def test_cost_grows_with_the_fourth_power_of_the_side() -> None:
+    ratio = work((128, 128), 7, "inside") / work((64, 64), 7, "inside")
+    assert 16 < ratio < 20
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(21, "about 20 s"), (89, "about 90 s"), (170, "about 3 min"), (7300, "about 2 h")],
+)
+def test_times_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
+def test_only_long_times_are_announced(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not announce(19.0, "3 samples")
+    assert announce(200.0, "3 samples × 20 steps")
+    assert capsys.readouterr().err == "about 3 min: 3 samples × 20 steps\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attention", ["none", "full", "multiscale", "tiled-class"])
+def test_a_piece_tells_what_the_whole_takes(attention: str) -> None:
+    draw = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (600, 3, 40, 44), generator=draw, dtype=torch.uint8)
+    data = sm.TrainingSet(pixels, labels=torch.arange(600) % 3)
+    machine = sm.ScoreMachine(data, 5, "inside", attention)
+    about = sample_seconds(machine, steps=3)
+    start = perf_counter()
+    sm.sample(machine, n=1, steps=3)
+    assert 1 / 3 < about / (perf_counter() - start) < 3

@@ -65,6 +65,11 @@ template <class T> void draw_question(std::mt19937& draw, Asked<T>& asked) {
     const std::size_t pixels = std::size_t(q.height) * q.width;
     asked.noisy.resize(std::size_t(q.batch) * q.channels * q.noisy_height * q.noisy_width);
     fill(draw, asked.noisy, 1);
+    // Where pixels recur they are the same again.
+    for (std::size_t j = 0; times == 2 && j < asked.noisy.size(); ++j) {
+        const std::size_t width = q.noisy_width, row = j / width % q.noisy_height, column = j % width;
+        asked.noisy[j] = asked.noisy[j - (row - row % q.height) * width - (column - column % q.width)];
+    }
     q.noisy = asked.noisy.data();
     asked.scale.resize(q.batch);
     for (double& scale : asked.scale) scale = -std::pow(10.0, below(draw, 7) - 4);

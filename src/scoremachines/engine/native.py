@@ -257,7 +257,17 @@ class _Ideal(Whole):
     def mean(self, share: Tensor, within: Tensor) -> Tensor:
         if share[0].numel() > 1:
             return super().mean(share, within)
-        weights = share.reshape(1, -1).to(self.query.noisy.dtype)
+        return self._moved(share)
+
+    def _along(self, direction: Tensor, gain: Tensor) -> Tensor:
+        if len(gain) > 1:
+            return super()._along(direction, gain)
+        pulled = (direction.double() * gain.double()).flatten().to(self.query.noisy.dtype)
+        parts = [pixel_values(some, pulled.dtype) @ pulled for some in self.flat.split(64)]
+        return torch.cat(parts).double()[:, None, None]
+
+    def _moved(self, weight: Tensor) -> Tensor:
+        weights = weight.reshape(1, -1).to(self.query.noisy.dtype)
         found = _native.average(weights.numpy(), self.flat.numpy(), **self.running)
         return torch.from_numpy(found).view(self.query.noisy.shape[1:])
 

@@ -23,7 +23,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, whole
 
 __all__ = ["Moments", "Posterior", "Sources"]
 
@@ -131,6 +131,7 @@ class Posterior:
         """Return the unit of `merge` for noisy images shaped as `like`, `[B, C, H, W]`."""
         if like.ndim != 4:
             raise InputError("like", like, "noisy images [B, C, H, W]")
+        best = whole("best", best)
         batch, _, height, width = like.shape
         zero = torch.zeros(batch, height, width, dtype=torch.float64, device=like.device)
         device = str(like.device)

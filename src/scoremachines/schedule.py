@@ -212,7 +212,9 @@ def _amplitudes(alpha_bar: Tensor | float, noisy: Tensor, known: Tensor) -> tupl
     """Return √ᾱ and √(1−ᾱ), float64 `[B or 1, 1, 1, 1]` beside the noisy images."""
     if noisy.shape != known.shape or not noisy.is_floating_point():
         raise InputError("noisy", noisy, f"images of real numbers, {list(known.shape)}")
-    alphas = torch.as_tensor(alpha_bar, dtype=torch.float64, device=noisy.device)
+    alphas = _numbers("alpha_bar", alpha_bar).to(noisy.device)
+    if alphas.numel() not in (1, len(noisy)):
+        raise InputError("alpha_bar", alpha_bar, f"one value or {len(noisy)} values")
     alphas = alphas.clamp(CLOSEST, 1 - CLOSEST).reshape(-1, 1, 1, 1)
     return alphas.sqrt(), (1 - alphas).sqrt()
 

@@ -183,9 +183,10 @@ def write_json(path: str | Path, content: Mapping[str, Any], *, indent: int | No
         InputError: the file cannot be written.
     """
     plain = json.loads(json.dumps(content, allow_nan=False))
-    text = json.dumps(plain | {SEAL: _json_digest(plain)}, indent=indent, ensure_ascii=False)
+    # In ASCII: file names may hold halves of surrogates, which UTF-8 has no bytes for.
+    text = json.dumps(plain | {SEAL: _json_digest(plain)}, indent=indent)
     with atomic_path(path) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+        partial.write_text(text + "\n", encoding="ascii")
 
 
 def read_json(

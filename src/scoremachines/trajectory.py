@@ -133,6 +133,7 @@ def kg_trajectory(
     Raises:
         InputError: an answer is not finite.
     """
+    steps, done = whole("steps", steps, 1), whole("done", done)
     noisy, limits = noise, getattr(machine, "limits", Limits())
     for j in range(steps - done, 0, -1):
         now, later = (float(schedule.alpha_bar(i / steps)) for i in (j, j - 1))
@@ -195,6 +196,7 @@ def scheduler_trajectory(
             finite.
     """
     check_scheduler(scheduler)
+    steps = whole("steps", steps, 1)
     _set_timesteps(scheduler, steps)
     noisy = noise * scheduler.init_noise_sigma
     total = len(scheduler.timesteps)

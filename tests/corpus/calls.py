@@ -27,7 +27,17 @@ LEFT_OUT = {
     *("weighings", "plan", "evidence", "answer", "on", "groups_of", "reads_bytes"),
     # Bound to what pages and the explorer give them.
     *("opened", "with_dtype", "fill_template", "write_html", "Shown", "save_curve"),
-    *("fit_beside", "gradients_in", "network_seal", "predict", "Groups"),
+    *(
+        "fit_beside",
+        "pixel_tables",
+        "rows_of",
+        "owed_lines",
+        "owed_table",
+        "gradients_in",
+        "network_seal",
+        "predict",
+        "Groups",
+    ),
     # Records of what was found, which users read and do not make.
     *(
         "Explained",

@@ -35,7 +35,7 @@ COMMANDS = {
 """A small command of every kind; those that write do so to `new`."""
 TEXTS = ("", "nonsense", "-1", "0", "nan", "-inf", "1e400", "9" * 20, "9" * 5000, "1.5", "true")
 TEXTS += ("None", "null", "[]", "{a: 1}", "[1, 2", "*alias", "&a [*a]", "a:b:c", ",", "0:3,0:5")
-TEXTS += ("!!python/object/apply:os.getcwd []", "\x1b[2J", "x" * 300, "/" * 4096, "/dev/null")
+TEXTS += ("!!python/object/apply:os.getcwd []", "\x1b[2J", "x" * 300, "a/" * 2100, "/dev/null")
 TEXTS += ("/nowhere/at/all", "pictures", "run", "notes.json", "images.npz", "\udcff\udcfe", "ᾱ x̂")
 """What somebody, or something, may write after an option."""
 

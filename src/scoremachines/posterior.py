@@ -141,7 +141,7 @@ class Posterior:
     @classmethod
     def merge_all(cls, parts: Iterable[Posterior]) -> Posterior:
         """Merge at least one part, from first to last."""
-        known = list(parts)
+        known = None if isinstance(parts, Tensor) else list(parts)
         if not known:
             raise InputError("parts", parts, "at least one posterior")
         return reduce(cls.merge, known)

@@ -79,7 +79,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "empty list": list,
     "list of None": lambda: [None],
     "list of texts": lambda: ["a", "b"],
-    "list of numbers": lambda: [1, 2],
+    "list of numbers": lambda: [1, -2],
     "list of NaN": lambda: [float("nan")] * 2,
     "ragged list": lambda: [[1, 2], [3]],
     "recursive list": _endless,

@@ -28,8 +28,8 @@ def test_a_run_says_how_far_it_may_be_off(
     generate(settings(), str(tmp_path / "run"))
     printed = capsys.readouterr().out
     assert "in every step, sample and pixel" in printed
-    exact = paint(settings(engine="native"), tmp_path / "exact")
-    found = paint(settings(), tmp_path / "again")
+    exact = paint(settings(engine="native"), tmp_path / "exact").shown
+    found = paint(settings(), tmp_path / "again").shown
     assert 0 <= found.bound <= 0.01
     assert exact.bound == 0
     assert (found.bound == 0) == ("exact in every" in printed)

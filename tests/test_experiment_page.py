@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from scoremachines.experiment.findings import Agreement, Findings, Order, Point
 from scoremachines.experiment.names import colour, network_of, short
 from scoremachines.experiment.networks import ROLES
 from scoremachines.experiment.plan import CLOSED, SHARED
+from scoremachines.sealed import read_json
 from test_findings import row
 from test_report import Reader
 
@@ -291,7 +291,7 @@ def test_the_page_is_whole_and_needs_nothing_else(findings: Findings, folder: Pa
     names = {"findings.json", "report.html", "samples.png"}
     names |= {f"{name}.png" for name in ("rates", "agreement", "curves", "sweeps", "real")}
     assert {path.name for path in folder.iterdir()} == names
-    assert json.loads((folder / "findings.json").read_text()) == findings.plain()
+    assert read_json(folder / "findings.json") == findings.plain()
     assert len(reader.all("img")) == 5 + 4 + 1
     for image in reader.all("img"):
         assert image["src"].startswith("data:image/png;base64,")

@@ -128,7 +128,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="noisy"):
         wiener.denoise(torch.zeros(2, 2, 4, 3), 0.5)
     for wrong in ({"alpha_bar": torch.tensor([0.5, 0.6])}, {"labels": torch.tensor([0, 1])}):
-        with pytest.raises(InputError, match="one (value|label) or 3 (values|labels)"):
+        with pytest.raises(InputError, match=r"one (value|label) or 3 (values|labels)"):
             wiener.denoise(noisy_images(3), **({"alpha_bar": 0.5} | wrong))
     with pytest.raises(InputError, match="label"):
         wiener.denoise(noisy_images(2), 0.5, 2)

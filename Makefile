@@ -32,7 +32,7 @@ bench: $(VENV)/.package
 
 # The native part under the address and undefined-behaviour sanitizers, and for NEON.
 sanitize:
-	$(MAKE) --no-print-directory -C native/tests check
+	$(MAKE) --no-print-directory -j "$$(getconf _NPROCESSORS_ONLN)" -C native/tests check
 
 # Source archive, a wheel made of nothing but it, and the wheel tried in an environment of its own.
 wheel: $(VENV)/.dev

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import scoremachines as sm
-from scoremachines.cli.estimate import announce, in_words, sample_seconds, work
+from scoremachines.cli.estimate import announce, in_words, run_seconds, sample_seconds, work
 
 
 def test_pairs_are_counted_as_the_theory_has_them() -> None:
@@ -36,6 +36,12 @@ def test_only_long_times_are_announced(capsys: pytest.CaptureFixture[str]) -> No
     assert not announce(19.0, "3 samples")
     assert announce(200.0, "3 samples × 20 steps")
     assert capsys.readouterr().err == "about 3 min: 3 samples × 20 steps\n"
+
+
+@pytest.mark.parametrize(("samples", "steps"), [(0, 3), (-1, 3), (3, 0), (3, -1), (3, 10**400)])
+def test_what_a_run_refuses_is_left_to_the_run(samples: int, steps: int) -> None:
+    machine = sm.els(sm.TrainingSet.digits().subset(range(5)), 3)
+    assert run_seconds([machine], samples, steps) == 0
 
 
 @pytest.mark.slow

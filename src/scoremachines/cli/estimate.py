@@ -20,6 +20,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.engine import AdaptiveEngine
 from scoremachines.engine.geometry import source_counts
+from scoremachines.errors import MOST as MOST_COUNTED
 from scoremachines.errors import InputError
 from scoremachines.locality import WindowSchedule
 from scoremachines.machine import ScoreMachine
@@ -55,10 +56,10 @@ def run_seconds(
         count: how many training images are used; by default all.
 
     Returns:
-        Seconds, about; 0 where a machine cannot be tried, which the run itself will refuse.
+        Seconds, about; 0 for what the run itself will refuse.
     """
     known = list(machines)
-    if not samples or not known:
+    if not known or not 0 < samples <= MOST_COUNTED or not 0 < steps <= MOST_COUNTED:
         return 0.0
     try:
         enough = LONG / samples / len(known)

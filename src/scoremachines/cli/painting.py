@@ -29,7 +29,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import AdaptiveEngine, Engine, Query
 from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError, check_counts, whole
-from scoremachines.files import reading
+from scoremachines.files import exists, reading
 from scoremachines.locality import parse_window, windows_of
 from scoremachines.machine import ScoreMachine
 from scoremachines.named import MACHINES
@@ -199,7 +199,9 @@ class Run:
     def _announce(self) -> bool:
         """Print about how long the samples that are missing will take, if that is long."""
         settings, data = self.settings, self.machine.data
-        missing = [each for each in self.batches if not (self.parts / part_name(each)).exists()]
+        missing = [
+            each for each in self.batches if not exists("output", self.parts / part_name(each))
+        ]
         samples = sum(map(len, missing))
         count = len(data) if settings.label is None else len(data.of_class(settings.label))
         seconds = run_seconds([self.machine], samples, settings.steps, count=count)

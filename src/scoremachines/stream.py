@@ -219,9 +219,14 @@ class Stream:
         if not weighings:
             return self.engine.posterior(query, images, index, None, best)
         bias: Tensor | None = None
-        for window, weighing in weighings:  # of which the memory has room for one at a time
+        for place, (window, weighing) in enumerate(weighings):  # with room for one at a time
             part = weighing.apply(self._evidence(query, window, images, index, shared[window]))
-            bias = part if bias is None else bias + part
+            if bias is None:
+                bias = part
+            elif place > 1 and not (bias.requires_grad or part.requires_grad):
+                bias.add_(part)  # a sum of ours
+            else:
+                bias = bias + part
             del part
         assert bias is not None
         # Sums over many pixels are large numbers with small differences: the largest one is taken

@@ -112,8 +112,11 @@ class Uniform:
     weight: float
 
     def apply(self, evidence: Tensor) -> Tensor:
-        evidence = evidence.double().contiguous()
-        return (evidence.sum((-2, -1), keepdim=True) - evidence).mul_(self.weight)
+        wide = evidence.double().contiguous()
+        total = wide.sum((-2, -1), keepdim=True)
+        if wide.dtype == evidence.dtype or wide.requires_grad:
+            return (total - wide).mul_(self.weight)
+        return wide.neg_().add_(total).mul_(self.weight)  # in place, where it is a copy of ours
 
     def loudest(self) -> Tensor:
         return torch.full((1, 1, 1), self.weight, dtype=torch.float64)

@@ -46,7 +46,7 @@ machines:
   measured                                        with the network's own attention maps
   measured:1.3 tiled:0.5 ...                      the same, times a strength
   measured:calibrated ...                         times the one that calibrate --strength found
-  measured:spread ...                             times what each row says of itself
+  measured:spread ...                             times the perplexity of each row
   tiled-class measured-agreed ...                 told of classes, or agreeing on one
 Other names of the same are understood: IS, ES, LS, ELS, bbELS, top-1, multi-scale.
 The ideal score and the Wiener filter are always among them, and a machine without attention.
@@ -73,7 +73,7 @@ examples:
   scoremachines calibrate my_ddpm/ --source pictures/ --size 32 --windows 3,5,7,9,11
   scoremachines calibrate my.code:network --source digits -o calibration
 """
-CONSISTENCY = """Does attention make networks agree with themselves? Does the theory foresee it?
+CONSISTENCY = """Does attention make networks agree with themselves? Does the theory predict it?
 
 The paper's experiment, whole: networks without and with attention, machines in closed form, how
 often their samples are consistent, tests of the order, agreement image by image, sweeps, one page.

@@ -57,7 +57,8 @@ SKIPPED = [
 
 def report(line: str) -> None:
     """Print a line of progress, also to the terminal where pip keeps what is printed to itself."""
-    print(f"native part: {line}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"native part: {line}\n")  # in one, for several threads report
+    sys.stderr.flush()
     if "PIP_BUILD_TRACKER" in os.environ:
         with contextlib.suppress(OSError), open("/dev/tty", "w") as terminal:
             terminal.write(f"\r\033[Knative part: {line}\n")

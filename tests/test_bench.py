@@ -118,6 +118,17 @@ def test_a_whole_sample_is_timed_step_by_step(tmp_path: Path) -> None:
     assert seconds == sorted(seconds)
 
 
+def test_more_images_and_whole_samples_are_announced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scoremachines.estimate.LONG", 0.0)
+    asked = replace(SMALL, windows="3", steps=2, schedule="0:3", engines="torch")
+    run(asked, made_up(SMALL), tmp_path / "all")
+    assert capsys.readouterr().err == "about 10 s: 2 measurements on more images\n"
+    run(asked, made_up(SMALL), tmp_path / "sample", sample=True)
+    assert capsys.readouterr().err == "about 10 s: torch, 2 steps, 12 training images\n"
+
+
 def test_what_takes_too_long_is_left_out_and_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

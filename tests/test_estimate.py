@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 
 import pytest
 import torch
 
 import scoremachines as sm
-from scoremachines.cli.estimate import announce, in_words, run_seconds, sample_seconds, work
+from scoremachines.data.settings import DataSettings
+from scoremachines.estimate import announce, in_words, run_seconds, sample_seconds, work
+from scoremachines.experiment.jobs import Model, sample_all
+from scoremachines.nets import NetworkSettings
+from scoremachines.training.run import TIMED, WARM, new_network, train
+from scoremachines.training.settings import TrainSettings
 
 
 def test_pairs_are_counted_as_the_theory_has_them() -> None:
@@ -58,3 +66,30 @@ def test_a_piece_tells_what_the_whole_takes(attention: str) -> None:
         start = perf_counter()
         sm.sample(machine, n=1, steps=3)
         ratios.append(about / (perf_counter() - start))
+
+
+def test_a_long_training_is_announced_after_a_few_steps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("scoremachines.estimate.LONG", 0.0)
+    data = sm.TrainingSet.digits().subset(range(20))
+    shape = NetworkSettings(trunk="cnn", receptive_field=3, width=4)
+    settings = TrainSettings(network=shape, steps=WARM + TIMED + 5, batch=4)
+    train(new_network(data, settings), data, settings)
+    assert re.search(r"about 10 s: 5 steps of training", capsys.readouterr().err)
+
+
+def test_samples_of_an_experiment_are_announced_before_the_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("scoremachines.estimate.LONG", 0.0)
+    shapes = replace(DataSettings(source="shapes").shapes, n=10)
+    models = [
+        Model(DataSettings(source="shapes", shapes=shapes), 2, machine=name, steps=2)
+        for name in ("none", "tiled")
+    ]
+    sample_all(models, tmp_path)
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert first == "about 10 s: 4 samples of 2 models"
+    sample_all(models, tmp_path)
+    assert "about" not in capsys.readouterr().err

@@ -86,7 +86,7 @@ def test_no_networks_to_ship(tmp_path: Path) -> None:
         ship(tmp_path, tmp_path / "kept")
 
 
-def test_agreement_on_a_class_foresees_the_soft_network_without_a_border() -> None:
+def test_agreement_on_a_class_predicts_the_soft_network_without_a_border() -> None:
     """At 24 seeds; `docs/experiment.md` has 64."""
     data = sm.TrainingSet.shapes(size=12, n=500, feature_size=3)
     machines = {

@@ -19,10 +19,14 @@ from scoremachines.bench.settings import BenchSettings
 from scoremachines.bench.table import HEAD, row, summary
 from scoremachines.bench.tasks import BASELINE, Task, checked, engines, tasks
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.engine import make_engine
 from scoremachines.engine.native import native_instructions
 from scoremachines.errors import InputError
+from scoremachines.estimate import LONG, announce, run_seconds
 from scoremachines.files import reading
 from scoremachines.folders import output_folder
+from scoremachines.locality import parse_window
+from scoremachines.machine import ScoreMachine
 from scoremachines.sealed import LEFT, kept, read_json, write_json, write_tensors
 
 __all__ = ["run"]
@@ -71,7 +75,11 @@ def run(
                     if name != BASELINE:
                         bench.sample(name)
             else:
-                for task in tasks(settings, names, counts, windows):
+                planned = list(tasks(settings, names, counts, windows))
+                few = [task for task in planned if task.count == counts[0]]
+                for number, task in enumerate(planned):
+                    if number == len(few):
+                        bench.announce(planned[number:])
                     bench.measure(task)
         finally:
             (folder / PIXELS).unlink(missing_ok=True)
@@ -131,6 +139,16 @@ class _Bench:
             f"{where}; torch {about['torch']}; {about['data']}, {size}; float32, one noisy image"
         )
 
+    def announce(self, left: list[Task]) -> None:
+        """Print how long some tasks will take, judging by fewer images, if that is long."""
+        each = [self._expected(task, level) for task in left for level in task.levels]
+        known = [seconds for seconds in each if 0 < seconds <= self.settings.patience]
+        # What is quick is measured several times.
+        repeated = (
+            seconds if seconds > LONG else self.settings.repeat * seconds for seconds in known
+        )
+        announce(sum(repeated), f"{len(known)} measurements on more images")
+
     def measure(self, task: Task) -> None:
         """Measure what has not been measured yet."""
         wanted: list[float] = []
@@ -162,6 +180,7 @@ class _Bench:
 
     def sample(self, name: str) -> None:
         """Time one whole sample on all images, step by step."""
+        self._announce_sample(name)
         asked = {"engine": name, "sample": True, "count": len(self.data)}
         asked |= {"schedule": self.settings.schedule, "steps": self.settings.steps}
         steps: list[dict[str, Any]] = []
@@ -177,6 +196,20 @@ class _Bench:
             print(f"{name}: {failure}")
         self.samples.append({"engine": name, "count": len(self.data), "steps": steps})
         self.write()
+
+    def _announce_sample(self, name: str) -> None:
+        """Print how long a whole sample will take, if that is long; not for a GPU."""
+        settings, threads = self.settings, torch.get_num_threads()
+        if settings.device != "cpu":
+            return
+        window, engine = parse_window(settings.schedule), make_engine(name, self.memory)
+        try:
+            torch.set_num_threads(self.threads)
+            machine = ScoreMachine(self.data, window, engine=engine)
+            seconds = run_seconds([machine], 1, settings.steps)
+        finally:
+            torch.set_num_threads(threads)
+        announce(seconds, f"{name}, {settings.steps} steps, {len(self.data)} training images")
 
     def _add(self, result: dict[str, Any]) -> None:
         self.results.append(result)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from scoremachines.calibration import Calibration
-from scoremachines.cli.estimate import announce, run_seconds
 from scoremachines.cli.opening import network_data, print_facts
 from scoremachines.cli.opening import open_network as open_network
 from scoremachines.cli.painting import open_device
@@ -18,6 +17,7 @@ from scoremachines.data.settings import DataSettings
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import make_engine
 from scoremachines.engine.choice import limit_threads
+from scoremachines.estimate import announce, run_seconds
 from scoremachines.experiment import compare as compare_images
 from scoremachines.experiment import make_machines, network_strength, network_window
 from scoremachines.experiment.comparison import BASELINES, WITHOUT_ATTENTION

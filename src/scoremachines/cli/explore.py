@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scoremachines.cli.estimate import announce, run_seconds
 from scoremachines.cli.runs import open_run
 from scoremachines.engine import AutoEngine
 from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError, whole
+from scoremachines.estimate import announce, run_seconds
 from scoremachines.explore import Desk, Server, Service, write_static
 from scoremachines.files import is_folder
 from scoremachines.names import known_name

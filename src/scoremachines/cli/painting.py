@@ -20,7 +20,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from scoremachines.attention import Attention, Soft, attention_names, make_attention
-from scoremachines.cli.estimate import announce, run_seconds
 from scoremachines.cli.painted import Painted
 from scoremachines.cli.parts import Part, part_about, part_name, part_tensors, read_part
 from scoremachines.cli.settings import GenerateSettings, memory_bytes
@@ -29,6 +28,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import AdaptiveEngine, Engine, Query
 from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError, check_counts, whole
+from scoremachines.estimate import announce, run_seconds
 from scoremachines.files import exists, reading
 from scoremachines.locality import parse_window, windows_of
 from scoremachines.machine import ScoreMachine

@@ -1,6 +1,6 @@
 """The paper's experiment, whole: networks, machines, consistency, agreement, one page (theory §6).
 
-Does attention make networks agree with themselves, and does the theory foresee it?
+Does attention make networks agree with themselves, and does the theory predict it?
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def write_consistency_page(
     page = Page(
         title="Does attention make networks agree with themselves?",
         lead="Trained networks without and with attention, and machines in closed form that "
-        "should foresee what they paint.",
+        "should predict what they paint.",
         sections=(),
         settings=settings_text,
         command=command,

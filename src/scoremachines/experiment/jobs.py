@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Iterable, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -26,6 +28,7 @@ from scoremachines.data.settings import DataSettings
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
+from scoremachines.estimate import announce, run_seconds
 from scoremachines.experiment.machines import CALIBRATED, make_machines, network_strength
 from scoremachines.files import reading
 from scoremachines.locality import parse_window
@@ -147,7 +150,11 @@ def sample_all(
         for path, each in all_pieces.items()
         if kept(path, lambda path=path, each=each: _read(path, *each)) is None  # type: ignore[misc]
     }
-    total = sum(len(piece) for _, piece in missing.values())
+    counts = Counter[Model]()
+    for model, piece in missing.values():
+        counts[model] += len(piece)
+    _announce(counts, workers if device == "cpu" else 1, device)
+    total = counts.total()
     with tqdm(total=total, desc="sampling", unit="sample", smoothing=0.05) as progress:
         if workers == 1 or device != "cpu":
             for path, (model, piece) in missing.items():
@@ -167,6 +174,22 @@ def sample_all(
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+def _announce(counts: Mapping[Model, int], workers: int, device: str) -> None:
+    """Print how long so many samples of each model will take, if that is long."""
+    threads = torch.get_num_threads()
+    try:
+        if device == "cpu":
+            torch.set_num_threads(1)  # as in `_carry_out`
+        seconds = sum(
+            run_seconds([build(model, device)], count, model.steps)
+            for model, count in counts.items()
+        )
+    finally:
+        torch.set_num_threads(threads)
+    cores = max(1, min(workers, os.cpu_count() or 1, len(counts)))
+    announce(seconds / cores, f"{sum(counts.values())} samples of {len(counts)} models")
 
 
 def samples_of(model: Model, folder: str | Path) -> Tensor:

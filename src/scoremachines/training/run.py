@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from time import sleep, time
+from time import perf_counter, sleep, time
 
 import torch
 from tqdm import tqdm
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
+from scoremachines.estimate import announce
 from scoremachines.files import reading
 from scoremachines.nets.network import Network
 from scoremachines.record import OpenRun, begin_run
@@ -31,6 +32,8 @@ from scoremachines.training.settings import FREE, TrainSettings
 __all__ = ["new_network", "train", "train_in_folder"]
 
 TENSORBOARD = "tensorboard"
+WARM, TIMED = 3, 8
+"""Steps in which libraries set up what they need, and those after them that are timed."""
 OnStep = Callable[[Progress], object]
 
 
@@ -181,9 +184,16 @@ def _wait_for_a_later_name(folder: Path) -> None:
 def _shown(training: Training) -> Iterator[Progress]:
     """Carry out the steps that are left, with a bar that shows loss and time left."""
     total, start = training.settings.steps, training.step
+    began = perf_counter()
     bar = tqdm(total=total, initial=start, desc="training", unit="step", delay=2, mininterval=1)
     with bar, closing(training.steps()) as steps:
         for progress in steps:
+            done = progress.step - start
+            if done == WARM:
+                began = perf_counter()
+            elif done == WARM + TIMED:
+                left = total - progress.step
+                announce((perf_counter() - began) / TIMED * left, f"{left} steps of training")
             bar.set_postfix(loss=f"{progress.loss:.4f}", refresh=False)
             bar.update()
             yield progress

@@ -9,6 +9,7 @@ that of the forward pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -27,6 +28,8 @@ from scoremachines.posterior import Posterior
 
 __all__ = ["Backward", "attached", "differentiable"]
 
+LOWEST = -90.0
+"""Log of a share of a posterior that is less than any rounding."""
 Weighings = list[tuple[int | None, Weighing]]
 Blocks = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
@@ -171,6 +174,11 @@ def _total(parts: Iterator[Tensor]) -> Tensor:
     return reduce(torch.add, parts)
 
 
+def _share(log_weight: Tensor) -> Tensor:
+    """Return shares of a posterior, in place, from their logs; exp is slow where it underflows."""
+    return torch.threshold_(log_weight.clamp_(min=LOWEST).exp_(), math.exp(LOWEST + 1), 0)
+
+
 @dataclass(frozen=True)
 class _Asked:
     """A query, its posterior, and the gradient that is wanted; `offset` is `[B, 1, H, W]`."""
@@ -216,8 +224,7 @@ class _Attended:
         *pulls, direct = torch.autograd.grad(
             testimony, [*given, self.leaf], pull, retain_graph=True, allow_unused=True
         )
-        zero = torch.zeros_like(pull)
-        found = [zero if each is None else each for each in pulls]
+        found = [torch.zeros_like(pull) if each is None else each for each in pulls]
         if direct is None:
             direct = torch.zeros_like(self.leaf)
         return dict(zip(self.windows, found, strict=True)), direct
@@ -242,10 +249,10 @@ class _Attended:
             else asked.engine.evidence(asked.at(window), images).double()
             for window in self.windows
         }
-        given = {window: field.clone().requires_grad_() for window, field in evidence.items()}
+        given = {window: field.detach().requires_grad_() for window, field in evidence.items()}
         testimony = self._testimony(given)
-        weight = (own + testimony.detach() - asked.log_weight[:, None]).exp_()
-        pulls, direct = self._pulled(testimony, given, weight * (along + asked.offset))
+        weight = _share((own + testimony.detach()).sub_(asked.log_weight[:, None]))
+        pulls, direct = self._pulled(testimony, given, along.add_(asked.offset).mul_(weight))
         offset = weight * asked.offset
         if self.own in pulls:
             offset += pulls[self.own]
@@ -265,14 +272,14 @@ class _Attended:
             own, along = asked.means(images)
             ours.add(own, index)
             rank = gathered.rank(index)
-            weight = (own + known[:, rank] - asked.log_weight[:, None]).exp_()
+            weight = _share((own + known[:, rank]).sub_(asked.log_weight[:, None]))
             on_groups.index_add_(1, rank, weight * (along + asked.offset))
         pulls, total = self._pulled(testimony, evidence, on_groups)
         # Log of the weight of all images of a group, which single sources are taken relative to.
         sizes = gathered.log_counts().to(known)[:, None, None]
         levels = {window: field.detach() + sizes for window, field in evidence.items()}
         level = ours.evidence() + sizes
-        gain = (level + known - asked.log_weight[:, None]).exp()
+        gain = _share((level + known).sub_(asked.log_weight[:, None]))
         offset = gain * asked.offset
         if self.own in pulls:
             offset += pulls[self.own]

@@ -113,10 +113,10 @@ class Uniform:
 
     def apply(self, evidence: Tensor) -> Tensor:
         wide = evidence.double().contiguous()
-        total = wide.sum((-2, -1), keepdim=True)
+        total = wide.sum((-2, -1), keepdim=True) * self.weight
         if wide.dtype == evidence.dtype or wide.requires_grad:
-            return (total - wide).mul_(self.weight)
-        return wide.neg_().add_(total).mul_(self.weight)  # in place, where it is a copy of ours
+            return total.sub(wide, alpha=self.weight)
+        return wide.mul_(-self.weight).add_(total)  # in place, where it is a copy of ours
 
     def loudest(self) -> Tensor:
         return torch.full((1, 1, 1), self.weight, dtype=torch.float64)

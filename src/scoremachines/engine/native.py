@@ -32,7 +32,7 @@ from scoremachines.engine.memory import plan_native
 from scoremachines.engine.native_layout import framed_query, stored_images, table
 from scoremachines.engine.protocol import Held, Plan, Pull, Query
 from scoremachines.engine.transposed import from_sums
-from scoremachines.engine.whole import Whole
+from scoremachines.engine.whole import NOTHING, Whole
 from scoremachines.errors import InputError, whole
 from scoremachines.posterior import Posterior, Sources
 
@@ -259,12 +259,20 @@ class _Ideal(Whole):
             return super().mean(share, within)
         return self._moved(share)
 
-    def _along(self, direction: Tensor, gain: Tensor) -> Tensor:
+    def _along(self, direction: Tensor, gain: Tensor, weight: Tensor) -> Tensor:
         if len(gain) > 1:
-            return super()._along(direction, gain)
-        pulled = (direction.double() * gain.double()).flatten().to(self.query.noisy.dtype)
-        parts = [pixel_values(some, pulled.dtype) @ pulled for some in self.flat.split(64)]
-        return torch.cat(parts).double()[:, None, None]
+            return super()._along(direction, gain, weight)
+        kind = self.query.noisy.dtype
+        pulled = (direction.double() * gain.double()).flatten()
+        shift = 0.0
+        if self.flat.dtype == torch.uint8:  # x = byte/127.5 − 1, without a copy of all values
+            shift, pulled = float(pulled.sum()), pulled / 127.5
+        pulled = pulled.to(kind)
+        found = torch.zeros(len(self.flat), dtype=torch.float64)
+        matter = (weight.flatten() > NOTHING).nonzero()[:, 0]
+        for some in matter.split(256):
+            found[some] = (self.flat[some].to(kind) @ pulled).double() - shift
+        return found[:, None, None]
 
     def _moved(self, weight: Tensor) -> Tensor:
         weights = weight.reshape(1, -1).to(self.query.noisy.dtype)

@@ -20,7 +20,10 @@ from torch.fft import irfft2, rfft2
 from scoremachines.engine.protocol import Pull, Query
 from scoremachines.posterior import Posterior, Sources
 
-__all__ = ["Whole", "whole_evidence", "whole_posterior"]
+__all__ = ["NOTHING", "Whole", "whole_evidence", "whole_posterior"]
+
+NOTHING = 1e-30
+"""A share of a posterior that is less than any rounding."""
 
 
 def whole_evidence(query: Query, images: Tensor) -> Tensor:
@@ -116,13 +119,16 @@ class Whole:
         level = pull.level[sample, :, :1, :1].double()
         weight = (self.log_weight(sample) - level).exp()  # of an image and a displacement
         offset = pull.offset[sample].sum((-2, -1), keepdim=True)
-        weight *= self._along(pull.direction[sample], pull.gain[sample]) + offset
+        weight *= self._along(pull.direction[sample], pull.gain[sample], weight) + offset
         signal, variance = float(self.query.signal[sample]), float(self.query.variance[sample])
         pulled = self._moved(weight) - self.query.noisy[sample].double() / signal * weight.sum()
         return (pulled * (signal / variance))[None].to(self.query.noisy.dtype)
 
-    def _along(self, direction: Tensor, gain: Tensor) -> Tensor:
-        """Return `Σ_u gain_u(i) ⟨g(u), x_i(u+d)⟩`, `[n, 1, 1]` or `[n, H, W]`."""
+    def _along(self, direction: Tensor, gain: Tensor, weight: Tensor) -> Tensor:
+        """Return `Σ_u gain_u(i) ⟨g(u), x_i(u+d)⟩`, `[n, 1, 1]` or `[n, H, W]`.
+
+        Where the weight is below `NOTHING`, anything finite.
+        """
         pulled = direction.double() * gain.double()[:, None]  # [n or 1, C, H, W]
         if not self.wrapped:
             return (pulled * self.images).sum((1, 2, 3))[:, None, None]

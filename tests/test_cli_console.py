@@ -104,3 +104,8 @@ def test_a_fault_of_the_program_is_no_refusal_of_the_system() -> None:
     assert system_problem(OSError(28, "No space left on device", "a\nb")) == (
         "no space left on device: a b"
     )
+
+
+def test_a_class_is_refused_by_the_name_of_its_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "digits", "--class", "99", "-o", "nowhere"]) == 2
+    assert "class='99': there is no such class" in capsys.readouterr().err

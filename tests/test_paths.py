@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import scoremachines
+import scoremachines as sm
 from scoremachines.cli.compare import open_network
 from scoremachines.cli.main import main
 from scoremachines.cli.runs import open_run
@@ -20,8 +21,10 @@ from scoremachines.data import TrainingSet, open_source
 from scoremachines.errors import InputError
 from scoremachines.experiment.machines import network_strength
 from scoremachines.experiment.networks import read_curve
+from scoremachines.explore.subject import Watched, watch
 from scoremachines.files import exists, is_file, is_folder
 from scoremachines.folders import output_folder
+from scoremachines.nets import Network, NetworkSettings
 from scoremachines.nets.adapter import load_diffusers
 from scoremachines.training import load_network
 
@@ -142,3 +145,46 @@ def test_no_code_looks_at_a_path_unguarded():
         and "info.is_dir" not in line
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "command", ["generate digits -n 1 --steps 1", "train digits --steps 2", "bench --quick"]
+)
+def test_an_empty_name_is_not_the_current_folder(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command.split(), "-o", ""]) == 2
+    assert "output='': it is empty. Accepted: a folder, such as ." in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_saved_under_an_empty_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = TrainingSet.digits().subset(range(3))
+    machine = sm.els(data, 3)
+    network = Network.for_data(data, NetworkSettings(trunk="cnn", receptive_field=3, width=4))
+    for save in (
+        machine.save_pretrained,
+        sm.Wiener(data).save_pretrained,
+        network.save_pretrained,
+        sm.sample(machine, n=1, steps=1).save,
+    ):
+        with pytest.raises(InputError, match="it is empty"):
+            save("")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_a_run_that_cannot_be_reached_is_not_called_deleted(tmp_path):
+    (tmp_path / "parts").touch()
+    with pytest.raises(InputError, match="not a directory"):
+        Watched(tmp_path / "parts" / "x", 3).check()
+    with pytest.raises(InputError, match="not a directory"):
+        watch([tmp_path / "parts" / "x"])
+    with pytest.raises(InputError, match="deleted"):
+        Watched(tmp_path / "x", 3).check()
+    with pytest.raises(InputError, match="missing"):
+        watch([tmp_path / "x"])
+
+
+def test_photographs_are_cut_in_their_own_way():
+    with pytest.raises(InputError, match=r"crop='tiles'.*Accepted: centre"):
+        open_source("photographs", size=32, crop="tiles")

@@ -17,7 +17,7 @@ from torch import Tensor
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel, gradients_in
 from scoremachines.errors import InputError
-from scoremachines.files import reading
+from scoremachines.files import folder_path, reading
 from scoremachines.inputs import check_levels, check_noisy
 from scoremachines.model_folder import local_folder
 from scoremachines.pretrained import load_parts, save_parts
@@ -105,7 +105,7 @@ class Wiener(DenoiserModel):
             InputError: the schedule is none that a file can hold, or the folder cannot be written.
         """
         self.check_caller()
-        save_parts(self, self.data, Path(save_directory), ({}, {}))
+        save_parts(self, self.data, folder_path("save_directory", save_directory), ({}, {}))
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Wiener:

@@ -17,7 +17,7 @@ from diffusers.models.unets.unet_2d import UNet2DOutput
 from torch import Tensor, nn
 
 from scoremachines.errors import InputError
-from scoremachines.files import reading
+from scoremachines.files import folder_path, reading
 from scoremachines.model_folder import (
     check_finite,
     check_keys,
@@ -264,6 +264,7 @@ class DenoiserModel(ModelMixin, ConfigMixin):
         """
         self.check_caller()
         check_finite(cast(nn.Module, self), "model", type(self).__name__)
+        save_directory = folder_path("save_directory", save_directory)
         with reading("path", save_directory, "a folder that can be written"):
             super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
 

@@ -17,6 +17,7 @@ __all__ = [
     "out_of_memory",
     "real",
     "shorten",
+    "system_reason",
     "whole",
 ]
 
@@ -115,6 +116,18 @@ class _Brief(reprlib.Repr):
 
 BACKTRACE = re.compile(r"\s*(Exception raised from|C\+\+ CapturedTraceback|frame #\d+:).*", re.S)
 """What torch adds to the first line of its errors: the stack of its own C++ code."""
+
+
+def system_reason(error: OSError) -> str:
+    """Return what the system says of a file, as a phrase such as "permission denied".
+
+    Args:
+        error: what it raised.
+
+    Returns:
+        The phrase.
+    """
+    return (error.strerror or str(error) or type(error).__name__).lower()
 
 
 def one_line(text: object, limit: int = 400) -> str:

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from scoremachines.errors import InputError, out_of_memory
+from scoremachines.errors import InputError, out_of_memory, system_reason
 
 __all__ = [
     "atomic_path",
     "exists",
+    "folder_path",
     "is_file",
     "is_folder",
     "is_leftover",
@@ -23,6 +24,24 @@ __all__ = [
 
 WRITABLE = "a place that can be written to and has room"
 PARTIAL = ".scoremachines-partial"
+
+
+def folder_path(argument: str, path: str | Path) -> Path:
+    """Return where to write a folder.
+
+    Args:
+        argument: name of the argument that holds it.
+        path: the folder.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: it is an empty text, which `Path` would take for the current folder.
+    """
+    if not os.fspath(path):
+        raise InputError(argument, path, "a folder, such as . for the current one", "it is empty")
+    return Path(path)
 
 
 @contextmanager
@@ -171,5 +190,5 @@ def _reason(error: Exception) -> str:
     if out_of_memory(error):
         return "there is not enough memory for it"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
+        return system_reason(error)
     return str(error).rstrip(". ") or type(error).__name__

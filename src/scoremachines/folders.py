@@ -14,7 +14,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, exists, is_file, is_folder, is_leftover, reading
+from scoremachines.files import (
+    atomic_path,
+    exists,
+    folder_path,
+    is_file,
+    is_folder,
+    is_leftover,
+    reading,
+)
 
 __all__ = ["output_folder"]
 
@@ -43,7 +51,7 @@ def output_folder(path: str | Path, *, marker: str, resume: bool = False) -> Ite
         InputError: the path is a file, cannot be written to, holds something else, is in use by
             another run, or holds an earlier run and `resume` is False.
     """
-    path = Path(path)
+    path = folder_path("output", path)
     with reading("output", path, FOLDER):
         path.mkdir(parents=True, exist_ok=True)
     _refuse_strange(path, marker)

@@ -25,7 +25,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel, gradients_in
 from scoremachines.engine import Engine, Query, make_engine
 from scoremachines.errors import InputError, whole
-from scoremachines.files import reading
+from scoremachines.files import folder_path, reading
 from scoremachines.inputs import check_levels, check_noisy
 from scoremachines.locality import (
     Window,
@@ -248,7 +248,9 @@ class ScoreMachine(DenoiserModel):
                 cannot be written.
         """
         self.check_caller()
-        save_parts(self, self.data, Path(save_directory), machine_parts(self))
+        save_parts(
+            self, self.data, folder_path("save_directory", save_directory), machine_parts(self)
+        )
 
     @classmethod
     def from_pretrained(

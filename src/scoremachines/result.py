@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import whole
+from scoremachines.files import folder_path
 from scoremachines.measures import nearest_training_image
 from scoremachines.pictures import figures_html, grid, mosaic
 from scoremachines.posterior import Posterior
@@ -68,7 +69,7 @@ class Result:
             InputError: it cannot be written.
         """
         parts = [(self.images, self.posterior)]
-        save_samples(lambda: parts, self.data, Path(folder), self.bound)
+        save_samples(lambda: parts, self.data, folder_path("folder", folder), self.bound)
 
     def owed(self, most: int = 8) -> list[dict[str, object]]:
         """Return, for each sample, which training images it owes most to.

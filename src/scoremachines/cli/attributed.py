@@ -11,6 +11,7 @@ from torch import Tensor
 from scoremachines.attribution import Explained
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.display import show_explained, show_image, show_nearest_map
+from scoremachines.errors import one_line
 from scoremachines.measures import Proportion, share_words
 from scoremachines.memorisation import KindMatch, KindTest, MemorisationTest, WholeMatch
 from scoremachines.placement import Placement
@@ -124,7 +125,7 @@ class Attributed:
         return f"{word}: {name} alone explains {share_words(share)} of the whole image"
 
     def _name(self, image: int) -> str:
-        return f"image {image}" if self.data.names is None else self.data.names[image]
+        return f"image {image}" if self.data.names is None else one_line(self.data.names[image])
 
     def _how(self, placement: Placement) -> str:
         return placement.describe(*self.data.shape[1:])

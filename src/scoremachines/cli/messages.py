@@ -12,6 +12,9 @@ from scoremachines.errors import InputError, out_of_memory
 
 __all__ = ["messages_for"]
 
+SPELLED = {"label": "class"}
+"""Arguments whose option has another name, for `class` is a word of Python's own."""
+
 
 @contextmanager
 def messages_for(options: Collection[str]) -> Iterator[None]:
@@ -29,10 +32,12 @@ def messages_for(options: Collection[str]) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if not isinstance(error.accepted, Advice):
+        accepted, argument = error.accepted, SPELLED.get(error.argument, error.argument)
+        if isinstance(accepted, Advice):
+            accepted = accepted.for_options(options)
+        elif argument == error.argument:
             raise
-        accepted = error.accepted.for_options(options)
-        raise InputError(error.argument, error.value, accepted, error.reason) from error
+        raise InputError(argument, error.value, accepted, error.reason) from error
     except (OSError, MemoryError, RuntimeError) as error:
         smaller = [f"--{name}" for name in ("memory", "size", "limit", "batch") if name in options]
         if not smaller or not out_of_memory(error):

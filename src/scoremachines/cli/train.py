@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scoremachines.data.source import open_data
+from scoremachines.files import folder_path
 from scoremachines.training.run import train_in_folder
 from scoremachines.training.settings import TrainSettings
 
@@ -25,7 +26,7 @@ def train(settings: TrainSettings, output: str, *, resume: bool = False) -> Path
     Raises:
         InputError: a setting, the training set or the folder cannot be used.
     """
-    folder = Path(output)
+    folder = folder_path("output", output)
     network = train_in_folder(open_data(settings), settings, folder, resume=resume)
     weights = sum(each.numel() for each in network.parameters())
     print(f"{weights} weights, {settings.steps} steps; loss: {folder / 'loss.png'}")

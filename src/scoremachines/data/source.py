@@ -70,6 +70,8 @@ def open_source(
         knobs = {"size": framing.size, "n": limit}
         data = TrainingSet.shapes(**{key: knob for key, knob in knobs.items() if knob is not None})
     elif source == "photographs":
+        if framing.crop != "centre":
+            raise InputError("crop", crop, "centre", "photographs are cut into tiles as they are")
         data = TrainingSet.photographs(framing.size or 32)
     elif source == "digits":
         data = _framed(TrainingSet.digits(), framing, limit)

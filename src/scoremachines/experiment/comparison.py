@@ -24,7 +24,7 @@ from scoremachines.agreement import (
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError, check_counts, whole
-from scoremachines.files import reading
+from scoremachines.files import folder_path, reading
 from scoremachines.record import OpenRun
 from scoremachines.sampling import sample_labels
 from scoremachines.sealed import Spec, kept, read_tensors, write_tensors
@@ -136,7 +136,7 @@ class Comparison:
         """
         from scoremachines.experiment.comparison_page import save_comparison
 
-        return save_comparison(self, Path(folder), command)
+        return save_comparison(self, folder_path("folder", folder), command)
 
 
 def _brief(summary: Summary) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, system_reason
 from scoremachines.explore.trace import Course
 from scoremachines.machine import ScoreMachine
 from scoremachines.posterior import Posterior
@@ -34,8 +34,10 @@ class Watched:
         accepted = "the run's folder as it was when it was opened"
         try:
             size = self.path.stat().st_size
-        except OSError:
+        except FileNotFoundError:
             raise InputError("run", self.path, accepted, "the file has been deleted") from None
+        except OSError as error:
+            raise InputError("run", self.path, accepted, system_reason(error)) from None
         if size != self.size:
             reason = f"the file has {size} bytes now, it had {self.size}"
             raise InputError("run", self.path, accepted, reason)
@@ -57,9 +59,10 @@ def watch(paths: Sequence[Path]) -> tuple[Watched, ...]:
     for path in paths:
         try:
             watched.append(Watched(path, path.stat().st_size))
-        except OSError:
-            accepted = "the folder of a run"
-            raise InputError("run", path, accepted, "the file is missing") from None
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            reason = "the file is missing" if missing else system_reason(error)
+            raise InputError("run", path, "the folder of a run", reason) from None
     return tuple(watched)
 
 

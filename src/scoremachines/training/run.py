@@ -13,7 +13,7 @@ from tqdm import tqdm
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.estimate import announce
-from scoremachines.files import reading
+from scoremachines.files import folder_path, reading
 from scoremachines.nets.network import Network
 from scoremachines.record import OpenRun, begin_run
 from scoremachines.sealed import kept
@@ -133,7 +133,7 @@ def train_in_folder(
     """
     network = new_network(data, settings)
     check_fit(network, data)
-    training = Training(network, data, settings, Path(folder))
+    training = Training(network, data, settings, folder_path("folder", folder))
     with begin_run(folder, settings, data, record=RECORD, free=FREE, resume=resume) as run:
         folder, checkpoint = run.folder, run.folder / CHECKPOINT
         if settings.source is None:

@@ -205,7 +205,7 @@ def test_wrong_arguments_are_refused_and_never_crash() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", range(1, 3))
 def test_wrong_arguments_never_crash_in_many_more_calls(seed: int) -> None:
     assert sum(fuzz(seed, 25_000)) == 25_000
 

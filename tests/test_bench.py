@@ -125,6 +125,8 @@ def test_more_images_and_whole_samples_are_announced(
     asked = replace(SMALL, windows="3", steps=2, schedule="0:3", engines="torch")
     run(asked, made_up(SMALL), tmp_path / "all")
     assert capsys.readouterr().err == "about 10 s: 2 measurements on more images\n"
+    run(asked, made_up(SMALL), tmp_path / "all", resume=True)
+    assert capsys.readouterr().err == ""  # all are measured
     run(asked, made_up(SMALL), tmp_path / "sample", sample=True)
     assert capsys.readouterr().err == "about 10 s: torch, 2 steps, 12 training images\n"
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-__all__ = ["Advice"]
+__all__ = ["Advice", "option_name"]
+
+OPTIONS = {"label": "class"}
+"""Settings whose option has another name, for `class` is a word of Python's own."""
 
 
 class Advice(str):
@@ -47,6 +50,18 @@ class Advice(str):
                 for name, value in self.settings
             )
         )
+
+
+def option_name(setting: str) -> str:
+    """Return what the command line and settings files call a setting.
+
+    Args:
+        setting: its name in Python.
+
+    Returns:
+        The same, or another name.
+    """
+    return OPTIONS.get(setting, setting)
 
 
 def _words(name: str, value: Any) -> str:

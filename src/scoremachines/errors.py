@@ -119,7 +119,7 @@ BACKTRACE = re.compile(r"\s*(Exception raised from|C\+\+ CapturedTraceback|frame
 
 
 def system_reason(error: OSError) -> str:
-    """Return what the system says of a file, as a phrase such as "permission denied".
+    """Return the reason that the operating system gives, such as "permission denied".
 
     Args:
         error: what it raised.

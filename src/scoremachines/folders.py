@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, system_reason
 from scoremachines.files import (
     atomic_path,
     exists,
@@ -61,9 +61,10 @@ def output_folder(path: str | Path, *, marker: str, resume: bool = False) -> Ite
     except Timeout:
         accepted = "another folder, or to wait until that run has ended"
         raise InputError("output", path, accepted, _held(path)) from None
-    except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or "files cannot be locked there"
-        raise InputError("output", path, FOLDER, reason.lower()) from error
+    except OSError as error:
+        raise InputError("output", path, FOLDER, system_reason(error)) from error
+    except NotImplementedError as error:
+        raise InputError("output", path, FOLDER, "files cannot be locked there") from error
     try:
         _remove_leftovers(path)
         _refuse_strange(path, marker)

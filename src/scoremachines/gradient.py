@@ -23,13 +23,12 @@ from scoremachines.attention.base import Weighing
 from scoremachines.attention.shared import Groups
 from scoremachines.engine import Engine, Query
 from scoremachines.engine.protocol import Differentiable, Pull
+from scoremachines.engine.whole import NOTHING
 from scoremachines.errors import InputError
 from scoremachines.posterior import Posterior
 
 __all__ = ["Backward", "attached", "differentiable"]
 
-LOWEST = -90.0
-"""Log of a share of a posterior that is less than any rounding."""
 Weighings = list[tuple[int | None, Weighing]]
 Blocks = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
@@ -176,7 +175,7 @@ def _total(parts: Iterator[Tensor]) -> Tensor:
 
 def _share(log_weight: Tensor) -> Tensor:
     """Return shares of a posterior, in place, from their logs; exp is slow where it underflows."""
-    return torch.threshold_(log_weight.clamp_(min=LOWEST).exp_(), math.exp(LOWEST + 1), 0)
+    return torch.threshold_(log_weight.clamp_(min=math.log(NOTHING) - 1).exp_(), NOTHING, 0)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import torch
 import yaml
 
 import scoremachines
+from scoremachines.advice import option_name
 from scoremachines.data.settings import DataSettings
 from scoremachines.data.source import NAMES
 from scoremachines.data.training_set import TrainingSet
@@ -158,7 +159,7 @@ def _plain(settings: DataSettings) -> dict[str, Any]:
 
 def _settings_file(settings: DataSettings, data: TrainingSet) -> str:
     """Return the settings as YAML that `--config` reads."""
-    values = {"class" if name == "label" else name: v for name, v in _plain(settings).items()}
+    values = {option_name(name): v for name, v in _plain(settings).items()}
     if settings.source is not None and settings.source not in NAMES:
         values["source"] = str(Path(settings.source).resolve())
     head = (

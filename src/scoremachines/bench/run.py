@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,9 @@ from typing import Any
 
 import torch
 
+from scoremachines.bench.child import LONG
 from scoremachines.bench.figure import draw
+from scoremachines.bench.processor import cores, processor
 from scoremachines.bench.settings import BenchSettings
 from scoremachines.bench.table import HEAD, row, summary
 from scoremachines.bench.tasks import BASELINE, Task, checked, engines, tasks
@@ -22,12 +23,13 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import make_engine
 from scoremachines.engine.native import native_instructions
 from scoremachines.errors import InputError
-from scoremachines.estimate import LONG, announce, run_seconds
+from scoremachines.estimate import announce, run_seconds
 from scoremachines.files import reading
 from scoremachines.folders import output_folder
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.sealed import LEFT, kept, read_json, write_json, write_tensors
+from scoremachines.training.device import threads
 
 __all__ = ["run"]
 
@@ -77,9 +79,11 @@ def run(
             else:
                 planned = list(tasks(settings, names, counts, windows))
                 few = [task for task in planned if task.count == counts[0]]
-                for number, task in enumerate(planned):
-                    if number == len(few):
-                        bench.announce(planned[number:])
+                for task in few:
+                    bench.measure(task)
+                more = planned[len(few) :]
+                bench.announce(more)
+                for task in more:
                     bench.measure(task)
         finally:
             (folder / PIXELS).unlink(missing_ok=True)
@@ -95,7 +99,7 @@ class _Bench:
         self, settings: BenchSettings, folder: Path, data: TrainingSet, memory: int
     ) -> None:
         self.settings, self.folder, self.data, self.memory = settings, folder, data, memory
-        self.threads = settings.threads or _cores()
+        self.threads = settings.threads or cores()
         self.results: list[dict[str, Any]] = []
         self.samples: list[dict[str, Any]] = []
 
@@ -121,7 +125,7 @@ class _Bench:
         """Return what the times depend on."""
         device = self.settings.device
         return {
-            "processor": _processor(),
+            "processor": processor(),
             "threads": self.threads,
             "instructions": native_instructions(),
             "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
@@ -141,20 +145,23 @@ class _Bench:
 
     def announce(self, left: list[Task]) -> None:
         """Print how long some tasks will take, judging by fewer images, if that is long."""
-        each = [self._expected(task, level) for task in left for level in task.levels]
+        each = [
+            self._expected(task, level)
+            for task in left
+            for level in task.levels
+            if not self._measured(task, level)
+        ]
         known = [seconds for seconds in each if 0 < seconds <= self.settings.patience]
-        # What is quick is measured several times.
-        repeated = (
-            seconds if seconds > LONG else self.settings.repeat * seconds for seconds in known
-        )
-        announce(sum(repeated), f"{len(known)} measurements on more images")
+        repeat = self.settings.repeat
+        total = sum(seconds if seconds > LONG else repeat * seconds for seconds in known)
+        announce(total, f"{len(known)} measurements on more images")
 
     def measure(self, task: Task) -> None:
         """Measure what has not been measured yet."""
         wanted: list[float] = []
         late: list[float] = []
         for level in task.levels:
-            if not any(_same(task.record(level), known) for known in self.results):
+            if not self._measured(task, level):
                 (late if self._expected(task, level) > self.settings.patience else wanted).append(
                     level
                 )
@@ -199,22 +206,22 @@ class _Bench:
 
     def _announce_sample(self, name: str) -> None:
         """Print how long a whole sample will take, if that is long; not for a GPU."""
-        settings, threads = self.settings, torch.get_num_threads()
+        settings = self.settings
         if settings.device != "cpu":
             return
         window, engine = parse_window(settings.schedule), make_engine(name, self.memory)
-        try:
-            torch.set_num_threads(self.threads)
+        with threads(self.threads):
             machine = ScoreMachine(self.data, window, engine=engine)
             seconds = run_seconds([machine], 1, settings.steps)
-        finally:
-            torch.set_num_threads(threads)
         announce(seconds, f"{name}, {settings.steps} steps, {len(self.data)} training images")
 
     def _add(self, result: dict[str, Any]) -> None:
         self.results.append(result)
         self.write()
         print(row(result, self.results), flush=True)
+
+    def _measured(self, task: Task, level: float) -> bool:
+        return any(_same(task.record(level), known) for known in self.results)
 
     def _expected(self, task: Task, level: float) -> float:
         """Return how long a measurement may take, seconds, judging by fewer images; else 0."""
@@ -286,17 +293,3 @@ def _read(path: Path) -> dict[str, Any]:
 def _same(task: dict[str, Any], known: dict[str, Any], without: str = "") -> bool:
     names = [name for name in task if name != without]
     return all(task[name] == known[name] for name in names)
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    known = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(known(0)) if known else os.cpu_count() or 1
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from scoremachines.advice import option_name
 from scoremachines.calibration import Calibration
 from scoremachines.cli.opening import network_data, print_facts
 from scoremachines.cli.opening import open_network as open_network
@@ -159,5 +160,5 @@ def changed_options(values: dict[str, Any], usual: dict[str, Any], prefix: str) 
             words += changed_options(value, usual[name], f"{prefix}{name}.")
         elif value != usual[name]:
             shown = list(value) if isinstance(value, tuple) else value
-            words += [prefix + ("class" if name == "label" else name), str(shown)]
+            words += [prefix + option_name(name), str(shown)]
     return words

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 
-from scoremachines.errors import one_line, out_of_memory
+from scoremachines.errors import one_line, out_of_memory, system_reason
 
 __all__ = ["UsedUpError", "escape_unprintable", "sign_of_life", "system_problem"]
 
@@ -42,7 +42,7 @@ def system_problem(error: BaseException) -> str | None:
         return "memory is used up. Accepted: fewer or smaller images."
     if isinstance(error, OSError) and error.strerror:
         where = "" if error.filename is None else f": {error.filename}"
-        return one_line(f"{error.strerror.lower()}{where}")
+        return one_line(f"{system_reason(error)}{where}")
     return None
 
 

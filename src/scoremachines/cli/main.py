@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
+from scoremachines.advice import option_name
 from scoremachines.bench.settings import BENCH, BENCH_FLAGS, BenchSettings
 from scoremachines.cli.config import ConfigFile, check_words
 from scoremachines.cli.console import escape_unprintable, sign_of_life, system_problem
@@ -223,7 +224,7 @@ def _add_fields(parser: Parser, usual: Any, prefix: str) -> None:
     for each in fields(settings):
         if each.name in nested:
             continue
-        name = "class" if each.name == "label" else each.name
+        name = option_name(each.name)
         flags = ["-n", "--n"] if prefix + name == "n" else [f"--{prefix}{name}"]
         if "_" in name and not prefix:
             flags.append(f"--{name.replace('_', '-')}")

@@ -6,14 +6,11 @@ import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from scoremachines.advice import Advice
+from scoremachines.advice import Advice, option_name
 from scoremachines.cli.console import UsedUpError
 from scoremachines.errors import InputError, out_of_memory
 
 __all__ = ["messages_for"]
-
-SPELLED = {"label": "class"}
-"""Arguments whose option has another name, for `class` is a word of Python's own."""
 
 
 @contextmanager
@@ -32,7 +29,7 @@ def messages_for(options: Collection[str]) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        accepted, argument = error.accepted, SPELLED.get(error.argument, error.argument)
+        accepted, argument = error.accepted, option_name(error.argument)
         if isinstance(accepted, Advice):
             accepted = accepted.for_options(options)
         elif argument == error.argument:

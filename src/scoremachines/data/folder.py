@@ -19,7 +19,7 @@ from scoremachines.data.framing import Framing
 from scoremachines.data.left_out import Remarks, counts, pictures_among, warn_of
 from scoremachines.data.stack import Stack
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError, whole
+from scoremachines.errors import InputError, system_reason, whole
 from scoremachines.files import is_file, reading
 
 __all__ = ["classes_of", "read_folder", "read_picture", "read_zip", "spread"]
@@ -161,7 +161,7 @@ def _names_below(path: Path) -> tuple[list[str], Counter[str]]:
     names, unreached, seen = [], Counter[str](), set()
 
     def refused(error: OSError) -> None:
-        unreached[f"folder unopened ({(error.strerror or str(error)).lower()})"] += 1
+        unreached[f"folder unopened ({system_reason(error)})"] += 1
 
     for folder, inside, files in os.walk(path, onerror=refused, followlinks=True):
         real = os.path.realpath(folder)

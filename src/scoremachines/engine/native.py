@@ -263,15 +263,10 @@ class _Ideal(Whole):
         if len(gain) > 1:
             return super()._along(direction, gain, weight)
         kind = self.query.noisy.dtype
-        pulled = (direction.double() * gain.double()).flatten()
-        shift = 0.0
-        if self.flat.dtype == torch.uint8:  # x = byte/127.5 − 1, without a copy of all values
-            shift, pulled = float(pulled.sum()), pulled / 127.5
-        pulled = pulled.to(kind)
+        pulled = (direction.double() * gain.double()).flatten().to(kind)
         found = torch.zeros(len(self.flat), dtype=torch.float64)
-        matter = (weight.flatten() > NOTHING).nonzero()[:, 0]
-        for some in matter.split(256):
-            found[some] = (self.flat[some].to(kind) @ pulled).double() - shift
+        for some in (weight.flatten() > NOTHING).nonzero()[:, 0].split(64):
+            found[some] = (pixel_values(self.flat[some], kind) @ pulled).double()
         return found[:, None, None]
 
     def _moved(self, weight: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,7 @@ from scoremachines.machine import ScoreMachine
 from scoremachines.orphans import end_with_parent
 from scoremachines.sampling import trajectory
 from scoremachines.sealed import Spec, kept, read_tensors, write_tensors
+from scoremachines.training.device import threads
 from scoremachines.training.folder import load_network
 
 __all__ = ["Model", "build", "sample_all", "samples_of"]
@@ -177,17 +179,12 @@ def sample_all(
 
 
 def _announce(counts: Mapping[Model, int], workers: int, device: str) -> None:
-    """Print how long so many samples of each model will take, if that is long."""
-    threads = torch.get_num_threads()
-    try:
-        if device == "cpu":
-            torch.set_num_threads(1)  # as in `_carry_out`
+    """Print the estimated time of sampling, given the number of samples of each model."""
+    with threads(1) if device == "cpu" else nullcontext():  # as in `_carry_out`
         seconds = sum(
             run_seconds([build(model, device)], count, model.steps)
             for model, count in counts.items()
         )
-    finally:
-        torch.set_num_threads(threads)
     cores = max(1, min(workers, os.cpu_count() or 1, len(counts)))
     announce(seconds / cores, f"{sum(counts.values())} samples of {len(counts)} models")
 

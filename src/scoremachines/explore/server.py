@@ -10,7 +10,7 @@ from http.server import ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
 from typing import Any
 
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, system_reason
 from scoremachines.explore.access import Access, check_address
 from scoremachines.explore.connections import Connections
 from scoremachines.explore.handler import Handler
@@ -89,8 +89,9 @@ class Server(ThreadingHTTPServer):
                 if error.errno == errno.EADDRINUSE and each < min(port + others, 65535):
                     continue
                 accepted = "an address of this machine and a port that is free"
-                reason = error.strerror or str(error)
-                raise InputError("host", f"{host}:{port}", accepted, reason) from None
+                raise InputError(
+                    "host", f"{host}:{port}", accepted, system_reason(error)
+                ) from None
 
     @property
     def address(self) -> str:

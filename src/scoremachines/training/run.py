@@ -32,8 +32,8 @@ from scoremachines.training.settings import FREE, TrainSettings
 __all__ = ["new_network", "train", "train_in_folder"]
 
 TENSORBOARD = "tensorboard"
-WARM, TIMED = 3, 8
-"""Steps in which libraries set up what they need, and those after them that are timed."""
+TIMED, PATIENCE = 10, 2.0
+"""Steps after the first that tell how long all take, or those of so many seconds, if fewer."""
 OnStep = Callable[[Progress], object]
 
 
@@ -184,16 +184,17 @@ def _wait_for_a_later_name(folder: Path) -> None:
 def _shown(training: Training) -> Iterator[Progress]:
     """Carry out the steps that are left, with a bar that shows loss and time left."""
     total, start = training.settings.steps, training.step
-    began = perf_counter()
+    began, told = perf_counter(), False
     bar = tqdm(total=total, initial=start, desc="training", unit="step", delay=2, mininterval=1)
     with bar, closing(training.steps()) as steps:
         for progress in steps:
-            done = progress.step - start
-            if done == WARM:
+            done, left = progress.step - start, total - progress.step
+            passed = perf_counter() - began
+            if done == 1:  # in which libraries set up what they need
                 began = perf_counter()
-            elif done == WARM + TIMED:
-                left = total - progress.step
-                announce((perf_counter() - began) / TIMED * left, f"{left} steps of training")
+            elif not told and (done > TIMED or passed > PATIENCE):
+                announce(passed / (done - 1) * left, f"{left} steps of training")
+                told = True
             bar.set_postfix(loss=f"{progress.loss:.4f}", refresh=False)
             bar.update()
             yield progress

@@ -109,3 +109,34 @@ def test_a_fault_of_the_program_is_no_refusal_of_the_system() -> None:
 def test_a_class_is_refused_by_the_name_of_its_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["generate", "digits", "--class", "99", "-o", "nowhere"]) == 2
     assert "class='99': there is no such class" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_waiting_threads_leave_their_cores_before_torch_is_loaded(
+    given: dict[str, str], spins: str
+) -> None:
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    around = {name: value for name, value in os.environ.items() if name not in names}
+    code = """
+import os, sys
+from scoremachines.cli import main as command
+def shown():
+    print(os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules)
+    raise KeyboardInterrupt
+command.escape_unprintable = shown
+try:
+    command.main([])
+except KeyboardInterrupt:
+    pass
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=around | given,
+        check=True,
+    )
+    assert done.stdout == f"{spins} False\n"

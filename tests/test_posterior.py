@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,3 +95,18 @@ def test_equal_sources_are_ordered_by_image_then_position() -> None:
     best = Sources(weight, image, position).best(4)
     assert best.image.flatten().tolist() == [1, 1, 2, 2]
     assert best.position.flatten().tolist() == [8, 9, 0, 1]
+
+
+def test_merging_holds_one_part_at_a_time() -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def parts() -> Iterator[Posterior]:
+        for _ in range(20):
+            mean = torch.zeros(1, 1, 2, 2)
+            held.append(weakref.ref(mean))
+            yield Posterior(torch.zeros(1, 2, 2, dtype=torch.float64), mean)
+            del mean
+            assert sum(each() is not None for each in held) <= 2
+
+    Posterior.merge_all(parts())
+    assert len(held) == 20

@@ -141,10 +141,11 @@ class Posterior:
     @classmethod
     def merge_all(cls, parts: Iterable[Posterior]) -> Posterior:
         """Merge at least one part, from first to last."""
-        known = None if isinstance(parts, Tensor) else list(parts)
-        if not known:
+        each = iter(()) if isinstance(parts, Tensor) else iter(parts)
+        first = next(each, None)
+        if first is None:
             raise InputError("parts", parts, "at least one posterior")
-        return reduce(cls.merge, known)
+        return reduce(cls.merge, each, first)  # one part at a time is in memory
 
     @classmethod
     def cat(cls, parts: Sequence[Posterior]) -> Posterior:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,14 +11,26 @@ from io import TextIOWrapper
 
 from scoremachines.errors import one_line, out_of_memory, system_reason
 
-__all__ = ["UsedUpError", "escape_unprintable", "sign_of_life", "system_problem"]
+__all__ = ["UsedUpError", "escape_unprintable", "share_cores", "sign_of_life", "system_problem"]
 
+SPINS = "1000"
+"""Turns of a waiting thread before it sleeps: some microseconds."""
 SILENT = 1.0
 """Seconds after which a command that has just been started says that it is at work."""
 
 
 class UsedUpError(MemoryError):
     """Memory is used up; the text names the options of the command that need less."""
+
+
+def share_cores() -> None:
+    """Let torch's threads wait for each other by sleeping, after a moment of spinning.
+
+    As they are by default, threads spin on cores that other work wants, and small steps take
+    some 40 times as long. GNU's OpenMP reads this once, as torch is loaded.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def escape_unprintable() -> None:

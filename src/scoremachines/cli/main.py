@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser, Namespace
 from scoremachines.advice import option_name
 from scoremachines.bench.settings import BENCH, BENCH_FLAGS, BenchSettings
 from scoremachines.cli.config import ConfigFile, check_words
-from scoremachines.cli.console import escape_unprintable, sign_of_life, system_problem
+from scoremachines.cli.console import escape_unprintable, share_cores, sign_of_life, system_problem
 from scoremachines.cli.descriptions import (
     CALIBRATE,
     COMPARE,
@@ -74,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 if it did its work, 2 for bad input, 130 if it was interrupted.
     """
+    share_cores()
     escape_unprintable()
     try:
         return _run(sys.argv[1:] if arguments is None else list(arguments))

@@ -50,7 +50,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         ([*DIGITS, "--memory", "10kB"], "Accepted: at least"),
         ([*DIGITS, "--size", "8by8"], "size='8by8'"),
         ([*DIGITS, "--crop", "round"], "crop='round'"),
-        ([*DIGITS, "--class", "eleven"], "label='eleven'"),
+        ([*DIGITS, "--class", "eleven"], "class='eleven'"),
         ([*DIGITS, "-n", "0"], "n=0"),
         ([*DIGITS, "--steps", "-1"], "steps=-1"),
         ([*DIGITS, "--seed", "-1"], "seed=-1"),

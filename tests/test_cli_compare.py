@@ -120,7 +120,7 @@ def test_a_diffusers_model_takes_part(tmp_path: Path) -> None:
         (["-n", "0"], "n=0"),
         (["--network_steps", "0"], "network_steps=0"),
         (["--source", "digits"], "data"),
-        (["--class", "third"], "label='third'"),
+        (["--class", "third"], "class='third'"),
         (["--device", "abacus"], "device='abacus'"),
         (["--machines", "none"], "machines"),
     ],

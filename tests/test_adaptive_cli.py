@@ -41,8 +41,8 @@ def test_a_run_says_how_far_it_may_be_off(
 
 def test_a_run_is_not_continued_with_another_tolerance(tmp_path: Path) -> None:
     paint(settings(steps=2), tmp_path / "run")
-    with pytest.raises(InputError, match="tolerance"):
-        paint(settings(steps=2, tolerance=0.1), tmp_path / "run", resume=True)
+    with pytest.raises(InputError, match="engine"):
+        paint(settings(steps=2, engine="adaptive:tolerance=0.1"), tmp_path / "run", resume=True)
     paint(settings(steps=2, engine="native"), tmp_path / "run", resume=True)
     paint(settings(steps=2, engine="native"), tmp_path / "exact")
     with pytest.raises(InputError, match="engine"):

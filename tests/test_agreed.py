@@ -123,8 +123,8 @@ def test_a_folder_keeps_it(tmp_path: Path) -> None:
 
 
 def test_no_attention_has_nothing_to_agree_on() -> None:
-    with pytest.raises(sm.InputError, match="tiled-agreed"):
-        sm.ScoreMachine(training_set(), WINDOW, attention="none-agreed")
+    with pytest.raises(sm.InputError, match="tiled-consensus"):
+        sm.ScoreMachine(training_set(), WINDOW, attention="none-consensus")
 
 
 def test_an_even_row_is_tiled_and_a_single_place_is_heard_in_full() -> None:

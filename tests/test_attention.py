@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.attention import Measured, MultiScale, Scene, Soft, Top1
+from scoremachines.attention import Measured, MultiScale, Scaled, Scene, Soft, Top1
 from scoremachines.engine import Query, ReferenceEngine
 from scoremachines.errors import InputError
 
@@ -117,7 +117,10 @@ def test_strength_scales_the_matrix(strength: float) -> None:
     clean, noisy, rows = images(), images(2, 3, H, W, seed=1), images(H * W, H * W, seed=2).abs()
     data = sm.TrainingSet(clean)
     known = sm.els(data, 3, attention=strength * rows).denoise(noisy, 0.4)
-    for attention in (Soft(rows, strength), Measured(lambda phi, time: rows, strength)):
+    for attention in (
+        Scaled(Soft(rows), strength),
+        Scaled(Measured(lambda phi, time: rows), strength),
+    ):
         found = sm.els(data, 3, attention=attention).denoise(noisy, 0.4)
         torch.testing.assert_close(found, known, rtol=0, atol=1e-12)
 

@@ -114,7 +114,7 @@ def test_a_diffusers_model_takes_part(tmp_path: Path) -> None:
     [
         (["--machine", "gaussian"], "machine='gaussian'"),
         (["--machine", "measured:"], "machine='measured:'"),
-        (["--machine", "tiled:-2"], "strength"),
+        (["--machine", "tiled:-2"], "gain=-2"),
         (["--window", "4"], "window"),
         (["--window", "9"], "window"),
         (["-n", "0"], "n=0"),

@@ -118,7 +118,7 @@ def test_beside_a_folder_and_with_the_strength_of_its_maps(
 ) -> None:
     words = [*SMALL, "--seeds", "1", "--windows", "1,3", "--strength", "--predict"]
     assert main(["calibrate", str(place / "pipeline"), *words]) == 0
-    assert StrengthCalibration.load(place / "pipeline" / "strength.json").strengths
+    assert StrengthCalibration.load(place / "pipeline" / "strength.json").gains
     assert f"written: {place / 'pipeline' / 'calibration.json'}" in capsys.readouterr().out
 
 

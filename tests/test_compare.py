@@ -25,10 +25,11 @@ from scoremachines.experiment import (
     network_strength,
     network_window,
 )
-from scoremachines.experiment.machines import NAMES, network_attention
+from scoremachines.experiment.machines import network_attention
 from scoremachines.nets import Network
 from scoremachines.pictures import grid, labelled_rows
 from scoremachines.schedule import noise_schedule
+from scoremachines.specs import AttentionSpec, machine_names
 
 SHAPE = (3, 5, 7)
 
@@ -206,8 +207,8 @@ def test_one_machine_has_nothing_to_be_set_against(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("padding", "sources"), [("zeros", "broken"), ("circular", "inside")])
 def test_machines_by_name_are_those_of_the_network(padding: str, sources: str) -> None:
     net, data = network(padding=padding), training_set()
-    made = make_machines(NAMES, net, data, 3)
-    assert list(made) == list(NAMES)
+    made = make_machines(machine_names(), net, data, 3)
+    assert list(made) == machine_names()
     noisy = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(3))
     plain = sm.ScoreMachine(data, 3, sources, schedule="linear")
     assert torch.equal(made["none"].denoise(noisy, 0.5), plain.denoise(noisy, 0.5))
@@ -235,19 +236,19 @@ def test_an_attention_may_have_a_strength() -> None:
 def test_a_strength_may_be_a_calibrated_one(tmp_path: Path) -> None:
     net, data = network(), training_set()
     assert network_strength(tmp_path) is None
-    name = "measured-agreed:calibrated"
+    name = "measured-consensus:calibrated"
     with pytest.raises(InputError, match=name):
         make_machines([name], net, data, 3)
     found = calibrate_strength(
         net,
         data,
-        lambda given: network_attention("measured-agreed", net, given),
+        lambda given: network_attention(AttentionSpec("measured", "consensus", given), net),
         window=3,
         strengths=(0.5, 2),
         steps=2,
         seeds=2,
     )
-    (spread,) = make_machines(["measured-agreed:spread"], net, data, 3).values()
+    (spread,) = make_machines(["measured-consensus:perplexity"], net, data, 3).values()
     assert isinstance(spread, sm.ScoreMachine)
     assert isinstance(getattr(spread.attention, "attention", None), Spread)
     found.save(tmp_path / "strength.json")
@@ -291,7 +292,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
         compare(net, machine, sm.TrainingSet(torch.zeros(2, 3, 7, 5)))
     with pytest.raises(InputError, match="without"):
         Comparison(torch.zeros(1, *SHAPE), {"full": torch.zeros(1, *SHAPE)}, "none")
-    with pytest.raises(InputError, match="no attention maps"):
+    with pytest.raises(InputError, match="no network shows any maps"):
         make_machines(["measured"], Wiener(data), data, 3, "broken")
     with pytest.raises(InputError, match="sources"):
         make_machines(["tiled"], Wiener(data), data, 3)

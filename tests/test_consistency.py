@@ -12,8 +12,10 @@ from scoremachines.cli.main import main
 from scoremachines.experiment.consistency import run
 from scoremachines.experiment.networks import REPEATED, TRAININGS
 from scoremachines.experiment.plan import ANEW, CLOSED, Entry, entries, rivals, sweeps
+from scoremachines.experiment.roles import Candidate, Role
 from scoremachines.experiment.settings import ConsistencySettings
 from scoremachines.experiment.trainings import networks
+from scoremachines.specs import MachineSpec
 
 
 @pytest.fixture(scope="module", params=["quick", "paper"])
@@ -24,12 +26,14 @@ def plan(request: pytest.FixtureRequest) -> list[Entry]:
 
 
 def test_everything_that_the_issue_names_is_sampled(plan: list[Entry]) -> None:
-    sizes = {entry.name: entry.model.n for entry in plan if entry.sweep is None}
-    assert {*TRAININGS, *CLOSED} <= set(sizes)
-    assert all(sizes[name] >= 100 for name in (*TRAININGS, *CLOSED))
-    assert any(name.startswith("measured-class (top1)") for name in sizes)
-    seeds = {name: {each.seed for each in plan if each.role == name} for name in TRAININGS}
-    assert all(len(seeds[name]) == (3 if name in REPEATED else 1) for name in seeds)
+    sizes = {entry.what: entry.model.n for entry in plan if entry.sweep is None}
+    closed = [Candidate(MachineSpec(attention=each)) for each in CLOSED]
+    assert {*TRAININGS, *closed} <= set(sizes)
+    assert all(sizes[each] >= 100 for each in (*TRAININGS, *closed))
+    assert Candidate.of("measured-class", Role("top1")) in sizes
+    trained = [each for each in plan if each.sweep is None]
+    seeds = {role: {each.seed for each in trained if each.role == role} for role in TRAININGS}
+    assert all(len(seeds[role]) == (3 if role in REPEATED else 1) for role in seeds)
     varied = {entry.sweep for entry in plan} - {None}
     assert varied == {"patch size", "steps", "scheduler", "training images", "features"}
 
@@ -44,12 +48,12 @@ def test_all_start_from_the_same_noise(plan: list[Entry]) -> None:
 
 
 def test_rivals_are_sampled_and_the_first_is_without_attention(plan: list[Entry]) -> None:
-    known = {entry.name for entry in plan}
+    known = {entry.what for entry in plan}
     for role in TRAININGS:
-        names, without = rivals(role, plan)
-        assert without in names
-        assert set(names) <= known
-        assert len(names) == len(set(names))
+        found, without = rivals(role, plan)
+        assert without in found
+        assert set(found) <= known
+        assert len(found) == len(set(found))
 
 
 @pytest.mark.parametrize(
@@ -77,14 +81,15 @@ def test_the_whole_experiment_and_again(
     page = tmp_path / "out" / "report.html"
     assert printed[-1] == f"page: {page}"
     found = json.loads((tmp_path / "out" / "findings.json").read_text())
-    assert {row["model"] for row in found["networks"]} == set(TRAININGS)
+    assert {row["model"] for row in found["networks"]} == set(map(str, TRAININGS))
     assert all(row["consistent"]["n"] == 2 for row in found["networks"])
     assert {row["network"] for row in found["real"]} == {"cnn (digits)", "soft (digits)"}
     points = {(each["sweep"], each["value"], each["model"]) for each in found["sweeps"]}
     for role in ANEW:
-        assert {("training images", "10", role), ("features", "4", role)} <= points
-        assert ("steps", "5", role) not in points
-        assert (tmp_path / "out" / "networks" / f"images-100-{role}-0" / "run.json").exists()
+        assert {("training images", "10", str(role)), ("features", "4", str(role))} <= points
+        assert ("steps", "5", str(role)) not in points
+        place = tmp_path / "out" / "networks" / f"images-100-{role.folder}-0"
+        assert (place / "run.json").exists()
     samples = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/samples").iterdir()}
     # One file is lost; resumed, only that one is computed, and the findings stay the same.
     lost = next(iter(samples))

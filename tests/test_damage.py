@@ -25,6 +25,7 @@ from scoremachines.experiment.jobs import Model, sample_all, samples_of
 from scoremachines.experiment.networks import read_curve
 from scoremachines.experiment.shipping import CHECKPOINTS
 from scoremachines.sealed import write_json
+from scoremachines.specs import MachineSpec
 from scoremachines.training import load_network, load_run_data
 
 SHAPES = ["shapes", "--size", "9x11", "--shapes.feature_size", "2", "--shapes.n", "12"]
@@ -45,7 +46,7 @@ MODEL = Model(
         source="shapes", shapes=ShapesConfig(size=(7, 9), n=5, feature_size=2, features=2)
     ),
     n=3,
-    machine="none",
+    machine=MachineSpec(),
     window="3",
     steps=1,
 )

@@ -103,9 +103,10 @@ def test_schedules_matrices_and_whole_images_survive(tmp_path: Path) -> None:
 
 
 def sm_soft() -> object:
-    from scoremachines.attention import Soft
+    from scoremachines.attention import Scaled, Soft
 
-    return Soft(torch.rand(35, 35, generator=torch.Generator().manual_seed(1)), 0.3)
+    matrix = torch.rand(35, 35, generator=torch.Generator().manual_seed(1))
+    return Scaled(Soft(matrix), 0.3)
 
 
 def test_a_pipeline_survives_a_folder_and_another_process(

@@ -14,6 +14,7 @@ from scoremachines.data.settings import DataSettings
 from scoremachines.estimate import announce, in_words, run_seconds, sample_seconds, work
 from scoremachines.experiment.jobs import Model, sample_all
 from scoremachines.nets import NetworkSettings
+from scoremachines.specs import MachineSpec
 from scoremachines.training.run import TIMED, new_network, train
 from scoremachines.training.settings import TrainSettings
 
@@ -84,7 +85,12 @@ def test_samples_of_an_experiment_are_announced_before_the_first(
     monkeypatch.setattr("scoremachines.estimate.LONG", 0.0)
     shapes = replace(DataSettings(source="shapes").shapes, n=10)
     models = [
-        Model(DataSettings(source="shapes", shapes=shapes), 2, machine=name, steps=2)
+        Model(
+            DataSettings(source="shapes", shapes=shapes),
+            2,
+            machine=MachineSpec.parse(name),
+            steps=2,
+        )
         for name in ("none", "tiled")
     ]
     sample_all(models, tmp_path)

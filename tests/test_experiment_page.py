@@ -25,19 +25,29 @@ from scoremachines.experiment.figures import (
     sweeps_figure,
 )
 from scoremachines.experiment.findings import Agreement, Findings, Order, Point
-from scoremachines.experiment.names import colour, network_of, short
-from scoremachines.experiment.networks import ROLES
+from scoremachines.experiment.networks import CIRCULAR, CNN, ROLES, SOFT
 from scoremachines.experiment.plan import CLOSED, SHARED
+from scoremachines.experiment.roles import Candidate, Role, colour
 from scoremachines.sealed import read_json
+from scoremachines.specs import MachineSpec
 from test_findings import row
 from test_report import Reader
 
-COUNTS = {"cnn": (4, 5, 3), "top1": (8, 9, 7), "soft": (30, 24, 33), "circular": (4,)}
-MACHINES = {"none": 6, "top1-class": 20, "measured (soft)": 27, "none (inside)": 5, "full": 38}
+TOP1 = Role("top1")
+NONE, TILED, IDEAL = Candidate.of("none"), Candidate.of("tiled"), Candidate.of("ideal")
+BY_CLASS, MEASURED = Candidate.of("tiled-class"), Candidate.of("measured", SOFT)
+COUNTS = {CNN: (4, 5, 3), TOP1: (8, 9, 7), SOFT: (30, 24, 33), CIRCULAR: (4,)}
+MACHINES = {
+    NONE: 6,
+    Candidate.of("top1-class"): 20,
+    MEASURED: 27,
+    Candidate.of("none", sources="inside"): 5,
+    Candidate.of("full"): 38,
+}
 CURVES = {
-    "cnn": [{"step": 200, "loss": 0.3, "ELS": 0.5}, {"step": 400, "loss": 0.2, "ELS": 0.8}],
-    "soft": [{"step": 400, "loss": 0.2, "ELS": 0.6, "tiled": 0.7}],
-    "top1": [],
+    CNN: [{"step": 200, "loss": 0.3, "ELS": 0.5}, {"step": 400, "loss": 0.2, "ELS": 0.8}],
+    SOFT: [{"step": 400, "loss": 0.2, "ELS": 0.6, "tiled": 0.7}],
+    TOP1: [],
 }
 
 
@@ -45,7 +55,9 @@ def summary(median: float) -> Summary:
     return Summary(median, median - 0.02, median + 0.03, 12)
 
 
-def compared(network: str, medians: dict[str, float], without: str) -> list[Agreement]:
+def compared(
+    network: Role, medians: dict[Candidate, float], without: Candidate
+) -> list[Agreement]:
     return [
         Agreement(
             network,
@@ -64,20 +76,20 @@ def findings() -> Findings:
     for role, counts in COUNTS.items():
         networks.append(row(role, None, sum(counts), 40 * len(counts)))
         networks += [row(role, seed, count) for seed, count in enumerate(counts)]
-    agreements = compared("cnn", {"ideal": 0.4, "none": 0.931}, "none")
-    agreements += compared("soft", {"none": 0.7, "tiled": 0.714, "measured (soft)": 0.86}, "none")
+    agreements = compared(CNN, {IDEAL: 0.4, NONE: 0.931}, NONE)
+    agreements += compared(SOFT, {NONE: 0.7, TILED: 0.714, MEASURED: 0.86}, NONE)
     sweeps = [
         Point("steps", value, model, row(model, None, count + at))
         for at, value in enumerate(("5", "10", "50"))
-        for model, count in (("cnn", 4), ("tiled-class", 30))
+        for model, count in ((CNN, 4), (BY_CLASS, 30))
     ]
-    sweeps.append(Point("features", "2", "none", row("none", None, 13)))
+    sweeps.append(Point("features", "2", NONE, row(NONE, None, 13)))
     return Findings(
         networks,
         [row(name, None, count) for name, count in MACHINES.items()],
-        [Order("top1", "cnn", 0.03, math.nan), Order("soft", "cnn", 1e-9, 0.004)],
+        [Order(TOP1, CNN, 0.03, math.nan), Order(SOFT, CNN, 1e-9, 0.004)],
         agreements,
-        compared("cnn", {"none": 0.5, "ideal": 0.25}, "none"),
+        compared(CNN, {NONE: 0.5, IDEAL: 0.25}, NONE),
         sweeps,
     )
 
@@ -94,17 +106,23 @@ def drawn(figure: Figure) -> dict[str, tuple[list[float], list[float]]]:
 
 
 def test_every_machine_of_the_plan_stands_where_it_belongs() -> None:
-    owners = {name: network_of(name) for name in (*CLOSED, *SHARED)}
+    plan = [Candidate(MachineSpec(attention=each)) for each in (*CLOSED, *SHARED)]
+    owners = {str(each): each.models for each in plan}
     assert [name for name, owner in owners.items() if owner is None] == ["full", "full-class"]
-    assert owners["none"] == "cnn"
-    assert owners["tiled"] == owners["tiled-class"] == "soft"
-    assert network_of("none (wrapped)") == "circular"
+    assert owners["none"] == CNN
+    assert owners["tiled"] == owners["tiled-class"] == SOFT
+    # A gain does not change which network an attention models.
+    assert Candidate.of("tiled-class:1.3").models == SOFT
+    round_ = Candidate.of("none", sources="wrapped")
+    assert round_.models == CIRCULAR
     for role in ROLES:
-        assert network_of(f"measured-class ({role})") == role
-        assert short(f"measured-class ({role})") == "measured-class"
-        assert colour(f"measured ({role})") == colour(role)
-    assert short("none (inside)") == "none (inside)"
-    assert len({colour(role) for role in ROLES} | {colour("full")}) == len(ROLES) + 1
+        measured = Candidate.of("measured-class", role)
+        assert measured.models == role
+        assert (measured.name, measured.title) == ("measured-class", f"measured-class ({role})")
+        assert colour(measured) == colour(role)
+    assert round_.name == round_.title == "none (wrapped)"
+    shown = {colour(role) for role in ROLES} | {colour(Candidate.of("full"))}
+    assert len(shown) == len(ROLES) + 1
 
 
 def test_rates_are_drawn_as_found(findings: Findings) -> None:
@@ -187,7 +205,7 @@ def test_sweeps_are_drawn_as_found(findings: Findings) -> None:
             assert places == [values.index(point.value) for point in points]
             np.testing.assert_allclose(np.asarray(chance.get_ydata(), float), 10)
     ends = drawn(figure)["interval tiled-class"][1]
-    first = next(point for point in findings.sweeps if point.model == "tiled-class")
+    first = next(point for point in findings.sweeps if point.model == BY_CLASS)
     np.testing.assert_allclose(ends[:2], [100 * end for end in first.rates.consistent.interval()])
 
 
@@ -199,7 +217,7 @@ def test_sentences_say_what_the_numbers_say(findings: Findings) -> None:
     unsure, sure = (sentences.order_sentence(test) for test in findings.orders)
     assert unsure == "top-1 is not shown to be above CNN only"
     assert sure == "soft is above CNN only, as trained here and over training seeds"
-    only = sentences.order_sentence(Order("soft", "cnn", 0.001, math.nan))
+    only = sentences.order_sentence(Order(SOFT, CNN, 0.001, math.nan))
     assert only == "soft is above CNN only as trained here, but not shown to be so over seeds"
     assert sentences.machine_sentences(findings) == [
         "Of 4 machines that stand for a network, 3 are within 10 points of its consistency: "
@@ -217,12 +235,12 @@ def test_sentences_say_what_the_numbers_say(findings: Findings) -> None:
 def test_measured_machines_stand_beside_the_training_whose_maps_they_use(
     findings: Findings,
 ) -> None:
-    pairs = {each.machine.model: each for each in sentences.compared(findings)}
+    pairs = {str(each.machine.model): each for each in sentences.compared(findings)}
     measured, closed = pairs["measured (soft)"], pairs["none"]
     assert measured.network is not None
     assert closed.network is not None
-    assert (measured.network.model, measured.network.seed) == ("soft", 0)
-    assert (closed.network.model, closed.network.seed) == ("cnn", None)
+    assert (measured.network.model, measured.network.seed) == (SOFT, 0)
+    assert (closed.network.model, closed.network.seed) == (CNN, None)
     assert measured.difference == pytest.approx(100 * (27 - 30) / 40)
     assert not pairs["top1-class"].is_close
     assert pairs["full"].network is None
@@ -233,8 +251,8 @@ def test_measured_machines_stand_beside_the_training_whose_maps_they_use(
 def folder(findings: Findings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that the page of the findings was written to."""
     draw = torch.Generator().manual_seed(0)
-    names = ["network cnn", "network soft", "none", "measured (soft)"]
-    pictures = {name: torch.rand(4, 3, 5, 7, generator=draw) * 2 - 1 for name in names}
+    models = [CNN, SOFT, NONE, MEASURED]
+    pictures = {each: torch.rand(4, 3, 5, 7, generator=draw) * 2 - 1 for each in models}
     training = torch.rand(6, 3, 5, 7, generator=draw) * 2 - 1
     command, settings = "scoremachines consistency --preset quick", "preset: quick\n"
     made = tmp_path_factory.mktemp("consistency")
@@ -309,10 +327,10 @@ def test_the_page_is_whole_and_needs_nothing_else(findings: Findings, folder: Pa
 
 
 def test_a_page_of_little_leaves_out_what_there_is_not(tmp_path: Path) -> None:
-    networks = [row("cnn", None, 3), row("cnn", 0, 3)]
+    networks = [row(CNN, None, 3), row(CNN, 0, 3)]
     findings = Findings(networks, [], [], [], [], [])
     images = torch.zeros(2, 3, 5, 7)
-    page = write_consistency_page(findings, {"network cnn": images}, {}, images, tmp_path, "", "")
+    page = write_consistency_page(findings, {CNN: images}, {}, images, tmp_path, "", "")
     document = page.read_text(encoding="utf-8")
     Reader(document)
     headings = re.findall(r"<h2>(.*?)</h2>", document)

@@ -25,9 +25,9 @@ from scoremachines.cli.runs import open_run
 from scoremachines.errors import InputError
 from scoremachines.explore import Service
 from scoremachines.explore.packed import unpack
-from scoremachines.explore.titles import title_of
 from scoremachines.record import run_key
 from scoremachines.sealed import read_json, write_json, write_tensors
+from scoremachines.specs import title_of
 
 SHAPES = ["--shapes.size", "12", "--shapes.feature_size", "3", "--shapes.n", "9"]
 
@@ -339,7 +339,7 @@ def test_the_command_serves_a_damaged_run_too(painted_run: Path, tmp_path: Path)
 
 
 def test_titles() -> None:
-    assert title_of("tiled-class") == "Tiled attention, told of classes"
+    assert title_of("tiled-class") == "Tiled attention, class-level evidence"
+    assert title_of("tiled-consensus") == "Tiled attention, consensus on the class"
     assert title_of("measured:1.3") == "The network's own attention × 1.3"
-    assert title_of("mine") == "mine"
     assert sm.__version__

@@ -16,7 +16,6 @@ from scoremachines.attention import (
     Scene,
     Shared,
     Spread,
-    StrengthSchedule,
     Tiled,
     make_attention,
 )
@@ -26,6 +25,7 @@ from scoremachines.engine import ENGINES, Plan, make_engine, native_instructions
 from scoremachines.nets import NetworkSettings
 from scoremachines.nets.network import Network
 from scoremachines.schedule import CosineSchedule
+from scoremachines.specs import GainSchedule
 from scoremachines.trajectory import kg_trajectory
 
 SHAPE = (2, 4, 5)
@@ -60,10 +60,10 @@ ATTENTIONS: dict[str, Any] = {
     name: name
     for name in ("none", "identity", "top1", "full", "multiscale", "tiled-class", "top1-class")
 } | {
-    "identity-agreed": "identity-agreed",
+    "identity-consensus": "identity-consensus",
     "matrix": drawn(PIXELS, PIXELS).abs(),
     "function": products,
-    "λ(t)": Scaled(make_attention("identity"), StrengthSchedule((0.0, 1.0), (0.2, 2.0))),
+    "λ(t)": Scaled(make_attention("identity"), GainSchedule((0.0, 1.0), (0.2, 2.0))),
     "spread": Spread(make_attention(products)),
     "scales, not its own": Shared(MultiScale([1])),
     "groups": Shared(Tiled(), torch.tensor([0, 0, 4, 2, 4, 2, 2])),

@@ -17,11 +17,13 @@ from scoremachines.errors import InputError
 from scoremachines.experiment.jobs import Model, sample_all, samples_of
 from scoremachines.nets import NetworkSettings
 from scoremachines.sampling import sample
+from scoremachines.specs import MachineSpec
 from scoremachines.training import TrainSettings, load_network, train_in_folder
 
 SHAPES = ShapesConfig(size=(7, 9), n=5, feature_size=2, features=2)
+TILED = MachineSpec.parse("tiled")
 DATA = DataSettings(source="shapes", shapes=SHAPES)
-MACHINE = Model(DATA, n=53, machine="tiled", window="3", steps=1)
+MACHINE = Model(DATA, n=53, machine=TILED, window="3", steps=1)
 
 
 def trained(folder: Path, steps: int) -> str:
@@ -44,7 +46,14 @@ def test_two_processes_write_what_one_writes(network: str, tmp_path: Path) -> No
     models = [
         MACHINE,
         Model(DATA, n=3, network=network, steps=2),
-        Model(DATA, n=4, network=network, machine="measured:1.3", window="3", steps=2),
+        Model(
+            DATA,
+            n=4,
+            network=network,
+            machine=MachineSpec.parse("measured:1.3"),
+            window="3",
+            steps=2,
+        ),
     ]
     one, two = tmp_path / "one", tmp_path / "two"
     sample_all(models, one)
@@ -93,13 +102,13 @@ def test_a_key_says_all_that_decides_a_sample(network: str, tmp_path: Path) -> N
         model,
         replace(model, network=other),
         replace(model, data=shapes),
-        replace(model, machine="measured"),
+        replace(model, machine=MachineSpec.parse("measured")),
         replace(model, steps=19),
         replace(model, scheduler="DDPM"),
         replace(model, seed=1),
-        replace(model, machine="tiled", window="5"),
-        replace(model, network=None, machine="tiled", sources="inside"),
-        replace(model, network=None, machine="tiled", sources="wrapped"),
+        replace(model, machine=TILED, window="5"),
+        replace(model, network=None, machine=TILED, sources="inside"),
+        replace(model, network=None, machine=TILED, sources="wrapped"),
     ]
     assert len({each.key() for each in different}) == len(different)
     assert replace(model, n=7).key() == model.key()
@@ -118,7 +127,7 @@ def test_a_damaged_or_missing_file_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_model_that_cannot_be_is_refused(workers: int, tmp_path: Path) -> None:
-    impossible = replace(MACHINE, n=1, machine="perfect")
-    with pytest.raises(InputError, match="perfect"):
+    impossible = replace(MACHINE, n=1, machine=MachineSpec.parse("measured"))
+    with pytest.raises(InputError, match="no network shows any maps"):
         sample_all([impossible], tmp_path / "out", workers=workers)
     assert list((tmp_path / "out").iterdir()) == []

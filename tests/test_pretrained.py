@@ -11,9 +11,10 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines import pretrained
-from scoremachines.attention import MultiScale, Soft
+from scoremachines.attention import Agreed, MultiScale, Scaled, Shared, Soft, Spread, Tiled
 from scoremachines.engine import AdaptiveEngine, native_instructions
 from scoremachines.errors import InputError
+from scoremachines.specs import GainSchedule
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:
@@ -26,7 +27,9 @@ CHOICES = [
     {"window": {0.1234567: 1, 0.1234568: 3}, "schedule": "linear"},
     {"window": 1, "attention": MultiScale((3, 5))},
     {"window": 3, "attention": "multiscale"},
-    {"window": 3, "attention": Soft(images(35, 35).abs(), 0.25)},
+    {"window": 3, "attention": Scaled(Soft(images(35, 35).abs()), 0.25)},
+    {"window": 3, "attention": Agreed(Spread(Soft(images(35, 35).abs())), torch.arange(6) % 3)},
+    {"window": 3, "attention": Shared(Scaled(Tiled(), GainSchedule((0.0, 0.7), (2.0, 0.1))))},
     {"window": None, "sources": "wrapped", "attention": "top1"},
     {"window": 3, "prediction_type": "v_prediction", "alphas_cumprod": [0.8, 0.6, 0.3]},
 ]
@@ -34,7 +37,8 @@ CHOICES = [
 
 @pytest.mark.parametrize("choices", CHOICES)
 def test_every_choice_comes_back(choices: dict[str, object], tmp_path: Path) -> None:
-    machine = sm.ScoreMachine(sm.TrainingSet(images()), **choices)
+    data = sm.TrainingSet(images(), torch.arange(6) % 2)
+    machine = sm.ScoreMachine(data, **choices)
     machine.save_pretrained(tmp_path / "machine")
     again = sm.ScoreMachine.from_pretrained(tmp_path, subfolder="machine")
     levels = torch.tensor([0.02, 0.3, 0.86, 0.99])

@@ -10,28 +10,28 @@ import torch
 import scoremachines as sm
 from scoremachines.calibration import Calibration
 from scoremachines.experiment.networks import (
-    LONG,
+    CNN,
     REPEATED,
     ROUND,
+    SOFT,
     TRAININGS,
     read_curve,
-    shape_of,
 )
 from scoremachines.experiment.settings import CRAFTED
 from scoremachines.experiment.shipping import CHECKPOINTS, ship
 from scoremachines.nets import Network, NetworkSettings
 from scoremachines.training import load_network
 
-CRAFTED_NAMES = [
-    *(f"{name}-{seed}" for name in TRAININGS for seed in range(3 if name in REPEATED else 1)),
-    *(f"{name}-0" for name in ROUND),
-]
+SHIPPED = {
+    f"{role.folder}-{seed}": role
+    for role in (*TRAININGS, *ROUND)
+    for seed in range(3 if role in REPEATED else 1)
+} | {f"digits-{role.folder}-0": role for role in (CNN, SOFT)}
 
 
-@pytest.mark.parametrize("name", [*CRAFTED_NAMES, "digits-cnn-0", "digits-soft-0"])
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_network_is_there_and_opens(name: str) -> None:
-    network = load_network(CHECKPOINTS / name)
-    wanted = shape_of(name.removeprefix("digits-").rsplit("-", 1)[0])
+    network, wanted = load_network(CHECKPOINTS / name), SHIPPED[name].network
     for setting in ("attention", "padding", "width", "receptive_field"):
         assert network.config[setting] == getattr(wanted, setting)
     noisy = torch.randn(2, *network.shape, generator=torch.Generator().manual_seed(0))
@@ -39,14 +39,14 @@ def test_every_network_is_there_and_opens(name: str) -> None:
     if name in ("cnn-long-0", "circular-0", "digits-cnn-0", "digits-soft-0"):
         windows = Calibration.load(CHECKPOINTS / name / "calibration.json").windows
         assert set(windows) <= {1, 3, 5, 7}
-    if LONG in name:
+    if SHIPPED[name].longer:
         curve = read_curve(CHECKPOINTS / name)
         assert curve[-1]["step"] == 8750
 
 
 def test_nothing_else_is_shipped() -> None:
     found = {path.name for path in CHECKPOINTS.iterdir() if path.is_dir()}
-    assert found == {*CRAFTED_NAMES, "digits-cnn-0", "digits-soft-0"}
+    assert found == set(SHIPPED)
     assert sum(path.stat().st_size for path in CHECKPOINTS.rglob("*")) < 12e6
     for config in CHECKPOINTS.rglob("config.json"):
         assert "/" not in config.read_text()
@@ -90,9 +90,9 @@ def test_agreement_on_a_class_predicts_the_soft_network_without_a_border() -> No
     """At 24 seeds; `docs/experiment.md` has 64."""
     data = sm.TrainingSet.shapes(size=12, n=500, feature_size=3)
     machines = {
-        name: sm.ScoreMachine(data, 7, "wrapped", name) for name in ("none", "tiled-agreed")
+        name: sm.ScoreMachine(data, 7, "wrapped", name) for name in ("none", "tiled-consensus")
     }
     network = load_network(CHECKPOINTS / "soft-circular-0")
     found = sm.compare(network, machines, data, 24, 10, seed=500, network_steps=30)
     r = {row.machine: float(torch.tensor(row.r).nanmedian()) for row in found.rows}
-    assert r["tiled-agreed"] > max(0.75, r["none"] + 0.15)
+    assert r["tiled-consensus"] > max(0.75, r["none"] + 0.15)

@@ -159,6 +159,11 @@ def shorten(value: object, limit: int = 120) -> str:
     return one_line(value if is_path else _Brief().repr(value), limit)
 
 
+def _is_logical(value: object) -> bool:
+    """Whether a value of Python, NumPy or torch is a truth value."""
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")).rpartition(".")[2] == "bool"
+
+
 def whole(
     argument: str, value: object, least: int = 0, most: int | None = None, *, odd: bool = False
 ) -> int:
@@ -178,7 +183,7 @@ def whole(
         InputError: it is no whole number, or out of bounds.
     """
     kind = "an odd whole number" if odd else "a whole number"
-    logical = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+    logical = _is_logical(value)
     try:
         if logical:
             raise TypeError
@@ -230,7 +235,7 @@ def real(argument: str, value: object, least: float = -math.inf, most: float = m
         accepted += f" of at least {least:g}"
     elif most < math.inf:
         accepted += f" of at most {most:g}"
-    logical = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+    logical = _is_logical(value)
     try:
         if logical or isinstance(value, str | bytes | complex):
             raise TypeError

@@ -14,7 +14,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from scoremachines.attention import MultiScale, Tiled
+from scoremachines.attention import Tiled, spec_of
 from scoremachines.attention.base import windows_heard
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
@@ -133,12 +133,13 @@ def _step_seconds(
     shape, attention = tuple(machine.shape[1:]), machine.attention
     number, share = len(machine.data) if count is None else count, 1.0
     heard = windows_heard(attention, window, shape)
-    if attention.name.startswith(MultiScale.name):  # one evidence, where it wants several
+    spec = spec_of(attention)
+    if spec is not None and spec.map == "multiscale":  # one evidence, where it wants several
         attention = Tiled()
         once = work(shape, window, machine.sources)
         share = (1 + sum(work(shape, k, machine.sources) for k in heard) / once) / 2
     size, pairwise = shape, attention.pairwise
-    if window is not None and attention.name.partition("-")[0] in CUT:
+    if window is not None and spec is not None and spec.map in CUT:
         size = tuple(min(side, max(SIDE, 2 * window + 1)) for side in shape)
     engine = machine.engine.exact if isinstance(machine.engine, AdaptiveEngine) else machine.engine
     level, before = float(machine.schedule.alpha_bar(time)), perf_counter()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scoremachines.errors import InputError, whole
+from scoremachines.specs.gain import number_text
 
 __all__ = ["Window", "WindowSchedule", "check_window", "parse_window", "windows_of"]
 
@@ -54,7 +55,7 @@ class WindowSchedule:
 
     def __str__(self) -> str:
         pairs = zip(self.times, self.windows, strict=False)
-        return ",".join(f"{str(time).removesuffix('.0')}:{window}" for time, window in pairs)
+        return ",".join(f"{number_text(time)}:{window}" for time, window in pairs)
 
 
 Window = int | WindowSchedule | None

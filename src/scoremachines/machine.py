@@ -20,10 +20,10 @@ from diffusers import ModelMixin as ModelMixin  # pipelines look for it beside t
 from torch import Tensor
 
 from scoremachines.advice import Advice
-from scoremachines.attention import Attention, make_attention
+from scoremachines.attention import Attention, Maps, make_attention
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel, gradients_in
-from scoremachines.engine import Engine, Query, make_engine
+from scoremachines.engine import Engine, Query, as_engine, engine_spec
 from scoremachines.errors import InputError, whole
 from scoremachines.files import folder_path, reading
 from scoremachines.inputs import check_levels, check_noisy
@@ -40,6 +40,7 @@ from scoremachines.pictures import figures_html, grid
 from scoremachines.posterior import Posterior
 from scoremachines.pretrained import CHOICES, load_parts, machine_parts, save_parts
 from scoremachines.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, noise_schedule
+from scoremachines.specs import AttentionSpec, EngineSpec
 from scoremachines.stream import Stream
 
 __all__ = ["ScoreMachine"]
@@ -65,11 +66,11 @@ class ScoreMachine(DenoiserModel):
         sources: V(u), where a patch may come from (theory §2.2): `"same"` place, every window
             `"inside"` the training image, every place of the `"wrapped"` image, or, `"broken"`,
             every place with the same overlap with the border.
-        attention: `"none"`, `"identity"`, `"top1"`, `"tiled"`, `"full"`, `"multiscale"`, a matrix
+        attention: a name such as `"tiled"` or `"top1-class:1.3"` (see `AttentionSpec`), a matrix
             `[H·W, H·W]`, a function (φ, t) → matrix, or an `Attention` (theory §4).
         schedule: ᾱ(t), which gives k(t) its t: `"cosine"` (KG), `"linear"` (DDPM) or a table.
-        engine: `"auto"`, a key of `scoremachines.engine.ENGINES`, or an `Engine`, such as
-            `AdaptiveEngine(tolerance=1e-3)`.
+        engine: `"auto"`, a key of `scoremachines.engine.ENGINES`, with options as in
+            `"adaptive:tolerance=0.001"`, or an `Engine`.
         memory: bytes that the engine may use above the training set.
         prediction_type: what `forward` returns: `"epsilon"`, `"sample"` (x̂0) or `"v_prediction"`.
         alphas_cumprod: ᾱ at the timesteps that `forward` is given; DDPM's 1,000 by default (see
@@ -87,10 +88,10 @@ class ScoreMachine(DenoiserModel):
         data: TrainingSet,
         window: Window | Mapping[float, int] = 7,
         sources: str = "inside",
-        attention: str | Tensor | Callable[[Tensor, Tensor], Tensor] | Attention = "none",
+        attention: str | AttentionSpec | Tensor | Maps | Attention = "none",
         *,
         schedule: str | NoiseSchedule | Sequence[float] = "cosine",
-        engine: str | Engine = "auto",
+        engine: str | EngineSpec | Engine = "auto",
         memory: int = 2**30,
         prediction_type: str = "epsilon",
         alphas_cumprod: Sequence[float] | None = None,
@@ -99,7 +100,7 @@ class ScoreMachine(DenoiserModel):
         self.window = parse_window(window)
         self.sources, self.attention = sources, make_attention(attention)
         self.schedule = noise_schedule(schedule)
-        self.engine = make_engine(engine, memory) if isinstance(engine, str) else engine
+        self.engine = as_engine(engine, memory)
         self.timesteps = TableSchedule.linear()
         self.data = data
         # Carries the machine's dtype and device; the pixels follow, see `_apply`.
@@ -114,7 +115,7 @@ class ScoreMachine(DenoiserModel):
             sources=sources,
             attention=self.attention.name,
             schedule=self.schedule.setting,
-            engine=self.engine.name,
+            engine=str(engine_spec(self.engine) or self.engine.name),
             memory=getattr(self.engine, "memory", 0) or memory,
             prediction_type=prediction_type,
             alphas_cumprod=None,

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError
 from scoremachines.locality import Window
 from scoremachines.machine import ScoreMachine
-from scoremachines.names import MACHINES as MACHINES
-from scoremachines.names import known_name
+from scoremachines.specs.machine import MachineSpec, kg_machine
 
-__all__ = ["MACHINES", "bbels", "els", "equivariant", "ideal", "local", "named_machine"]
+__all__ = ["bbels", "els", "equivariant", "ideal", "local", "named_machine"]
 
 
 def ideal(data: TrainingSet, **options: Any) -> ScoreMachine:
@@ -47,12 +45,15 @@ def bbels(
 
 
 def named_machine(
-    name: str, data: TrainingSet, window: Window | Mapping[float, int] = 7, **options: Any
+    name: str | MachineSpec,
+    data: TrainingSet,
+    window: Window | Mapping[float, int] = 7,
+    **options: Any,
 ) -> ScoreMachine:
     """Return one of KG's machines by name.
 
     Args:
-        name: a key of `MACHINES`, or another name of the same, such as `"LS"`.
+        name: a key of `KG_MACHINES`, or another name of the same, such as `"LS"`.
         data: the training set.
         window: k or k(t); not used by `"ideal"` and `"equivariant"`.
         **options: as in `ScoreMachine`, `attention` among them.
@@ -63,8 +64,6 @@ def named_machine(
     Raises:
         InputError: unknown name.
     """
-    name = known_name(name)
-    if name not in MACHINES:
-        raise InputError("machine", name, ", ".join(MACHINES))
-    whole = name in ("ideal", "equivariant")
-    return ScoreMachine(data, None if whole else window, MACHINES[name], **options)
+    spec = kg_machine(name)
+    window = None if spec.sees_whole_image else window
+    return ScoreMachine(data, window, spec.sources, **options)

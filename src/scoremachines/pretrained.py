@@ -1,9 +1,10 @@
 """Keeping a machine in a folder, as `diffusers` keeps its models.
 
 The folder holds `config.json`, the training set as `training_set.safetensors` and, where the
-attention is a matrix, `attention.safetensors`. A training set larger than `EMBEDDED` bytes that
-came from a file or folder is not copied: its location and the hash of its contents are stored, and
-checked when it is opened again; one that was resized or cut since is copied all the same.
+attention has a matrix or groups of its own, `attention.safetensors`. A training set larger than
+`EMBEDDED` bytes that came from a file or folder is not copied: its location and the hash of its
+contents are stored, and checked when it is opened again; one that was resized or cut since is
+copied all the same.
 
 What is written can be read: a machine that no folder can hold is refused before anything is
 written, and a folder that lacks a setting, or holds one that is unknown, is refused when read.
@@ -19,23 +20,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from scoremachines.attention import (
-    ATTENTIONS,
-    TOLD,
-    Attention,
-    MultiScale,
-    Soft,
-    attention_names,
-    make_attention,
-)
+from scoremachines.attention import Attention, Shared, Soft, build_attention, spec_of
 from scoremachines.data.source import open_source
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import ENGINES, AdaptiveEngine, Engine
+from scoremachines.engine import ENGINES, engine_spec
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, reading
+from scoremachines.files import atomic_path, exists, reading
 from scoremachines.model_folder import CONFIG, check_keys, read_config
 from scoremachines.schedule import NoiseSchedule, noise_schedule
 from scoremachines.sealed import load_tensors, write_tensors
+from scoremachines.specs import AttentionSpec
 
 if TYPE_CHECKING:
     from scoremachines.denoiser import DenoiserModel
@@ -82,6 +76,8 @@ def save_parts(model: DenoiserModel, data: TrainingSet, folder: Path, parts: Par
     settings["training_set"] = _keep_training_set(data, folder)
     if parts[1]:
         write_tensors(folder / MATRIX, parts[1])
+    else:
+        (folder / MATRIX).unlink(missing_ok=True)  # of a machine that was saved there before
     with atomic_path(folder / CONFIG) as path:
         path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
@@ -98,26 +94,39 @@ def machine_parts(machine: ScoreMachine) -> Parts:
     Raises:
         InputError: the attention or the engine is none that a name or a matrix brings back.
     """
-    settings, tensors = _attention_parts(machine.attention)
-    engine = machine.engine
-    if type(engine) is not ENGINES.get(engine.name):
-        raise InputError("engine", engine.name, f"{', '.join(ENGINES)}, to be saved in a folder")
-    if isinstance(engine, AdaptiveEngine):
-        settings |= {"tolerance": engine.tolerance, "estimate": engine.estimate}
-    return settings, tensors
-
-
-def _attention_parts(attention: Attention) -> Parts:
-    """Return what brings an attention back, with its name; refuse one that nothing brings back."""
-    if type(attention) is Soft:
-        return {"strength": float(attention.strength)}, {"matrix": attention.matrix}
-    inner = attention
-    if type(attention) in TOLD.values() and getattr(attention, "groups", None) is None:
-        inner = attention.attention  # type: ignore[attr-defined]
-    if type(inner) is not ATTENTIONS.get(inner.name) or attention.name not in attention_names():
+    if engine_spec(machine.engine) is None:
+        accepted = f"{', '.join(ENGINES)}, to be saved in a folder"
+        raise InputError("engine", machine.engine.name, accepted)
+    spec, tensors = spec_of(machine.attention), _tensors(machine.attention)
+    if spec is None or spec.needs_network or not _brings_back(spec, tensors, machine.attention):
         accepted = "a name or a matrix, to be saved in a folder"
-        raise InputError("attention", attention.name, accepted)
-    return ({"scales": inner.windows} if isinstance(inner, MultiScale) else {}), {}
+        raise InputError("attention", machine.attention.name, accepted)
+    return {}, tensors
+
+
+def _built(spec: AttentionSpec, tensors: dict[str, Tensor]) -> Attention:
+    return build_attention(spec, matrix=tensors.get("matrix"), groups=tensors.get("groups"))
+
+
+def _brings_back(spec: AttentionSpec, tensors: dict[str, Tensor], attention: Attention) -> bool:
+    """Return whether a spec and tensors make the same attention again, layer by layer."""
+    again: object = _built(spec, tensors)
+    kept: object = attention
+    while type(again) is type(kept) and hasattr(kept, "attention"):
+        again, kept = getattr(again, "attention", None), kept.attention
+    return type(again) is type(kept)
+
+
+def _tensors(attention: Attention | None) -> dict[str, Tensor]:
+    """Return the matrix and the groups that an attention holds, however deep."""
+    found: dict[str, Tensor] = {}
+    while attention is not None:
+        if isinstance(attention, Soft):
+            found["matrix"] = attention.matrix
+        if isinstance(attention, Shared) and attention.groups is not None:
+            found["groups"] = attention.groups
+        attention = getattr(attention, "attention", None)
+    return found
 
 
 def _check_schedule(schedule: NoiseSchedule) -> None:
@@ -160,7 +169,7 @@ def load_parts(
     """
     settings = read_config(folder, kind)
     with reading("path", folder, "a folder written by save_pretrained"):
-        check_keys(folder, settings, {*ALWAYS, *choices, *_further(settings)})
+        check_keys(folder, settings, {*ALWAYS, *choices})
         if settings["dtype"] not in DTYPES:
             raise InputError("dtype", settings["dtype"], ", ".join(DTYPES))
         dtype = DTYPES[settings.pop("dtype")]
@@ -171,37 +180,16 @@ def load_parts(
             raise InputError("path", folder, "a folder as save_pretrained wrote it", reason)
         if choices:
             settings["attention"] = _attention(settings, folder)
-            settings["engine"] = _engine(settings)
     return {"data": data, **settings}, dtype
 
 
-def _further(settings: dict[str, Any]) -> list[str]:
-    """Return the settings that the attention and the engine bring along."""
-    attention, engine = settings.get("attention"), settings.get("engine")
-    further = ["strength"] if attention == Soft.name else []
-    further += ["scales"] if str(attention).startswith(MultiScale.name) else []
-    return further + (["tolerance", "estimate"] if engine == AdaptiveEngine.name else [])
-
-
 def _attention(settings: dict[str, Any], folder: Path) -> Attention:
-    name = settings["attention"]
-    if name == Soft.name:
-        return Soft(
-            load_tensors(folder / MATRIX, sealed=False)[0]["matrix"], settings.pop("strength")
-        )
-    if name in attention_names() and "scales" in settings:
-        scales = MultiScale(settings.pop("scales"))
-        told = TOLD.get(name.removeprefix(scales.name))
-        return scales if told is None else told(scales)
-    return make_attention(name)
-
-
-def _engine(settings: dict[str, Any]) -> str | Engine:
-    if settings["engine"] != AdaptiveEngine.name:
-        return settings["engine"]
-    return AdaptiveEngine(
-        settings["memory"], settings.pop("tolerance"), estimate=settings.pop("estimate")
-    )
+    spec, tensors = AttentionSpec.parse(settings["attention"]), dict[str, Tensor]()
+    if spec.map == "matrix" or exists("path", folder / MATRIX):
+        tensors = load_tensors(folder / MATRIX, sealed=False)[0]
+    if not set(tensors) <= {"matrix", "groups"} or (spec.map == "matrix") != ("matrix" in tensors):
+        raise InputError("path", folder / MATRIX, "the tensors of the machine's attention")
+    return _built(spec, tensors)
 
 
 def _training_set(folder: Path, reference: dict[str, str] | None) -> TrainingSet:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -51,19 +52,24 @@ class SchedulerWarning(UserWarning):
     """A model is used with a scheduler that does not fit it."""
 
 
-@cache
 def scheduler_names() -> list[str]:
     """Return the names that `make_scheduler` takes, KG's loop left out."""
+    return list(schedulers())
+
+
+@cache
+def schedulers() -> dict[str, Any]:
+    """Return the classes that `make_scheduler` takes, by name without the ending `Scheduler`."""
     import diffusers
 
-    endless = {*INVERTING, *NEEDS_MORE}
-    names = [name for name in dir(diffusers) if name.endswith("Scheduler")]
-    return [
-        name.removesuffix("Scheduler")
-        for name in names
-        if name not in endless
-        and _parameter(getattr(diffusers, name), "prediction_type") == "epsilon"
-    ]
+    found = {}
+    for name in dir(diffusers):
+        short = re.fullmatch(r"(\w+)Scheduler", name)
+        if short is not None and name not in (*INVERTING, *NEEDS_MORE):
+            kind = getattr(diffusers, name)
+            if _parameter(kind, "prediction_type") == "epsilon":
+                found[short[1]] = kind
+    return found
 
 
 def _parameter(function: Callable[..., object], name: str) -> object:
@@ -88,12 +94,10 @@ def make_scheduler(name: str, settings: Mapping[str, Any] | None = None) -> Any:
     Raises:
         InputError: no such scheduler, or it takes no prediction of ε.
     """
-    import diffusers
-
-    accepted = scheduler_names()
-    if not isinstance(name, str) or name.removesuffix("Scheduler") not in accepted:
-        raise InputError("scheduler", name, f"kg, {', '.join(accepted)}")
-    kind = getattr(diffusers, f"{name.removesuffix('Scheduler')}Scheduler")
+    known = schedulers()
+    kind = known.get(re.sub(r"Scheduler$", "", name)) if isinstance(name, str) else None
+    if kind is None:
+        raise InputError("scheduler", name, f"kg, {', '.join(known)}")
     if settings is None:
         return kind()
     with reading("scheduler", name, "a scheduler whose settings fit its class"):

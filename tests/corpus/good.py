@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import scoremachines as sm
-from scoremachines.attention import Scaled, StrengthSchedule, Tiled
+from scoremachines.attention import Scaled, Tiled
 from scoremachines.attribution import attribute
 from scoremachines.calibration import Curves
 from scoremachines.calibration.strength import StrengthCalibration
@@ -23,6 +23,7 @@ from scoremachines.nets.adapted import AdaptedNetwork
 from scoremachines.plots import axes_side_by_side
 from scoremachines.report import MachineView, Page, Section
 from scoremachines.schedule import CosineSchedule, TableSchedule
+from scoremachines.specs import GainSchedule
 from scoremachines.training import TrainSettings
 from scoremachines.trajectory import make_scheduler
 
@@ -178,7 +179,7 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "Comparison": lambda: sm.compare(sm.els(data(), 3), {"none": sm.els(data(), 1)}, data(), 2, 1),
     "Calibration": lambda: Calibration((0.5, 1.0), (1, 3), curves(1, 3)),
     "StrengthCalibration": lambda: StrengthCalibration((0.5, 1.0), (1.0, 3.0), curves(1, 3)),
-    "StrengthSchedule": lambda: StrengthSchedule((0.5, 1.0), (1.0, 3.0)),
+    "GainSchedule": lambda: GainSchedule((0.5, 1.0), (1.0, 3.0)),
     "WindowSchedule": lambda: sm.WindowSchedule((0.5, 1.0), (1, 3)),
     "CosineSchedule": CosineSchedule,
     "TableSchedule": TableSchedule.linear,

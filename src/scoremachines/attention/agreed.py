@@ -14,13 +14,10 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import Attention, Scene, Weighing
+from scoremachines.attention.base import Scene, Weighing
 from scoremachines.attention.shared import Shared
 
-__all__ = ["AGREED", "Agreed"]
-
-AGREED = "-agreed"
-"""Ending of the names of attentions that agree on a class."""
+__all__ = ["Agreed"]
 
 
 class Agreed(Shared):
@@ -34,9 +31,7 @@ class Agreed(Shared):
         InputError: the groups are not whole numbers of at least 0.
     """
 
-    def __init__(self, attention: Attention, groups: Tensor | None = None) -> None:
-        super().__init__(attention, groups)
-        self.name = attention.name + AGREED if groups is None else "agreed"
+    over = "consensus"
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         others = super().weighings(scene)

@@ -15,14 +15,18 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from scoremachines.specs.attention import AttentionSpec
+
 __all__ = [
     "Attention",
     "Gathered",
     "Matrix",
     "Scene",
+    "Specified",
     "Uniform",
     "Weighing",
     "depends",
+    "spec_of",
     "windows_heard",
 ]
 
@@ -76,13 +80,34 @@ class Attention(Protocol):
     leaps only, such as that of a partner, is made under `torch.no_grad()`.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        ...
+
     pairwise: bool
     """Whether it holds a matrix over all pairs of pixels, which the memory must have room for."""
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         """Return for each window κ whose evidence is wanted how it is weighed; `[]` for Π = 0."""
         ...
+
+
+class Specified:
+    """An attention that a spec describes, unless it is None; its name is that of the spec."""
+
+    spec: AttentionSpec | None = None
+
+    @property
+    def name(self) -> str:
+        """The spec as text."""
+        return type(self).__name__.lower() if self.spec is None else str(self.spec)
+
+
+def spec_of(attention: object) -> AttentionSpec | None:
+    """Return the spec that describes an attention; None where there is none."""
+    spec = getattr(attention, "spec", None)
+    return spec if isinstance(spec, AttentionSpec) else None
 
 
 def windows_heard(

@@ -9,52 +9,53 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from scoremachines.attention.base import Matrix, Scene, Uniform, Weighing
+from scoremachines.attention.base import Matrix, Scene, Specified, Uniform, Weighing
 from scoremachines.errors import InputError
 from scoremachines.locality import check_window
 from scoremachines.patches import patches
 from scoremachines.schedule import CLOSEST
+from scoremachines.specs.attention import AttentionSpec
 
 __all__ = ["Full", "Identity", "MultiScale", "NoAttention", "Tiled"]
 
 
-class NoAttention:
+class NoAttention(Specified):
     """A = 0: KG's machines, each pixel for itself."""
 
-    name = "none"
+    spec = AttentionSpec("none")
     pairwise = False
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         return []
 
 
-class Full:
+class Full(Specified):
     """A = 1 everywhere: the limit of patch independence, each window a new witness."""
 
-    name = "full"
+    spec = AttentionSpec("full")
     pairwise = False
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         return [(scene.window, Uniform(1.0))]
 
 
-class Tiled:
+class Tiled(Specified):
     """A = 1/k² everywhere: every pixel's evidence is counted once, though windows overlap."""
 
-    name = "tiled"
+    spec = AttentionSpec("tiled")
     pairwise = False
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         return [(scene.window, Uniform(1 / _area(scene, scene.window)))]
 
 
-class Identity:
+class Identity(Specified):
     """W_Q = W_K = W_V = I: like attends to like, with the weights of non-local means.
 
     `A_uy = softmax_{y≠u} −‖φ[Ω_u] − φ[Ω_y]‖² / (4(1−ᾱ))`, windows padded as φ is (theory §4.2).
     """
 
-    name = "identity"
+    spec = AttentionSpec("identity")
     pairwise = True
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
@@ -86,7 +87,7 @@ class _SquaredDistances(Function):
         return 2 * (both.sum(-1, keepdim=True) * rows - both @ rows)
 
 
-class MultiScale:
+class MultiScale(Specified):
     """Evidence at several windows κ, each tiled, averaged: `A^κ = 1/(|K| κ²)` (theory §4.2).
 
     The patch that a pixel paints keeps the machine's own window.
@@ -99,7 +100,6 @@ class MultiScale:
         InputError: no windows, or one that is not odd.
     """
 
-    name = "multiscale"
     pairwise = False
 
     def __init__(self, windows: Sequence[int] | None = None) -> None:
@@ -109,6 +109,7 @@ class MultiScale:
             for window in windows:
                 check_window(window)
         self.windows = None if windows is None else tuple(windows)
+        self.spec = AttentionSpec("multiscale", windows=self.windows)
 
     def scales(self, window: int | None, size: tuple[int, ...]) -> tuple[int | None, ...]:
         """Return the windows κ for a machine's window k and images of some size, pixels."""

@@ -7,58 +7,56 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import Matrix, Scene, Weighing
-from scoremachines.errors import InputError, real
+from scoremachines.attention.base import Matrix, Scene, Specified, Weighing
+from scoremachines.errors import InputError
+from scoremachines.specs.attention import AttentionSpec
 
-__all__ = ["Measured", "Soft"]
+__all__ = ["Maps", "Measured", "Soft"]
+
+Maps = Callable[[Tensor, Tensor], Tensor]
 
 
-class Soft:
-    """A given matrix, times a strength: `A_uy = λ a_uy` (theory §4.2).
+class Soft(Specified):
+    """A given matrix: `A_uy = a_uy` (theory §4.2).
 
     Args:
         matrix: a, non-negative and finite, `[H·W, H·W]`; row u holds what pixel u attends to,
             pixels counted `row · W + column`.
-        strength: λ ≥ 0.
+        path: the file that it comes from, for the title.
 
     Raises:
-        InputError: the matrix is no such matrix, or the strength is negative.
+        InputError: the matrix is no such matrix.
     """
 
-    name = "soft"
     pairwise = True
 
-    def __init__(self, matrix: Tensor, strength: float = 1.0) -> None:
-        self.matrix, self.strength = _checked(matrix, 2).detach(), real("strength", strength, 0)
+    def __init__(self, matrix: Tensor, path: str | None = None) -> None:
+        self.matrix, self.spec = _checked(matrix, 2).detach(), AttentionSpec("matrix", path=path)
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        return [(scene.window, Matrix(self.strength * _fitting(self.matrix, scene)))]
+        return [(scene.window, Matrix(_fitting(self.matrix, scene)))]
 
 
-class Measured:
-    """The maps of a network: `A = λ · maps(φ, t)` (theory §4.2).
+class Measured(Specified):
+    """The maps of a network: `A = maps(φ, t)` (theory §4.2).
 
     Args:
         maps: takes φ `[B, C, H, W]` and t `[B]` in [0, 1], returns `[H·W, H·W]` or
             `[B, H·W, H·W]`.
-        strength: λ ≥ 0.
-
-    Raises:
-        InputError: the strength is negative.
     """
 
-    name = "measured"
+    spec = AttentionSpec("measured")
     pairwise = True
 
-    def __init__(self, maps: Callable[[Tensor, Tensor], Tensor], strength: float = 1.0) -> None:
-        self.maps, self.strength = maps, real("strength", strength, 0)
+    def __init__(self, maps: Maps) -> None:
+        self.maps = maps
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
         matrix = _checked(self.maps(scene.noisy, scene.time), 2, 3)
         if torch.is_grad_enabled() and scene.noisy.requires_grad and not matrix.requires_grad:
             accepted = "maps that autograd follows back to φ, or a matrix"
             raise InputError("attention", self.maps, accepted, "its maps have no gradient in φ")
-        return [(scene.window, Matrix(self.strength * _fitting(matrix, scene)))]
+        return [(scene.window, Matrix(_fitting(matrix, scene)))]
 
 
 def _checked(matrix: Tensor, *dimensions: int) -> Tensor:

@@ -8,20 +8,19 @@ of them. With one image a group this is the attention of theory §4.1; with one 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import Attention, Scene, Weighing
+from scoremachines.attention.base import Attention, Scene, Specified, Weighing, spec_of
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 
-__all__ = ["BY_CLASS", "Groups", "Shared", "grouping"]
-
-BY_CLASS = "-class"
-"""Ending of the names of attentions whose groups are the classes of the training set."""
+__all__ = ["Groups", "Shared", "grouping"]
 
 
-class Shared:
+class Shared(Specified):
     """Another attention, told of groups of images.
 
     Args:
@@ -32,9 +31,13 @@ class Shared:
         InputError: the groups are not whole numbers of at least 0.
     """
 
+    over = "group"
+
     def __init__(self, attention: Attention, groups: Tensor | None = None) -> None:
         self.attention, self.groups = attention, groups
-        self.name = attention.name + BY_CLASS if groups is None else "shared"
+        inner = spec_of(attention)
+        if inner is not None and inner.over == "image" and inner.map != "none":
+            self.spec = replace(inner, over=self.over)
         self.pairwise = attention.pairwise
         whole = groups is None or (groups.ndim == 1 and not groups.is_floating_point())
         if groups is not None and (not whole or groups.numel() == 0 or int(groups.min()) < 0):

@@ -5,27 +5,28 @@ A_uy = λ_u a_uy,    λ_u = max( 1, e^{H_u} / κ² ),    H_u = −Σ_y a_uy log 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
-from scoremachines.attention.base import Attention, Matrix, Scene, Weighing
+from scoremachines.attention.base import Attention, Matrix, Scene, Specified, Weighing, spec_of
+from scoremachines.specs.gain import PERPLEXITY
 
-__all__ = ["SPREAD", "Spread"]
-
-SPREAD = "spread"
-"""What stands for this strength in the name of a machine."""
+__all__ = ["Spread"]
 
 
-class Spread:
+class Spread(Specified):
     """Another attention whose rows add up to 1, each times the number of windows that it hears.
 
     Args:
         attention: such as `Measured`; weights that are not a matrix stay as they are.
     """
 
-    name = "spread"
-
     def __init__(self, attention: Attention) -> None:
         self.attention = attention
+        inner = spec_of(attention)
+        if inner is not None and inner.gain == 1 and inner.over != "consensus":
+            self.spec = replace(inner, gain=PERPLEXITY)
         self.pairwise = attention.pairwise
 
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:

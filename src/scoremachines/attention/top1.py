@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from scoremachines.attention.base import Gathered, Scene, Weighing
+from scoremachines.attention.base import Gathered, Scene, Specified, Weighing
+from scoremachines.specs.attention import AttentionSpec
 
 __all__ = ["LogEntropy", "Top1"]
 
@@ -78,13 +79,13 @@ class LogEntropy:
         return torch.logaddexp(first, self.gaps - log_one_more)
 
 
-class Top1:
+class Top1(Specified):
     """Hard attention without a network; needs a second pass over the training set.
 
     The partner is constant but for leaps, so gradients pass through its evidence (theory §4.9).
     """
 
-    name = "top1"
+    spec = AttentionSpec("top1")
     pairwise = True
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scoremachines.attention import Attention, StrengthSchedule
+from scoremachines.attention import Attention
 from scoremachines.calibration.curves import Curves, check_measure, follow, known_sources
 from scoremachines.calibration.search import every
 from scoremachines.calibration.stored import read_choice, write_choice
@@ -22,6 +22,7 @@ from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
 from scoremachines.locality import Window
 from scoremachines.machine import ScoreMachine
+from scoremachines.specs.gain import GainSchedule
 from scoremachines.trajectory import Step
 
 __all__ = ["StrengthCalibration", "calibrate_strength"]
@@ -30,12 +31,12 @@ STRENGTHS = (0.0, 0.03, 0.1, 0.3, 1.0, 2.0, 3.0, 6.0, 12.0)
 
 
 @dataclass(frozen=True)
-class StrengthCalibration(StrengthSchedule):
-    """λ(t), and the curves that it rests on: a `StrengthSchedule`, to be given to `Scaled`.
+class StrengthCalibration(GainSchedule):
+    """λ(t), and the curves that it rests on: a `GainSchedule`, to be given to `Scaled`.
 
     Args:
         times: the times of the steps in [0, 1], rising.
-        strengths: λ at each.
+        gains: λ at each.
         curves: what was measured at every step for every strength.
 
     Raises:
@@ -69,7 +70,7 @@ class StrengthCalibration(StrengthSchedule):
         Raises:
             InputError: the file cannot be written.
         """
-        write_choice(path, "strengths", self.times, self.strengths, self.curves)
+        write_choice(path, "strengths", self.times, self.gains, self.curves)
 
     @staticmethod
     def load(path: str | Path) -> StrengthCalibration:
@@ -109,7 +110,7 @@ def calibrate_strength(
         network: a network, or a machine that plays one.
         data: its training set.
         attention: makes the machine's attention of a strength λ, such as
-            `lambda λ: Measured(network.attention, λ)` or `lambda λ: Scaled(Tiled(), λ)`.
+            `lambda λ: Scaled(Measured(network.attention), λ)`.
         window: k or k(t) of the machine.
         strengths: the candidates, at least 0.
         sources: as in `calibrate`.

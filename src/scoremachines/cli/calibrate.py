@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -27,6 +28,7 @@ from scoremachines.experiment.machines import CALIBRATION, STRENGTH, network_att
 from scoremachines.files import is_folder, reading
 from scoremachines.machine import ScoreMachine
 from scoremachines.plots import save_figure
+from scoremachines.specs import AttentionSpec
 
 __all__ = ["calibrate_run"]
 
@@ -99,7 +101,7 @@ def calibrate_run(
 
 def _folder(run: str, output: str | None) -> Path:
     """Return the folder to write to, which exists."""
-    own = run if is_folder("run", run) else CALIBRATION.removesuffix(".json")
+    own = run if is_folder("run", run) else Path(CALIBRATION).stem
     folder = Path(output or own)
     with reading("output", folder, "a folder to write to"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,10 +125,11 @@ def _announce(network: DenoiserModel, data: TrainingSet, settings: CalibrateSett
 def _strength(
     network: DenoiserModel, data: TrainingSet, window: Calibration, settings: CalibrateSettings
 ) -> StrengthCalibration:
+    spec = AttentionSpec.parse(settings.attention)
     found = calibrate_strength(
         network,
         data,
-        lambda given: network_attention(settings.attention, network, given),
+        lambda given: network_attention(replace(spec, gain=given), network),
         window=window,
         sources=settings.sources,
         labels=settings.label,
@@ -134,9 +137,7 @@ def _strength(
         seeds=settings.seeds,
         seed=settings.seed,
     )
-    by_time = zip(found.times, found.strengths, strict=True)
-    print(f"strength of {settings.attention}: {found.constant:g}, or by time", end=" ")
-    print(",".join(f"{time:g}:{strength:g}" for time, strength in by_time))
+    print(f"strength of {spec}: {found.constant:g}, or by time {found}")
     return found
 
 

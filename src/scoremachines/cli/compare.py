@@ -21,11 +21,11 @@ from scoremachines.engine.choice import limit_threads
 from scoremachines.estimate import announce, run_seconds
 from scoremachines.experiment import compare as compare_images
 from scoremachines.experiment import make_machines, network_strength, network_window
-from scoremachines.experiment.comparison import BASELINES, WITHOUT_ATTENTION
+from scoremachines.experiment.comparison import BASELINES
 from scoremachines.locality import Window, parse_window
-from scoremachines.names import known_name
 from scoremachines.record import begin_run
 from scoremachines.sealed import tensor_digest
+from scoremachines.specs import MachineSpec
 
 __all__ = ["COMPARED", "changed_options", "compare", "open_network"]
 
@@ -61,7 +61,7 @@ def compare(
     limit_threads(make_engine(settings.engine))
     model = open_network(network).to(open_device(settings.device))
     data = network_data(network, settings)
-    given, machines = settings.window, [known_name(name) for name in machines]
+    given, machines = settings.window, [str(MachineSpec.parse(name)) for name in machines]
     window = network_window(model, network) if given is None else _window(given)
     print_facts(model)
     names, strength = _with_baselines(machines), network_strength(network)
@@ -126,13 +126,13 @@ def _data(settings: CompareSettings, data: TrainingSet) -> dict[str, Any] | None
 
 def _window(text: str) -> Window:
     """Return the window that a text or the file of a calibration names."""
-    return Calibration.load(text).schedule if text.endswith(".json") else parse_window(text)
+    return Calibration.load(text).schedule if Path(text).suffix == ".json" else parse_window(text)
 
 
 def _with_baselines(machines: Sequence[str]) -> list[str]:
     """Return the names of all machines, each once."""
-    without = [] if set(machines) & set(WITHOUT_ATTENTION) else ["none"]
-    return list(dict.fromkeys([*without, *machines, *BASELINES]))
+    plain = any(MachineSpec.parse(name).without_attention for name in machines)
+    return list(dict.fromkeys([*([] if plain else ["none"]), *machines, *BASELINES]))
 
 
 def _command(settings: CompareSettings, network: str, machines: Sequence[str]) -> str:

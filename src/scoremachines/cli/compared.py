@@ -16,15 +16,15 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
 from scoremachines.experiment import make_machines, network_strength
-from scoremachines.experiment.comparison import BASELINES, WITHOUT_ATTENTION
+from scoremachines.experiment.comparison import WITHOUT_ATTENTION
 from scoremachines.explore.subject import Subject, watch
-from scoremachines.explore.titles import title_of
 from scoremachines.explore.trace import Course
 from scoremachines.files import reading
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.record import run_key
 from scoremachines.sealed import Spec, read_json, read_tensors
+from scoremachines.specs import MachineSpec, title_of
 
 __all__ = ["open_comparison"]
 
@@ -133,6 +133,8 @@ def _reader(make: Any, stored: dict[str, Tensor]) -> ScoreMachine | None:
 
 def _beside(machines: list[str]) -> str | None:
     """Return the machine to show first: one with attention, if there is one."""
-    plain = {*BASELINES, *WITHOUT_ATTENTION}
-    listening = [name for name in machines if name not in plain]
-    return next(iter([*listening, *machines]), None)
+    specs = {name: MachineSpec.parse(name) for name in machines}
+    attentive = [
+        name for name, spec in specs.items() if not (spec.is_baseline or spec.without_attention)
+    ]
+    return next(iter([*attentive, *machines]), None)

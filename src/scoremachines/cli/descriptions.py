@@ -46,8 +46,8 @@ machines:
   measured                                        with the network's own attention maps
   measured:1.3 tiled:0.5 ...                      the same, times a strength
   measured:calibrated ...                         times the one that calibrate --strength found
-  measured:spread ...                             times the perplexity of each row
-  tiled-class measured-agreed ...                 told of classes, or agreeing on one
+  measured:perplexity ...                         each row by its perplexity
+  tiled-class measured-consensus ...              class-level evidence, or consensus on a class
 Other names of the same are understood: IS, ES, LS, ELS, bbELS, top-1, multi-scale.
 The ideal score and the Wiener filter are always among them, and a machine without attention.
 

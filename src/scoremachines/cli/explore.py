@@ -15,7 +15,7 @@ from scoremachines.errors import InputError, whole
 from scoremachines.estimate import announce, run_seconds
 from scoremachines.explore import Desk, Server, Service, write_static
 from scoremachines.files import is_folder
-from scoremachines.names import known_name
+from scoremachines.specs import MachineSpec
 
 __all__ = ["explore"]
 
@@ -83,7 +83,7 @@ def _write(
     subject = open_run(run, network)
     for notice in subject.notices:
         print(f"note: {notice}", file=sys.stderr)
-    names = [subject.own, *map(known_name, machines)] if machines else []
+    names = [subject.own, *(str(MachineSpec.parse(name)) for name in machines)] if machines else []
     service = Service(subject, live=0)
     machines_shown = names or [name for name in (subject.own, subject.beside) if name]
     if subject.data is not None:

@@ -45,7 +45,7 @@ NETWORK = "folder of a training or of a diffusers model or pipeline, or package.
 
 
 class Layout(RawDescriptionHelpFormatter):
-    """Help that does not cut names such as `tiled-agreed` at their hyphens."""
+    """Help that does not cut names such as `tiled-consensus` at their hyphens."""
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)

@@ -19,76 +19,47 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from scoremachines.attention import Attention, Soft, attention_names, make_attention
 from scoremachines.cli.painted import Painted
 from scoremachines.cli.parts import Part, part_about, part_name, part_tensors, read_part
 from scoremachines.cli.settings import GenerateSettings, memory_bytes
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import AdaptiveEngine, Engine, Query
+from scoremachines.engine import Query
 from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError, check_counts, whole
 from scoremachines.estimate import announce, run_seconds
 from scoremachines.files import exists, reading
 from scoremachines.locality import parse_window, windows_of
 from scoremachines.machine import ScoreMachine
-from scoremachines.named import MACHINES
 from scoremachines.record import OpenRun, begin_run
 from scoremachines.sampling import sample_labels, trajectory
 from scoremachines.saving import Samples, save_samples
 from scoremachines.sealed import Spec, kept, read_tensors, write_tensors
+from scoremachines.specs import AttentionSpec, kg_machine
 from scoremachines.stream import Stream
 from scoremachines.trajectory import make_scheduler
 
 __all__ = ["RECORD", "make_machine", "open_device", "paint"]
 
 RECORD = "parts/run.json"
-MATRIX, MATRIX_FILE = ".npy", "an .npy file with a matrix [H·W, H·W]"
 SAVE_EVERY = 2.0
 """Seconds between two saves of an unfinished batch."""
-FREE = ("engine", "tolerance", "device", "memory", "batch")
-"""Settings that do not change what a run paints, so may differ when it is continued. With the
-adaptive engine, engine and tolerance do: see `_free`."""
+FREE = ("engine", "device", "memory", "batch")
+"""Settings that do not change what a run paints, so may differ when it is continued; the engine
+only if it is exact."""
 
 
 def make_machine(settings: GenerateSettings, data: TrainingSet) -> ScoreMachine:
     """Make the machine of a run, on its device."""
-    if settings.machine not in MACHINES:
-        raise InputError("machine", settings.machine, ", ".join(MACHINES))
-    whole = settings.machine in ("ideal", "equivariant")
+    machine = kg_machine(settings.machine)
     return ScoreMachine(
         data,
-        None if whole else parse_window(settings.window),
-        settings.sources or MACHINES[settings.machine],
-        _attention(settings.attention),
-        engine=_engine(settings),
+        None if machine.sees_whole_image else parse_window(settings.window),
+        settings.sources or machine.sources,
+        settings.attention_spec,
+        engine=settings.engine_spec,
         memory=memory_bytes(settings.memory),
     ).to(open_device(settings.device))
-
-
-def _engine(settings: GenerateSettings) -> str | Engine:
-    if settings.engine != "adaptive":
-        return settings.engine
-    return AdaptiveEngine(memory_bytes(settings.memory), settings.tolerance)
-
-
-def _free(settings: GenerateSettings) -> tuple[str, ...]:
-    if settings.engine != "adaptive":
-        return FREE
-    return tuple(name for name in FREE if name not in ("engine", "tolerance"))
-
-
-def _attention(name: str) -> Attention:
-    if not name.endswith(MATRIX):
-        if name not in attention_names():
-            accepted = f"{', '.join(attention_names())}, or an .npy file with a matrix"
-            raise InputError("attention", name, accepted)
-        return make_attention(name)
-    import numpy as np
-
-    with reading("attention", name, MATRIX_FILE):
-        matrix = torch.from_numpy(np.load(name, allow_pickle=False)).double()
-    return Soft(matrix)
 
 
 def open_device(name: str) -> torch.device:
@@ -137,9 +108,12 @@ def paint(
     labels = sample_labels(data, settings.label, settings.n)
     limit_threads(machine.engine)
     _refuse_early(machine, min(settings.n, settings.batch), settings.best)
-    if settings.attention.endswith(MATRIX):  # so that --config finds it from any folder
-        settings = replace(settings, attention=str(Path(settings.attention).resolve()))
-    free, decides = _free(settings), _matrix_hash(settings.attention)
+    spec = settings.attention_spec
+    if spec.path is not None:  # so that --config finds it from any folder
+        spec = replace(spec, path=str(Path(spec.path).resolve()))
+        settings = replace(settings, attention=str(spec))
+    free = FREE if settings.engine_spec.exact else FREE[1:]
+    decides = _matrix_hash(settings.attention_spec)
     with begin_run(
         folder, settings, data, record=RECORD, free=free, resume=resume, decides=decides
     ) as opened:
@@ -273,9 +247,10 @@ class Run:
         return (int(step["done"]), step["after"]), float(step["bound"])
 
 
-def _matrix_hash(attention: str) -> dict[str, str]:
+def _matrix_hash(spec: AttentionSpec) -> dict[str, str]:
     """Return the hash of an attention's matrix, which decides a result in place of its path."""
-    if not attention.endswith(MATRIX):
+    if spec.path is None:
         return {}
-    with reading("attention", attention, MATRIX_FILE):
-        return {"attention": f"sha256 {hashlib.sha256(Path(attention).read_bytes()).hexdigest()}"}
+    with reading("attention", spec.path, "an .npy file with a matrix [H·W, H·W]"):
+        digest = hashlib.sha256(Path(spec.path).read_bytes()).hexdigest()
+    return {"attention": f"sha256 {digest} as {replace(spec, path=None)}"}

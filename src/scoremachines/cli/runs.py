@@ -13,7 +13,7 @@ from torch import Tensor
 
 from scoremachines.cli.compare import COMPARED, open_network
 from scoremachines.cli.compared import open_comparison
-from scoremachines.cli.painting import MATRIX, RECORD, make_machine
+from scoremachines.cli.painting import RECORD, make_machine
 from scoremachines.cli.parts import Part, read_part
 from scoremachines.cli.settings import GenerateSettings, memory_bytes
 from scoremachines.data.shapes_config import ShapesConfig
@@ -23,17 +23,17 @@ from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError, check_counts, whole
 from scoremachines.explore.live import attentions
 from scoremachines.explore.subject import Subject, watch
-from scoremachines.explore.titles import title_of
 from scoremachines.explore.trace import Course
 from scoremachines.files import is_file, is_folder, reading
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
-from scoremachines.named import MACHINES, named_machine
+from scoremachines.named import named_machine
 from scoremachines.posterior import Posterior
 from scoremachines.record import SETTINGS, changed, recorded, run_key
 from scoremachines.sampling import sample_labels
 from scoremachines.sealed import LEFT
 from scoremachines.settings_file import read_settings_file
+from scoremachines.specs import KG_MACHINES, title_of
 
 __all__ = ["open_run", "read_settings"]
 
@@ -99,8 +99,6 @@ def _check_kinds(folder: Path, settings: GenerateSettings) -> None:
             raise InputError("run", folder, ACCEPTED, f"{SETTINGS} is damaged at {each.name}")
     check_counts(n=settings.n, steps=settings.steps)
     whole("seed", settings.seed)
-    if settings.machine not in MACHINES:
-        raise InputError("run", folder, ACCEPTED, f"{SETTINGS} is damaged at machine")
 
 
 class _Painted:
@@ -110,7 +108,7 @@ class _Painted:
         self.folder = folder
         given, self.record = read_settings(folder), recorded(folder, RECORD)
         name = changed(self.record, given)
-        if name is not None and not (name == "attention" and given.attention.endswith(MATRIX)):
+        if name is not None and (name != "attention" or given.attention_spec.path is None):
             reason = f"{SETTINGS} has been edited at {name} since the run was painted"
             raise InputError("run", folder, LEFT, reason)
         self.settings = replace(given, device="auto", engine="auto")
@@ -206,7 +204,7 @@ class _Painted:
 
     def _titles(self, reachable: bool) -> dict[str, str]:
         settings = self.settings
-        own = title_of(settings.attention).lower()
+        own = settings.attention_spec.title.lower()
         if settings.machine != "els":
             own = f"{title_of(settings.machine)}, {own}"
         titles = {"run": f"This run: {own}"}
@@ -215,7 +213,7 @@ class _Painted:
         if self.network is not None:
             titles["network"] = title_of("network")
         names = [name for name in attentions(self.data) if name != settings.attention]
-        names += [name for name in MACHINES if name != settings.machine]
+        names += [name for name in KG_MACHINES if name != settings.machine]
         return titles | {name: title_of(name) for name in names}
 
     def _beside(self, titles: Mapping[str, str]) -> str | None:
@@ -235,7 +233,7 @@ class _Painted:
             assert self.network is not None  # its title is known only then
             return self.network.to(own.device)
         options: dict[str, Any] = {"memory": memory_bytes(settings.memory)}
-        if name in MACHINES:
+        if name in KG_MACHINES:
             window = parse_window(settings.window)
             return named_machine(name, data, window, **options).to(own.device)
         return ScoreMachine(data, own.window, own.sources, name, **options).to(own.device)
@@ -245,7 +243,7 @@ def _parts(folder: Path) -> dict[Path, range]:
     """Return the files of finished batches and the numbers of their samples, without a gap."""
     found: dict[int, tuple[int, Path]] = {}
     for path in (folder / "parts").glob("*.safetensors"):
-        first, _, last = path.name.removesuffix(".safetensors").partition("-")
+        first, _, last = path.stem.partition("-")
         if first.isdigit() and last.isdigit():
             found[int(first)] = (int(last), path)
     parts, start = {}, 0

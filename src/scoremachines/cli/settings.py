@@ -14,7 +14,14 @@ from dataclasses import dataclass, is_dataclass
 from scoremachines.data.settings import DataSettings as DataSettings
 from scoremachines.data.settings import size_pixels as size_pixels
 from scoremachines.errors import InputError
-from scoremachines.names import MACHINES, MAPS, attention_names, known_name
+from scoremachines.specs import (
+    KG_MACHINES,
+    AttentionSpec,
+    EngineSpec,
+    attention_names,
+    kg_machine,
+    maps_names,
+)
 
 __all__ = [
     "CalibrateSettings",
@@ -37,7 +44,7 @@ class GenerateSettings(DataSettings):
     sources: str | None = None
     """same, inside, wrapped or broken; by default what the machine stands for"""
     attention: str = "none"
-    """{attentions}, or a matrix in an .npy file"""
+    """{attentions}, or a matrix in an .npy file; with a gain: tiled:1.3 or tiled:perplexity"""
     steps: int = 20
     """steps from noise to image"""
     scheduler: str = "kg"
@@ -51,9 +58,7 @@ class GenerateSettings(DataSettings):
     best: int = 4
     """how many sources to name for every pixel"""
     engine: str = "auto"
-    """auto, native, torch, reference, or adaptive, which is within `tolerance`"""
-    tolerance: float = 0.01
-    """largest error of x̂0 that the adaptive engine may make, of values in [-1, 1]"""
+    """auto, native, torch, reference, or adaptive:tolerance=0.01, which may be off by as much"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, ..."""
     memory: str = "1GiB"
@@ -62,8 +67,19 @@ class GenerateSettings(DataSettings):
     """samples at a time; changes no result"""
 
     def __post_init__(self) -> None:
-        for name in ("machine", "attention"):
-            object.__setattr__(self, name, known_name(getattr(self, name)))
+        object.__setattr__(self, "machine", str(kg_machine(self.machine)))
+        object.__setattr__(self, "attention", str(AttentionSpec.parse(self.attention)))
+        object.__setattr__(self, "engine", str(EngineSpec.parse(self.engine)))
+
+    @property
+    def attention_spec(self) -> AttentionSpec:
+        """The attention."""
+        return AttentionSpec.parse(self.attention)
+
+    @property
+    def engine_spec(self) -> EngineSpec:
+        """The engine."""
+        return EngineSpec.parse(self.engine)
 
 
 @dataclass(frozen=True)
@@ -124,7 +140,11 @@ class CalibrateSettings(DataSettings):
 def field_help(settings: type) -> dict[str, str]:
     """Return the text below each field of a dataclass, by the field's name."""
     texts: dict[str, str] = {}
-    lists = {"machines": [*MACHINES], "attentions": attention_names(), "maps": [*MAPS]}
+    lists = {
+        "machines": [*KG_MACHINES],
+        "attentions": attention_names(),
+        "maps": maps_names(),
+    }
     for base in settings.__mro__[1:]:
         texts |= field_help(base) if is_dataclass(base) else {}
     body = ast.parse(inspect.getsource(settings).strip()).body[0]

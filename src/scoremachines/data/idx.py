@@ -105,8 +105,9 @@ def _idx_array(argument: str, path: Path) -> np.ndarray:
 
 def _labels_beside(path: Path) -> Path | None:
     """Find the labels of `train-images-idx3-ubyte.gz` in `train-labels-idx1-ubyte.gz`."""
-    name = path.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
-    if name == path.name.removesuffix(".gz"):
+    own = path.stem if path.suffix == ".gz" else path.name
+    name = own.replace("images", "labels").replace("idx3", "idx1")
+    if name == own:
         return None
     candidates = (path.with_name(name), path.with_name(name + ".gz"))
     return next((each for each in candidates if is_file("labels", each)), None)

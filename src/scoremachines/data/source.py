@@ -132,7 +132,7 @@ def _open_path(
     if suffix in (".npy", ".npz"):
         return _framed(read_numpy(path, **arrays), framing, limit)
     if suffix not in (".zip", ".safetensors") and is_idx(path):
-        keys = {name: value for name, value in arrays.items() if name.endswith("_key")}
+        keys = {name: value for name, value in arrays.items() if name[-4:] == "_key"}
         _refuse(keys, "an IDX file holds one array")
         return _framed(read_idx(path, **arrays), framing, limit)
     _refuse(arrays, f"{suffix or 'this'} is no file of arrays")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from scoremachines.engine.adaptive import AdaptiveEngine as AdaptiveEngine
 from scoremachines.engine.choice import AutoEngine as AutoEngine
@@ -17,7 +18,9 @@ from scoremachines.engine.protocol import Pull as Pull
 from scoremachines.engine.protocol import Query as Query
 from scoremachines.engine.reference import ReferenceEngine as ReferenceEngine
 from scoremachines.engine.tiled import TorchEngine as TorchEngine
-from scoremachines.errors import InputError, whole
+from scoremachines.errors import whole
+from scoremachines.specs.engine import ENGINES as OPTIONS
+from scoremachines.specs.engine import EngineSpec
 
 __all__ = [
     "ENGINES",
@@ -33,11 +36,13 @@ __all__ = [
     "Query",
     "ReferenceEngine",
     "TorchEngine",
+    "as_engine",
+    "engine_spec",
     "make_engine",
     "native_instructions",
 ]
 
-ENGINES: dict[str, Callable[[int], Engine]] = {
+ENGINES: dict[str, Callable[..., Engine]] = {
     "reference": ReferenceEngine,
     "native": NativeEngine,
     "adaptive": AdaptiveEngine,
@@ -47,11 +52,12 @@ ENGINES: dict[str, Callable[[int], Engine]] = {
 }
 
 
-def make_engine(name: str, memory: int = 2**30) -> Engine:
-    """Return an engine by name.
+def make_engine(engine: str | EngineSpec, memory: int = 2**30) -> Engine:
+    """Return an engine by its name or spec.
 
     Args:
-        name: a key of `ENGINES`; `"auto"` is the fastest one at hand for each device.
+        engine: such as `"native"` or `"adaptive:tolerance=0.001"`; `"auto"` is the fastest one at
+            hand for each device.
         memory: bytes that it may use above the training set.
 
     Returns:
@@ -60,6 +66,28 @@ def make_engine(name: str, memory: int = 2**30) -> Engine:
     Raises:
         InputError: unknown name, an engine that cannot run here, or a budget that is not positive.
     """
-    if name not in ENGINES:
-        raise InputError("engine", name, ", ".join(ENGINES))
-    return ENGINES[name](whole("memory", memory, 1))
+    spec = EngineSpec.parse(engine)
+    options: dict[str, Any] = dict(spec.options)
+    return ENGINES[spec.name](whole("memory", memory, 1), **options)
+
+
+def as_engine(engine: str | EngineSpec | Engine, memory: int) -> Engine:
+    """Return an engine as it is, or the one that a name or spec means; see `make_engine`."""
+    return make_engine(engine, memory) if isinstance(engine, str | EngineSpec) else engine
+
+
+def engine_spec(engine: Engine) -> EngineSpec | None:
+    """Return the spec that describes an engine, options that are not the default among it.
+
+    Args:
+        engine: the engine.
+
+    Returns:
+        The spec; None for an engine of another package.
+    """
+    if type(engine) is not ENGINES.get(engine.name):
+        return None
+    usual = ENGINES[engine.name](1)
+    found = {name: getattr(engine, name) for name in OPTIONS[engine.name]}
+    changed = {name: value for name, value in found.items() if value != getattr(usual, name)}
+    return EngineSpec(engine.name, **changed)

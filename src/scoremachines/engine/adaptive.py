@@ -80,6 +80,7 @@ class AdaptiveEngine:
     ) -> None:
         if real("tolerance", tolerance, 0, 1) == 0:
             raise InputError("tolerance", tolerance, "a number above 0 and at most 1")
+        self.threads = threads
         self.exact = self.differentiable = NativeEngine(memory, threads)
         self.memory, self.tolerance, self.estimate = memory, float(tolerance), estimate
         self.forests = Forests(native._native, memory // 2)

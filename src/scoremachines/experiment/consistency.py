@@ -30,8 +30,18 @@ from scoremachines.experiment.findings import (
     rates,
 )
 from scoremachines.experiment.jobs import sample_all, samples_of
-from scoremachines.experiment.networks import read_curve
-from scoremachines.experiment.plan import ATTENTIVE, Entry, Trained, entries, rivals, sweeps
+from scoremachines.experiment.networks import CNN, read_curve
+from scoremachines.experiment.plan import (
+    ATTENTIVE,
+    IDEAL,
+    WIENER,
+    Entry,
+    Trained,
+    entries,
+    rivals,
+    sweeps,
+)
+from scoremachines.experiment.roles import Candidate, Role
 from scoremachines.experiment.settings import ConsistencySettings
 from scoremachines.experiment.trainings import network_folder, networks, trained_anew
 from scoremachines.record import begin_run
@@ -97,14 +107,14 @@ def _carry_out(
         workers=settings.workers,
         device=device,
     )
-    images = {(entry.name, entry.seed): samples_of(entry.model, kept) for entry in models}
+    images = {(entry.what, entry.seed): samples_of(entry.model, kept) for entry in models}
     judge = _judge(data)
     findings = Findings(
         networks=_network_rates(judge, models, images),
         machines=[
-            rates(judge, entry.name, None, images[entry.name, None])
+            rates(judge, entry.what, None, images[entry.what, None])
             for entry in models
-            if entry.role is None and entry.name not in ("ideal", "wiener")
+            if entry.role is None and entry.what not in (IDEAL, WIENER)
         ],
         orders=_orders(judge, models, images),
         agreements=_agreements(models, images),
@@ -123,7 +133,7 @@ def _carry_out(
     )
 
 
-Images = Mapping[tuple[str, int | None], Tensor]
+Images = Mapping[tuple[Role | Candidate, int | None], Tensor]
 
 
 def _judge(data: TrainingSet) -> Judge:
@@ -149,17 +159,17 @@ def _orders(judge: Judge, models: list[Entry], images: Images) -> list[Order]:
             for entry in models
             if entry.role == role
         ]
-        for role in ("cnn", *ATTENTIVE)
+        for role in (CNN, *ATTENTIVE)
     }
-    return [order(rows[role], rows["cnn"][: len(rows[role])]) for role in ATTENTIVE]
+    return [order(rows[role], rows[CNN][: len(rows[role])]) for role in ATTENTIVE]
 
 
 def _agreements(models: list[Entry], images: Images) -> list[Agreement]:
     """Return how the machines agree with the first training of each network."""
     found = []
     for role in dict.fromkeys(entry.role for entry in models if entry.role):
-        names, without = rivals(role, models)
-        machines = {name: images[name, None] for name in names}
+        candidates, without = rivals(role, models)
+        machines = {each: images[each, None] for each in candidates}
         found += agreement(role, images[role, 0], machines, without)
     return found
 
@@ -175,28 +185,24 @@ def _points(points: list[Entry], kept: Path) -> list[Point]:
     for entry in points:
         judge = _judge(open_data(entry.model.data))
         images = samples_of(entry.model, kept)
-        value = rates(judge, entry.name, None, images)
-        found.append(Point(entry.sweep or "", entry.value, entry.name, value))
+        value = rates(judge, entry.what, None, images)
+        found.append(Point(entry.sweep or "", entry.value, entry.what, value))
     return found
 
 
-def _pictures(models: list[Entry], images: Images) -> dict[str, Tensor]:
+def _pictures(models: list[Entry], images: Images) -> dict[Role | Candidate, Tensor]:
     """Return a few samples of each network's first training and of each machine."""
     return {
-        f"network {entry.name}" if entry.role else entry.name: images[entry.name, entry.seed][
-            :SHOWN
-        ]
-        for entry in models
-        if not entry.seed
+        entry.what: images[entry.what, entry.seed][:SHOWN] for entry in models if not entry.seed
     }
 
 
 def _about(
     settings: ConsistencySettings, trained: Trained, models: list[Entry]
 ) -> dict[str, object]:
-    windows = {entry.name: entry.model.window for entry in models if entry.role is None}
+    windows = {str(entry.what): entry.model.window for entry in models if entry.role is None}
     parameters = {
-        role: load_network(path).num_parameters()
+        str(role): load_network(path).num_parameters()
         for (role, seed), path in trained.items()
         if seed == 0
     }

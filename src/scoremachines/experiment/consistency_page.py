@@ -19,7 +19,7 @@ from scoremachines.experiment.figures import (
     sweeps_figure,
 )
 from scoremachines.experiment.findings import Agreement, Findings
-from scoremachines.experiment.names import label
+from scoremachines.experiment.roles import Candidate, Role
 from scoremachines.pictures import grid, labelled_rows, to_data_uri
 from scoremachines.plots import save_figure
 from scoremachines.report import Page, fill_template, write_html
@@ -51,15 +51,15 @@ class Strip(NamedTuple):
 class Group(NamedTuple):
     """A network's agreement with its machines, and the one that the others are set against."""
 
-    network: str
-    without: str | None
+    network: Role
+    without: Candidate | None
     rows: list[Agreement]
 
 
 def write_consistency_page(
     findings: Findings,
-    pictures: Mapping[str, Tensor],
-    curves: Mapping[str, Sequence[Mapping[str, float]]],
+    pictures: Mapping[Role | Candidate, Tensor],
+    curves: Mapping[Role, Sequence[Mapping[str, float]]],
     training_images: Tensor,
     folder: Path,
     command: str,
@@ -69,9 +69,9 @@ def write_consistency_page(
 
     Args:
         findings: what to tell.
-        pictures: a few samples `[m, C, H, W]` of each model, by its name; networks are called
-            `network ROLE`. Samples of the same place started from the same noise.
-        curves: agreement against training steps, by the network's role (`networks.read_curve`).
+        pictures: a few samples `[m, C, H, W]` of each model. Samples of the same place started
+            from the same noise.
+        curves: agreement against training steps of each network (`networks.read_curve`).
         training_images: some of them, `[m, C, H, W]`.
         folder: which exists.
         command: the line that makes everything again.
@@ -85,9 +85,13 @@ def write_consistency_page(
     """
     write_json(folder / "findings.json", findings.plain())
     if pictures:
-        save_picture(labelled_rows(pictures), folder / "samples.png")
+        rows = {_strip_title(model): images for model, images in pictures.items()}
+        save_picture(labelled_rows(rows), folder / "samples.png")
     figures = {name: _saved(figure, folder, name) for name, figure in _figures(findings, curves)}
-    strips = [_strip(name, images) for name, images in pictures.items()]
+    strips = [
+        Strip(_strip_title(model), isinstance(model, Role), _row(images))
+        for model, images in pictures.items()
+    ]
     page = Page(
         title="Does attention make networks agree with themselves?",
         lead="Trained networks without and with attention, and machines in closed form that "
@@ -110,16 +114,15 @@ def write_consistency_page(
         machines=sentences.compared(findings),
         agreements=_groups(findings.agreements),
         real=_groups(findings.real),
-        curves={name: points for name, points in curves.items() if points},
-        label=label,
-        paper=PAPER,
+        curves={role: points for role, points in curves.items() if points},
+        paper={role.head: rate for role, rate in PAPER.items()},
         say=sentences,
     )
     return write_html(html, folder / "report.html")
 
 
 def _figures(
-    findings: Findings, curves: Mapping[str, Sequence[Mapping[str, float]]]
+    findings: Findings, curves: Mapping[Role, Sequence[Mapping[str, float]]]
 ) -> Iterator[tuple[str, Figure]]:
     """Return those figures that there is something to show in, by name."""
     if findings.networks or findings.machines:
@@ -140,10 +143,8 @@ def _saved(figure: Figure, folder: Path, name: str) -> Drawn:
         return Drawn(to_data_uri(picture.convert("RGB")), width, height)
 
 
-def _strip(name: str, images: Tensor) -> Strip:
-    role = name.removeprefix("network ")
-    shown = f"network {label(role)}" if role != name else name
-    return Strip(shown, role != name, _row(images))
+def _strip_title(model: Role | Candidate) -> str:
+    return f"network {model.title}" if isinstance(model, Role) else model.title
 
 
 def _row(images: Tensor) -> Drawn:

@@ -10,6 +10,10 @@ from scoremachines.data.settings import DataSettings
 from scoremachines.experiment.findings import Agreement, agreement
 from scoremachines.experiment.jobs import Model, sample_all, samples_of
 from scoremachines.experiment.machines import network_window
+from scoremachines.experiment.networks import CNN, SOFT
+from scoremachines.experiment.plan import IDEAL, PLAIN, WIENER
+from scoremachines.experiment.roles import Candidate, Role
+from scoremachines.specs import AttentionSpec, MachineSpec
 from scoremachines.training.folder import load_network
 
 __all__ = ["DIGITS", "RIVALS", "digits_agreement"]
@@ -17,17 +21,21 @@ __all__ = ["DIGITS", "RIVALS", "digits_agreement"]
 DIGITS = DataSettings(source="digits", limit=300)
 """300 of the digits that scikit-learn brings along."""
 RIVALS = {
-    "cnn": ("ideal", "wiener", "none"),
-    "soft": (
-        *("ideal", "wiener", "none", "tiled", "tiled-class", "tiled-agreed"),
-        *("measured", "measured-class", "measured-agreed"),
+    CNN: (IDEAL, WIENER, PLAIN),
+    SOFT: (
+        *(IDEAL, WIENER, PLAIN),
+        *(
+            Candidate(MachineSpec(attention=AttentionSpec(name, over)))
+            for name in ("tiled", "measured")
+            for over in ("image", "group", "consensus")
+        ),
     ),
 }
 """The networks trained on digits, and the machines that they are compared with."""
 
 
 def digits_agreement(
-    trained: Mapping[str, Path], folder: Path, n: int, steps: int, workers: int, device: str
+    trained: Mapping[Role, Path], folder: Path, n: int, steps: int, workers: int, device: str
 ) -> list[Agreement]:
     """Compare networks trained on digits with their machines, from the same noise.
 
@@ -45,18 +53,19 @@ def digits_agreement(
     Raises:
         InputError: a network is missing, or the folder cannot be written.
     """
-    models: dict[tuple[str, str | None], Model] = {}
-    for role, names in RIVALS.items():
+    models: dict[tuple[Role, Candidate | None], Model] = {}
+    for role, candidates in RIVALS.items():
         path = trained[role]
         window = str(network_window(load_network(path), path))
         plain = Model(DIGITS, n, str(path), steps=steps)
         models[role, None] = plain
-        for name in names:
-            models[role, name] = replace(plain, machine=name, window=window)
+        for each in candidates:
+            models[role, each] = replace(plain, machine=each.machine, window=window)
     sample_all(list(models.values()), folder, workers=workers, device=device)
     images = {key: samples_of(model, folder) for key, model in models.items()}
     found = []
-    for role, names in RIVALS.items():
-        rivals = {name: images[role, name] for name in names}
-        found += agreement(f"{role} (digits)", images[role, None], rivals, "none")
+    for role, candidates in RIVALS.items():
+        rivals = {each: images[role, each] for each in candidates}
+        shown = replace(role, data="digits")
+        found += agreement(shown, images[role, None], rivals, PLAIN)
     return found

@@ -15,14 +15,13 @@ from matplotlib.figure import Figure
 
 from scoremachines.agreement import Summary
 from scoremachines.experiment.findings import Agreement, Findings, Point, Rates
-from scoremachines.experiment.names import colour, label, network_of, short
-from scoremachines.experiment.networks import TRAININGS
+from scoremachines.experiment.roles import Candidate, Role, colour
 from scoremachines.plots import axes_side_by_side, figure_of
 
 __all__ = ["PAPER", "agreement_figure", "curve_figure", "rates_figure", "sweeps_figure"]
 
-PAPER = {"top1": 0.2164, "identity": 0.2544}
-"""Consistency of all samples that Finn et al. report, by the network's final layer (theory §7)."""
+PAPER = {Role("top1"): 0.2164, Role("identity"): 0.2544}
+"""Consistency of all samples that Finn et al. report, by the network (theory §7)."""
 WIDTH = 5.2
 """Of a figure, inches."""
 ROW = 0.235
@@ -57,11 +56,11 @@ def rates_figure(findings: Findings) -> Figure:
     axes = axes_side_by_side(1, WIDTH, 1.1 + ROW * count)[0]
     for network, machines in groups:
         if network is not None:
-            lines.append(Line(f"network {label(network.model)}", height, bold=True))
+            lines.append(Line(f"network {network.model.title}", height, bold=True))
             _draw_network(axes, network, findings.networks, height)
             height -= 1
         for machine in machines:
-            lines.append(Line(short(machine.model), height))
+            lines.append(Line(_under_network(machine.model), height))
             _draw_rate(axes, machine, height, colour(machine.model), f"machine {machine.model}")
             height -= 1
         height -= 0.6
@@ -69,7 +68,7 @@ def rates_figure(findings: Findings) -> Figure:
     for (role, rate), side in zip(PAPER.items(), ("right", "left"), strict=True):
         axes.axvline(100 * rate, color=colour(role), linestyle=":", gid=f"paper {role}")
         axes.annotate(
-            f" paper, {label(role)} \n {100 * rate:.2f} % ",
+            f" paper, {role.title} \n {100 * rate:.2f} % ",
             (100 * rate, 1),
             xycoords=("data", "axes fraction"),
             ha=side,
@@ -85,12 +84,21 @@ def _groups(findings: Findings) -> list[tuple[Rates | None, list[Rates]]]:
     """Return each network's rates and those of its machines, then the other machines'."""
     together = [row for row in findings.networks if row.seed is None]
     groups: list[tuple[Rates | None, list[Rates]]] = [
-        (row, [each for each in findings.machines if network_of(each.model) == row.model])
+        (row, [each for each in findings.machines if _models(each) == row.model])
         for row in together
     ]
     known = {row.model for row in together}
-    others = [row for row in findings.machines if network_of(row.model) not in known]
+    others = [row for row in findings.machines if _models(row) not in known]
     return [*groups, (None, others)] if others else groups
+
+
+def _models(row: Rates) -> Role | None:
+    return row.model.models if isinstance(row.model, Candidate) else None
+
+
+def _under_network(model: Role | Candidate) -> str:
+    """Return what to call a machine under its network's title."""
+    return model.name if isinstance(model, Candidate) else model.title
 
 
 def _draw_network(axes: Axes, row: Rates, networks: Sequence[Rates], height: float) -> None:
@@ -142,10 +150,10 @@ def agreement_figure(agreements: Sequence[Agreement]) -> Figure:
     left, right = axes_side_by_side(2, WIDTH / 2, height)
     lines, line = [], 0.0
     for network in networks:
-        lines.append(Line(f"network {label(network)}", line, bold=True))
+        lines.append(Line(f"network {network.title}", line, bold=True))
         for each in (each for each in agreements if each.network == network):
             line -= 1
-            lines.append(Line(short(each.machine), line))
+            lines.append(Line(each.machine.name, line))
             name = f"{network} {each.machine}"
             _draw_summary(left, each.r, line, colour(network), f"r {name}")
             if each.lead is not None:
@@ -165,11 +173,11 @@ def _draw_summary(axes: Axes, summary: Summary, height: float, paint: str, gid: 
     axes.plot([summary.median], [height], "o", color=paint, markersize=5, gid=gid)
 
 
-def curve_figure(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+def curve_figure(curves: Mapping[Role, Sequence[Mapping[str, float]]]) -> Figure:
     """Draw how the agreement of networks with machines grows with training.
 
     Args:
-        curves: by the network's role, points as `networks.read_curve` returns them; at least one
+        curves: by network, points as `networks.read_curve` returns them; at least one
             network has one.
 
     Returns:
@@ -184,7 +192,7 @@ def curve_figure(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
             values = [point.get(machine, float("nan")) for point in points]
             look: dict[str, Any] = {"color": paint, "linewidth": 1.4, "markersize": 4}
             axes.plot(steps, values, ".-", label=machine, gid=f"{network} {machine}", **look)
-        axes.set_title(f"network {label(network)}", fontsize=10)
+        axes.set_title(f"network {network.title}", fontsize=10)
         axes.set(xlabel="training steps, thousands", ylabel="median r")
         axes.tick_params(labelsize=SMALL)
     lowest = min(axes.get_ylim()[0] for axes in panels)
@@ -223,8 +231,10 @@ def sweeps_figure(points: Sequence[Point]) -> Figure:
     return _with_legend(panels)
 
 
-def _draw_sweep(axes: Axes, model: str, across: list[float], row: Sequence[Point]) -> None:
-    paint, is_network = colour(model), model in TRAININGS
+def _draw_sweep(
+    axes: Axes, model: Role | Candidate, across: list[float], row: Sequence[Point]
+) -> None:
+    paint, is_network = colour(model), isinstance(model, Role)
     for place, point in zip(across, row, strict=True):
         ends = [100 * end for end in point.rates.consistent.interval()]
         axes.plot([place] * 2, ends, color=paint, linewidth=1.2, gid=f"interval {model}")
@@ -233,7 +243,7 @@ def _draw_sweep(axes: Axes, model: str, across: list[float], row: Sequence[Point
     heights = [100 * point.rates.consistent.rate for point in row]
     look: dict[str, Any] = {"color": paint, "linewidth": 1.4, "markersize": 4}
     look["markerfacecolor"] = paint if is_network else "white"
-    name = f"network {label(model)}" if is_network else f"machine {model}"
+    name = f"network {model.title}" if is_network else f"machine {model.title}"
     style = "o-" if is_network else "D--"
     axes.plot(across, heights, style, label=name, gid=f"rate {model}", **look)
 

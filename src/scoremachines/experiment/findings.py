@@ -6,7 +6,7 @@ Everything is computed from samples that lie in files (`jobs`), so it costs litt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from torch import Tensor
@@ -19,6 +19,7 @@ from scoremachines.agreement import (
     summarise,
 )
 from scoremachines.data.judge import Judge
+from scoremachines.experiment.roles import Candidate, Role
 from scoremachines.measures import Proportion
 from scoremachines.significance import rate_test, seed_test
 
@@ -30,7 +31,7 @@ class Rates:
     """How often a model's samples are valid, consistent, novel and creative.
 
     Attributes:
-        model: name of the network or machine.
+        model: the network or machine.
         seed: of the training, of a network; None for a machine, and for all seeds together.
         valid: proportion of all samples; so are `consistent`, `novel` and `creative`.
         consistent_of_valid: proportion of the valid ones.
@@ -38,7 +39,7 @@ class Rates:
         chance_of_valid: the same of the valid ones.
     """
 
-    model: str
+    model: Role | Candidate
     seed: int | None
     valid: Proportion
     consistent: Proportion
@@ -54,14 +55,14 @@ class Order:
     """Whether one network's consistency is above another's, over the same training seeds.
 
     Attributes:
-        better: name of the first.
-        worse: name of the second.
+        better: the first.
+        worse: the second.
         p_samples: of the exact Cochran-Mantel-Haenszel test, samples as units, seeds as strata.
         p_seeds: of the paired t-test, training seeds as units; NaN where it cannot be computed.
     """
 
-    better: str
-    worse: str
+    better: Role
+    worse: Role
     p_samples: float
     p_seeds: float
 
@@ -71,15 +72,15 @@ class Agreement:
     """How a machine agrees with a network, sample by sample from the same noise.
 
     Attributes:
-        network: name of the network.
-        machine: name of the machine.
+        network: the network.
+        machine: the machine.
         r: Pearson correlation.
         r2: its square.
         lead: paired difference of r against the network's machine without attention.
     """
 
-    network: str
-    machine: str
+    network: Role
+    machine: Candidate
     r: Summary
     r2: Summary
     lead: Summary | None
@@ -92,13 +93,13 @@ class Point:
     Attributes:
         sweep: what is varied.
         value: its value, as text.
-        model: name of the network or machine.
+        model: the network or machine.
         rates: of the samples there.
     """
 
     sweep: str
     value: str
-    model: str
+    model: Role | Candidate
     rates: Rates
 
 
@@ -126,11 +127,15 @@ class Findings:
 
     def plain(self) -> dict[str, Any]:
         """Return everything as numbers, texts, lists and dictionaries, for JSON."""
-        return _plain(asdict(self))
+        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
 
 
 def _plain(value: Any) -> Any:
-    """Return a value without NaN, which JSON has no word for."""
+    """Return a value for JSON, which has no word for NaN; networks and machines by name."""
+    if isinstance(value, Role | Candidate):
+        return str(value)
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -138,12 +143,12 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def rates(judge: Judge, model: str, seed: int | None, images: Tensor) -> Rates:
+def rates(judge: Judge, model: Role | Candidate, seed: int | None, images: Tensor) -> Rates:
     """Judge a model's samples.
 
     Args:
         judge: of the crafted set.
-        model: name of the network or machine.
+        model: the network or machine.
         seed: of the training.
         images: samples, `[n, 3, H, W]` in about [-1, 1].
 
@@ -171,16 +176,22 @@ def order(better: Sequence[Rates], worse: Sequence[Rates]) -> Order:
         Both p-values.
     """
     pairs = [[each.consistent for each in rows] for rows in (better, worse)]
-    return Order(better[0].model, worse[0].model, rate_test(*pairs), seed_test(*pairs))
+    first, second = better[0].model, worse[0].model
+    assert isinstance(first, Role)
+    assert isinstance(second, Role)
+    return Order(first, second, rate_test(*pairs), seed_test(*pairs))
 
 
 def agreement(
-    network: str, theirs: Tensor, machines: Mapping[str, Tensor], without: str | None
+    network: Role,
+    theirs: Tensor,
+    machines: Mapping[Candidate, Tensor],
+    without: Candidate | None,
 ) -> list[Agreement]:
     """Compare a network's samples with machines' from the same noise.
 
     Args:
-        network: its name.
+        network: the network.
         theirs: its samples, `[n, C, H, W]`.
         machines: samples of each machine, from the same noise in the same order; there may be
             more or fewer of them.
@@ -190,7 +201,7 @@ def agreement(
         One row a machine.
     """
 
-    def pearson(machine: str) -> Tensor:
+    def pearson(machine: Candidate) -> Tensor:
         count = min(len(theirs), len(machines[machine]))
         return pearson_r(theirs[:count], machines[machine][:count])
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -24,19 +25,20 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from scoremachines.attention import make_attention
 from scoremachines.data.settings import DataSettings
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.denoiser import DenoiserModel
 from scoremachines.estimate import announce, run_seconds
-from scoremachines.experiment.machines import CALIBRATED, make_machines, network_strength
+from scoremachines.experiment.machines import make_machine, network_strength
 from scoremachines.files import reading
 from scoremachines.locality import parse_window
 from scoremachines.machine import ScoreMachine
 from scoremachines.orphans import end_with_parent
 from scoremachines.sampling import trajectory
 from scoremachines.sealed import Spec, kept, read_tensors, write_tensors
+from scoremachines.specs import AttentionSpec, MachineSpec
+from scoremachines.specs.gain import CALIBRATED
 from scoremachines.training.device import threads
 from scoremachines.training.folder import load_network
 
@@ -56,7 +58,7 @@ class Model:
         n: number of samples.
         network: folder of a network: the model itself or, with `machine`, the network whose theory
             the machine is.
-        machine: name of a machine as `compare` takes it; None for the network itself.
+        machine: the machine; None for the network itself.
         window: of the machine, as the command line writes it.
         sources: of the machine, where no network says it.
         steps: of sampling.
@@ -67,7 +69,7 @@ class Model:
     data: DataSettings
     n: int = 100
     network: str | None = None
-    machine: str | None = None
+    machine: MachineSpec | None = None
     window: str = "7"
     sources: str = "broken"
     steps: int = 20
@@ -76,10 +78,12 @@ class Model:
 
     def key(self) -> str:
         """Return a hash of all that decides a sample of the model: 16 hexadecimal digits."""
-        told = asdict(self) | {"n": None, "network": None, "data": None}
+        machine = self.machine and str(self.machine)
+        settings = asdict(self) | {"n": None, "network": None, "data": None, "machine": machine}
         weights = None if self.network is None else _weights_hash(self.network)
-        decides = [told, _opened(self.data).fingerprint(), weights]
-        if self.network is not None and (self.machine or "").endswith(f":{CALIBRATED}"):
+        decides = [settings, _opened(self.data).fingerprint(), weights]
+        gain = None if self.machine is None else self.machine.attention.gain
+        if self.network is not None and gain == CALIBRATED:
             decides.append(str(network_strength(self.network)))
         text = json.dumps(decides, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -118,13 +122,13 @@ def build(model: Model, device: str = "cpu") -> DenoiserModel:
     """
     data, window = _opened(model.data), parse_window(model.window)
     if model.network is None:
-        attention = make_attention(model.machine or "none")
+        attention = AttentionSpec() if model.machine is None else model.machine.attention
         return ScoreMachine(data, window, model.sources, attention).to(device)
     network = load_network(model.network).to(device)
     if model.machine is None:
         return network
     strength = network_strength(model.network)
-    return make_machines([model.machine], network, data, window, strength=strength)[model.machine]
+    return make_machine(model.machine, network, data, window, strength=strength)
 
 
 def sample_all(
@@ -217,8 +221,9 @@ def _read(path: Path, model: Model, piece: range) -> Tensor:
 
 def _path(folder: Path, model: Model, piece: range) -> Path:
     name = Path(model.network).name if model.network else "machine"
-    machine = f"-{model.machine.replace(':', '_')}" if model.machine else ""
-    return folder / f"{name}{machine}.{model.key()}.{piece.start}-{piece.stop}.safetensors"
+    if model.machine is not None:
+        name += "-" + re.sub(r"[^\w-]", "_", str(model.machine))
+    return folder / f"{name}.{model.key()}.{piece.start}-{piece.stop}.safetensors"
 
 
 def _carry_out(model: Model, piece: range, path: Path, device: str) -> None:

@@ -6,16 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scoremachines.attention import (
-    SPREAD,
-    TOLD,
-    Attention,
-    Measured,
-    Scaled,
-    Spread,
-    StrengthSchedule,
-    make_attention,
-)
+from scoremachines.attention import Attention, build_attention
 from scoremachines.baselines import Wiener
 from scoremachines.calibration import Calibration, StrengthCalibration
 from scoremachines.calibration.curves import known_sources
@@ -26,36 +17,23 @@ from scoremachines.files import exists
 from scoremachines.locality import Window
 from scoremachines.machine import ScoreMachine
 from scoremachines.named import named_machine
-from scoremachines.names import (
-    MACHINES,
-    MAPS,
-    OWN_MAPS,
-    attention_names,
-    known_name,
-    machine_names,
-)
+from scoremachines.specs import AttentionSpec, GainSchedule, MachineSpec
+from scoremachines.specs.machine import WIENER
 
 __all__ = [
-    "CALIBRATED",
     "CALIBRATION",
-    "NAMES",
     "STRENGTH",
+    "make_machine",
     "make_machines",
     "network_attention",
     "network_strength",
     "network_window",
 ]
 
-NAMES = tuple(machine_names())
-"""KG's machines, the Wiener filter, the machine of the network's own sources with each attention,
-and with the attention maps of the network itself; what ends in -class speaks of classes, what ends
-in -agreed agrees on one."""
 CALIBRATION = "calibration.json"
 """Where k(t) is kept, beside a checkpoint."""
 STRENGTH = "strength.json"
 """Where λ(t) is kept, beside a checkpoint."""
-CALIBRATED = "calibrated"
-"""What stands for λ(t) in the name of a machine."""
 
 
 def network_window(network: DenoiserModel, folder: str | Path | None = None) -> Window:
@@ -83,25 +61,23 @@ def network_window(network: DenoiserModel, folder: str | Path | None = None) -> 
 
 
 def make_machines(
-    names: Sequence[str],
+    machines: Sequence[str | MachineSpec | AttentionSpec],
     network: DenoiserModel,
     data: TrainingSet,
     window: Window,
     sources: str | None = None,
-    strength: StrengthSchedule | None = None,
+    strength: GainSchedule | None = None,
     **options: Any,
 ) -> dict[str, DenoiserModel]:
-    """Return the machines of these names, on the network's schedule and device.
+    """Return machines by name, on a network's schedule and device; see `make_machine`.
 
     Args:
-        names: of `NAMES`. An attention may have a strength λ, such as `"measured:1.3"`, or
-            λ(t), `"measured:calibrated"`, or one for each row (theory §4.8), `"measured:spread"`.
-        network: the network, for its schedule, its sources and its own attention maps.
-        data: the training set of both.
+        machines: the machines, or their names.
+        network: the network.
+        data: the training set of all.
         window: k or k(t); None for the whole image.
-        sources: of the machines named by their attention; by default what the network's padding
-            stands for (theory §5).
-        strength: λ(t) of the machines that want a calibrated one.
+        sources: of the machines with an attention.
+        strength: λ(t) of machines whose gain is calibrated.
         **options: `engine` and `memory`, as in `ScoreMachine`.
 
     Returns:
@@ -110,74 +86,77 @@ def make_machines(
     Raises:
         InputError: there is no such machine, or it does not fit the network.
     """
-    made = {
-        name: _machine(name, network, data, window, sources, strength, options)
-        for name in map(known_name, names)
+    specs = [MachineSpec.parse(machine) for machine in machines]
+    return {
+        str(spec): make_machine(spec, network, data, window, sources, strength, **options)
+        for spec in specs
     }
-    return {name: machine.to(network.device) for name, machine in made.items()}
 
 
-def _machine(
-    name: str,
+def make_machine(
+    machine: str | MachineSpec | AttentionSpec,
     network: DenoiserModel,
     data: TrainingSet,
     window: Window,
-    sources: str | None,
-    strength: StrengthSchedule | None,
-    options: dict[str, Any],
+    sources: str | None = None,
+    strength: GainSchedule | None = None,
+    **options: Any,
 ) -> DenoiserModel:
-    kind, colon, text = name.partition(":")
-    if kind not in NAMES or (colon and kind not in (*attention_names(), *MAPS)):
-        accepted = f"{', '.join(NAMES)}; with an attention also its strength: measured:1.3"
-        raise InputError("machine", name, accepted)
-    if kind == "wiener":
-        return Wiener(data, network.schedule)
-    if kind in MACHINES:
-        return named_machine(kind, data, window, schedule=network.schedule, **options)
-    attention = network_attention(
-        kind, network, _strength(name, text, strength) if colon else None
-    )
-    where = known_sources(network, data, sources)
-    return ScoreMachine(data, window, where, attention, schedule=network.schedule, **options)
+    """Return the machine that a network is to be compared with, on its schedule and device.
+
+    Args:
+        machine: the machine, or its name.
+        network: the network, for its schedule, its sources and its own attention maps.
+        data: the training set of both.
+        window: k or k(t); None for the whole image.
+        sources: of a machine with an attention; by default what the network's padding stands for
+            (theory §5).
+        strength: λ(t), where the gain of the attention is `"calibrated"`.
+        **options: `engine` and `memory`, as in `ScoreMachine`.
+
+    Returns:
+        The machine.
+
+    Raises:
+        InputError: there is no such machine, or it does not fit the network.
+    """
+    spec = MachineSpec.parse(machine)
+    made: DenoiserModel
+    if spec.name == WIENER:
+        made = Wiener(data, network.schedule)
+    elif spec.name is not None:
+        made = named_machine(spec, data, window, schedule=network.schedule, **options)
+    else:
+        attention = network_attention(spec.attention, network, strength)
+        where = known_sources(network, data, sources)
+        options["schedule"] = network.schedule
+        made = ScoreMachine(data, window, where, attention, **options)
+    return made.to(network.device)
 
 
 def network_attention(
-    name: str, network: DenoiserModel, strength: float | str | StrengthSchedule | None = None
+    attention: str | AttentionSpec, network: DenoiserModel, strength: GainSchedule | None = None
 ) -> Attention:
-    """Return the attention of this name, with a network's own maps if it is told of them.
+    """Return an attention, with a network's own maps where it needs them.
 
     Args:
-        name: such as `"tiled"` or `"measured-agreed"`.
+        attention: its name or spec.
         network: the network.
-        strength: λ or λ(t), which the weights of the others are multiplied by; `"spread"` for one
-            that each row has of its own (theory §4.8); None for 1.
+        strength: λ(t), where the gain is `"calibrated"`.
 
     Returns:
         The attention.
 
     Raises:
-        InputError: there is none of that name, or the network shows no maps.
+        InputError: there is none of that name, the network shows no maps, or its gain was not
+            calibrated.
     """
-    name = known_name(name)
-    told = next((each for ending, each in TOLD.items() if name.endswith(ending)), None)
-    plain = next((name.removesuffix(ending) for ending in TOLD if name.endswith(ending)), name)
-    attention = _maps(network, name) if plain == OWN_MAPS else make_attention(plain)
-    if isinstance(strength, str):
-        attention = Spread(attention)
-    elif strength is not None:
-        attention = Scaled(attention, strength)
-    return attention if told is None else told(attention)
-
-
-def _maps(network: DenoiserModel, kind: str) -> Attention:
     maps = getattr(network, "attention", None)
-    if maps is None or not callable(maps):
-        accepted = "one of the other machines"
-        raise InputError("machine", kind, accepted, "the network shows no attention maps")
-    return Measured(maps)
+    spec = AttentionSpec.parse(attention)
+    return build_attention(spec, maps=maps if callable(maps) else None, calibrated=strength)
 
 
-def network_strength(folder: str | Path) -> StrengthSchedule | None:
+def network_strength(folder: str | Path) -> GainSchedule | None:
     """Return λ(t) as it was calibrated for a network.
 
     Args:
@@ -191,20 +170,3 @@ def network_strength(folder: str | Path) -> StrengthSchedule | None:
     """
     path = Path(folder) / STRENGTH
     return StrengthCalibration.load(path) if exists("network", path) else None
-
-
-def _strength(
-    name: str, text: str, known: StrengthSchedule | None
-) -> float | str | StrengthSchedule:
-    if text == SPREAD:
-        return SPREAD
-    if text == CALIBRATED:
-        if known is None:
-            accepted = "a network whose strength was calibrated, or a number: measured:1.3"
-            raise InputError("machine", name, accepted)
-        return known
-    try:
-        return float(text)
-    except ValueError:
-        accepted = "a name and a strength, such as measured:1.3"
-        raise InputError("machine", name, accepted) from None

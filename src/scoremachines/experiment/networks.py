@@ -15,52 +15,49 @@ from torch import Tensor
 
 from scoremachines.agreement import pearson_r, summarise
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.experiment.roles import Role
 from scoremachines.files import exists
 from scoremachines.machine import ScoreMachine
-from scoremachines.nets import Network, NetworkSettings
+from scoremachines.nets import Network
 from scoremachines.sampling import sample
 from scoremachines.sealed import read_json, write_json
+from scoremachines.specs import AttentionSpec
 from scoremachines.training.loop import Progress
 from scoremachines.training.run import train_in_folder
 from scoremachines.training.settings import TrainSettings
 
 __all__ = [
-    "CALIBRATED",
+    "CIRCULAR",
+    "CNN",
+    "CNN_LONG",
     "CURVE",
-    "LONG",
     "LONGER",
     "REPEATED",
     "ROLES",
     "ROUND",
+    "SOFT",
+    "SOFT_LONG",
     "TRAININGS",
+    "WITH_WINDOWS",
     "Watch",
-    "shape_of",
+    "read_curve",
     "train_role",
 ]
 
-ROLES: dict[str, NetworkSettings] = {
-    "cnn": NetworkSettings(),
-    "identity": NetworkSettings(attention="identity"),
-    "top1": NetworkSettings(attention="top1"),
-    "soft": NetworkSettings(attention="soft"),
-    "multiscale": NetworkSettings(attention="multiscale"),
-    "circular": NetworkSettings(padding="circular"),
-}
-"""The networks by name: zero padding and each final layer, and the CNN with circular padding."""
-ROUND: dict[str, NetworkSettings] = {
-    f"{role}-circular": replace(ROLES[role], padding="circular")
-    for role in ("identity", "soft", "multiscale")
-}
+CNN, SOFT, CIRCULAR = Role(), Role("soft"), Role(circular=True)
+ROLES = (CNN, Role("identity"), Role("top1"), SOFT, Role("multiscale"), CIRCULAR)
+"""The networks: zero padding and each final layer, and the CNN with circular padding."""
+ROUND = tuple(Role(head, circular=True) for head in ("identity", "soft", "multiscale"))
 """Attention with circular padding: brought along for `compare`, not sampled by the experiment."""
-LONG = "-long"
 LONGER = 2.5
-"""Networks whose name ends so are trained so many times longer: until agreement stops rising."""
-REPEATED = ("cnn", "identity", "top1", "soft", "multiscale")
+"""How many times longer some are trained: until agreement stops rising."""
+CNN_LONG, SOFT_LONG = replace(CNN, longer=True), replace(SOFT, longer=True)
+REPEATED = tuple(role for role in ROLES if not role.circular)
 """Those that are trained from several seeds; of the others, one training is looked at."""
-CALIBRATED = ("cnn-long", "circular")
+WITH_WINDOWS = (CNN_LONG, CIRCULAR)
 """Those whose k(t) is found: the machines of all with zero padding see through the first's."""
-TRAININGS = (*ROLES, "cnn-long", "soft-long")
-"""The names of all networks."""
+TRAININGS = (*ROLES, CNN_LONG, SOFT_LONG)
+"""All networks that the experiment trains and samples."""
 CURVE = "agreement.json"
 """Where the curve of agreement against training steps is kept, beside the checkpoint."""
 WATCH_SEED = 2**20
@@ -84,8 +81,11 @@ class Watch:
     every: int = 1000
     n: int = 24
     steps: int = 20
-    machines: Mapping[str, str] = field(
-        default_factory=lambda: {"ELS": "none", "tiled, of classes": "tiled-class"}
+    machines: Mapping[str, AttentionSpec] = field(
+        default_factory=lambda: {
+            "ELS": AttentionSpec(),
+            "tiled, of classes": AttentionSpec("tiled", "group"),
+        }
     )
     _images: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
@@ -111,11 +111,6 @@ class Watch:
 
     def _sampled(self, model: Network | ScoreMachine) -> Tensor:
         return sample(model, self.n, self.steps, WATCH_SEED, best=0, data=self.data).images
-
-
-def shape_of(name: str) -> NetworkSettings:
-    """Return the shape of a network by its name, one of `TRAININGS` or `ROUND`."""
-    return ROUND.get(name) or ROLES[name.removesuffix(LONG)]
 
 
 def read_curve(folder: str | Path) -> list[dict[str, float]]:

@@ -1,6 +1,7 @@
 """Which networks and machines the paper's experiment samples, and which it compares.
 
-A plan is a list of `Entry`s, each a `Model` with a name; the findings are read off their samples.
+A plan is a list of `Entry`s, each a `Model` with what it is; the findings are read off their
+samples.
 """
 
 from __future__ import annotations
@@ -12,8 +13,17 @@ from pathlib import Path
 from scoremachines.data.settings import DataSettings
 from scoremachines.experiment.jobs import Model
 from scoremachines.experiment.machines import network_window
-from scoremachines.experiment.networks import LONG, ROLES
+from scoremachines.experiment.networks import (
+    CIRCULAR,
+    CNN,
+    CNN_LONG,
+    ROLES,
+    SOFT,
+    SOFT_LONG,
+)
+from scoremachines.experiment.roles import Candidate, Role
 from scoremachines.experiment.settings import ConsistencySettings
+from scoremachines.specs import AttentionSpec, MachineSpec
 from scoremachines.training.folder import load_network
 
 __all__ = [
@@ -30,25 +40,33 @@ __all__ = [
     "sweeps",
 ]
 
-Trained = Mapping[tuple[str, int], Path]
+Trained = Mapping[tuple[Role, int], Path]
 """Folder of each network, by role and training seed."""
-Anew = Mapping[tuple[str, str, str], Path]
+Anew = Mapping[tuple[str, str, Role], Path]
 """Folder of each network of a sweep's point, by sweep, value and role."""
-ANEW = ("cnn", "soft")
+ANEW = (CNN, SOFT)
 """Networks that are trained for every point of the sweeps over the training set."""
-ATTENTIVE = tuple(role for role in ROLES if role not in ("cnn", "circular"))
-CLOSED = ("none", "identity", "top1", "tiled", "full", "multiscale")
-"""Machines that use nothing of a network."""
-SHARED = (
-    *("tiled-class", "tiled-agreed", "identity-agreed"),
-    *("multiscale-agreed", "top1-class", "full-class"),
+ATTENTIVE = tuple(role for role in ROLES if role.own is not None)
+CLOSED = tuple(
+    AttentionSpec(name) for name in ("none", "identity", "top1", "tiled", "full", "multiscale")
 )
-"""The same, told of classes instead of images, or agreeing on one (theory §4.6, §4.7)."""
-MAPS = ("measured-agreed:spread", "measured-class", "measured")
-"""Machines that listen to a network's own maps."""
+"""Attentions that use nothing of a network."""
+SHARED = (
+    AttentionSpec("tiled", "group"),
+    AttentionSpec("tiled", "consensus"),
+    AttentionSpec("identity", "consensus"),
+    AttentionSpec("multiscale", "consensus"),
+    AttentionSpec("top1", "group"),
+    AttentionSpec("full", "group"),
+)
+"""The same, of classes instead of images, or with a consensus on one (theory §4.6, §4.7)."""
+BY_CLASS = AttentionSpec("measured", "group")
+MAPS = (AttentionSpec("measured", "consensus", "perplexity"), BY_CLASS, AttentionSpec("measured"))
+"""Attentions with a network's own maps."""
 SCHEDULERS = ("kg", "DDPM", "HeunDiscrete", "DPMSolverMultistep")
-OWN = {"identity": "identity", "top1": "top1", "soft": "tiled", "multiscale": "multiscale"}
-"""The closed-form attention that stands for each head."""
+GROUPED = ("group", "consensus")
+PLAIN = Candidate(MachineSpec())
+IDEAL, WIENER = Candidate(MachineSpec("ideal")), Candidate(MachineSpec("wiener"))
 
 
 @dataclass(frozen=True)
@@ -56,20 +74,23 @@ class Entry:
     """A model with its place in the experiment.
 
     Attributes:
-        name: what to call it.
+        what: the network or machine.
         model: what is sampled.
-        role: of a network.
         seed: of a network's training.
         sweep: what is varied, where the entry is a point of a sweep.
         value: the varied quantity's value, as text.
     """
 
-    name: str
+    what: Role | Candidate
     model: Model
-    role: str | None = None
     seed: int | None = None
     sweep: str | None = None
     value: str = ""
+
+    @property
+    def role(self) -> Role | None:
+        """The network; None for a machine."""
+        return self.what if isinstance(self.what, Role) else None
 
 
 def entries(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
@@ -85,48 +106,51 @@ def entries(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
     base = Model(settings.data, settings.scale.n, steps=settings.scale.steps, seed=settings.seed)
     theirs = replace(base, steps=settings.scale.network_steps)
     found = [
-        Entry(role, replace(theirs, network=str(folder)), role, seed)
+        Entry(role, replace(theirs, network=str(folder)), seed)
         for (role, seed), folder in trained.items()
     ]
-    zeros = replace(base, window=_window(trained["cnn-long", 0]))
+    zeros = replace(base, window=_window(trained[CNN_LONG, 0]))
     every = settings.scale.all_machines
-    found += [Entry(name, replace(zeros, machine=name)) for name in CLOSED]
-    shared = SHARED if every else SHARED[:3]
-    found += [Entry(name, replace(zeros, machine=name)) for name in shared]
-    for role in (*ATTENTIVE, "soft-long") if every else (*ATTENTIVE[:2], "soft-long"):
-        told = replace(zeros, network=str(trained[role, 0]))
-        for kind in MAPS if every else (("measured-class",) if role == "top1" else MAPS[:1]):
-            found.append(Entry(f"{kind} ({role})", replace(told, machine=kind)))
-    plain = str(trained["cnn-long", 0])
-    found += [
-        Entry(name, replace(zeros, network=plain, machine=name)) for name in ("ideal", "wiener")
-    ]
-    round_ = replace(base, window=_window(trained["circular", 0]), machine="none")
+    for attention in (*CLOSED, *(SHARED if every else SHARED[:3])):
+        machine = MachineSpec(attention=attention)
+        found.append(Entry(Candidate(machine), replace(zeros, machine=machine)))
+    for role in (*ATTENTIVE, SOFT_LONG) if every else (*ATTENTIVE[:2], SOFT_LONG):
+        beside = replace(zeros, network=str(trained[role, 0]))
+        for attention in MAPS if every else ((BY_CLASS,) if role.head == "top1" else MAPS[:1]):
+            machine = MachineSpec(attention=attention)
+            found.append(Entry(Candidate(machine, role), replace(beside, machine=machine)))
+    plain = replace(zeros, network=str(trained[CNN_LONG, 0]))
+    found += [Entry(each, replace(plain, machine=each.machine)) for each in (IDEAL, WIENER)]
     few = min(settings.scale.sweep_n, 100 if every else 16)
-    found.append(Entry("none (inside)", replace(round_, sources="inside", n=few)))
-    found.append(Entry("none (wrapped)", replace(round_, sources="wrapped", n=few)))
+    round_ = replace(base, window=_window(trained[CIRCULAR, 0]), machine=MachineSpec(), n=few)
+    for sources in ("inside", "wrapped"):
+        what = Candidate(MachineSpec(), sources=sources)
+        found.append(Entry(what, replace(round_, sources=sources)))
     return found
 
 
-def rivals(role: str, all_entries: list[Entry]) -> tuple[list[str], str]:
+def rivals(role: Role, all_entries: list[Entry]) -> tuple[list[Candidate], Candidate]:
     """Return the machines that a network is compared with, and the one without attention.
 
     Args:
-        role: of the network.
+        role: the network.
         all_entries: of the experiment.
 
     Returns:
-        Names of entries.
+        Machines among the entries.
     """
-    if role == "circular":
-        return ["none (inside)", "none (wrapped)"], "none (inside)"
-    names = ["ideal", "wiener", "none"]
-    own = OWN.get(role.removesuffix(LONG))
-    if own is not None:
-        names += [own, "full", f"{own}-class", f"{own}-agreed", "tiled-class", "tiled-agreed"]
-        names += [f"{kind} ({role})" for kind in reversed(MAPS)]
-    known = {entry.name for entry in all_entries}
-    return [name for name in dict.fromkeys(names) if name in known], "none"
+    if role.circular:
+        found = [Candidate(MachineSpec(), sources=sources) for sources in ("inside", "wrapped")]
+        return found, found[0]
+    found = [IDEAL, WIENER, PLAIN]
+    if role.own is not None:
+        tiled = AttentionSpec("tiled")
+        attentions = [role.own, AttentionSpec("full")]
+        attentions += [replace(each, over=over) for each in (role.own, tiled) for over in GROUPED]
+        found += [Candidate(MachineSpec(attention=each)) for each in attentions]
+        found += [Candidate(MachineSpec(attention=each), role) for each in reversed(MAPS)]
+    known = {entry.what for entry in all_entries}
+    return [each for each in dict.fromkeys(found) if each in known], PLAIN
 
 
 def sweeps(
@@ -144,12 +168,17 @@ def sweeps(
     """
     scale = settings.scale
     base = Model(settings.data, scale.sweep_n, steps=scale.steps, seed=settings.seed)
-    machines = {"none": replace(base, machine="none", window=_window(trained["cnn-long", 0]))}
-    machines["tiled-class"] = replace(machines["none"], machine="tiled-class")
-    longest = ("cnn-long", "soft-long")
+    plain = replace(base, machine=MachineSpec(), window=_window(trained[CNN_LONG, 0]))
+    shared = MachineSpec(attention=SHARED[0])
+    machines: dict[Role | Candidate, Model] = {
+        PLAIN: plain,
+        Candidate(shared): replace(plain, machine=shared),
+    }
     # Networks are sampled in no time, so there may be more of their samples.
     theirs = replace(base, n=scale.n, steps=scale.network_steps)
-    both = {name: replace(theirs, network=str(trained[name, 0])) for name in longest}
+    both: dict[Role | Candidate, Model] = {
+        role: replace(theirs, network=str(trained[role, 0])) for role in (CNN_LONG, SOFT_LONG)
+    }
     every = scale.all_machines
     beside = both | machines if every else both
     windows = (3, 5, 7, 9) if every else (3, 5, 7)
@@ -187,11 +216,11 @@ def changed_sets(settings: ConsistencySettings) -> dict[str, dict[str, DataSetti
 
 
 def _varied(
-    models: Mapping[str, Model], sweep: str, changes: Mapping[str, dict[str, object]]
+    models: Mapping[Role | Candidate, Model], sweep: str, changes: Mapping[str, dict[str, object]]
 ) -> Iterator[Entry]:
     for value, change in changes.items():
-        for name, model in models.items():
-            yield Entry(name, replace(model, **change), sweep=sweep, value=value)  # type: ignore[arg-type]
+        for what, model in models.items():
+            yield Entry(what, replace(model, **change), sweep=sweep, value=value)  # type: ignore[arg-type]
 
 
 def _shapes(data: DataSettings, **changes: int) -> DataSettings:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from scoremachines.agreement import Summary
 from scoremachines.experiment.figures import PAPER
 from scoremachines.experiment.findings import Agreement, Findings, Order, Rates
-from scoremachines.experiment.names import label, network_of, short
+from scoremachines.experiment.roles import Candidate, Role
 
 __all__ = [
     "CLOSE",
@@ -65,15 +65,14 @@ def compared(findings: Findings) -> list[Compared]:
     networks = {(row.model, row.seed): row for row in findings.networks}
     found = []
     for machine in findings.machines:
-        role, seed = (
-            network_of(machine.model),
-            0 if short(machine.model) != machine.model else None,
-        )
-        found.append(Compared(machine, networks.get((role or "", seed))))
+        candidate = machine.model
+        assert isinstance(candidate, Candidate)
+        role, seed = candidate.models, 0 if candidate.maps_of is not None else None
+        found.append(Compared(machine, None if role is None else networks.get((role, seed))))
     return found
 
 
-def without_attention(agreements: Sequence[Agreement]) -> str | None:
+def without_attention(agreements: Sequence[Agreement]) -> Candidate | None:
     """Return the machine that the others of a network are measured against, if there is one."""
     if not any(each.lead is not None for each in agreements):
         return None
@@ -87,21 +86,21 @@ def network_sentences(findings: Findings) -> list[str]:
         return []
     best = max(together, key=lambda row: row.consistent.rate)
     found = [
-        f"The most consistent network is {label(best.model)}: {_percent(best.consistent.rate)} of "
+        f"The most consistent network is {best.model.title}: {_percent(best.consistent.rate)} of "
         f"all its samples and {_percent(best.consistent_of_valid.rate)} of its valid ones, where "
         f"chance would give {_percent(best.chance)} and {_percent(best.chance_of_valid)}."
     ]
     for row in together:
-        if row.model == "cnn":
+        if row.model == Role():
             found.append(
                 f"CNN only: {_percent(row.consistent.rate)} of all samples, chance "
                 f"{_percent(row.chance)}, which the interval {_contains(row)}."
             )
-        if row.model in PAPER:
-            theirs = PAPER[row.model]
+        theirs = PAPER.get(row.model) if isinstance(row.model, Role) else None
+        if theirs is not None:
             where = "above" if row.consistent.rate > theirs else "not above"
             found.append(
-                f"{label(row.model)[0].upper() + label(row.model)[1:]}: "
+                f"{row.model.title[0].upper() + row.model.title[1:]}: "
                 f"{_percent(row.consistent.rate)} of all samples, {where} the paper's "
                 f"{100 * theirs:.2f} %, which is of another set and other networks."
             )
@@ -110,7 +109,7 @@ def network_sentences(findings: Findings) -> list[str]:
 
 def order_sentence(test: Order) -> str:
     """Return whether a network is above another: of these trainings, and of networks anew."""
-    names = f"{label(test.better)} is {{}} {label(test.worse)}"
+    names = f"{test.better.title} is {{}} {test.worse.title}"
     sure, anew = test.p_samples < LEVEL, test.p_seeds < LEVEL
     if sure and anew:
         return names.format("above") + ", as trained here and over training seeds"
@@ -126,7 +125,7 @@ def machine_sentences(findings: Findings) -> list[str]:
     pairs = [pair for pair in compared(findings) if pair.network is not None]
     if not pairs:
         return []
-    near = [pair.machine.model for pair in pairs if pair.is_close]
+    near = [pair.machine.model.title for pair in pairs if pair.is_close]
     return [
         f"Of {len(pairs)} machines that stand for a network, {len(near)} "
         f"{'is' if len(near) == 1 else 'are'} within {CLOSE:.0f} points of its consistency"
@@ -144,7 +143,7 @@ def agreement_sentences(agreements: Sequence[Agreement]) -> list[str]:
             continue
         best = max(known, key=lambda each: each.r.median)
         text = (
-            f"{label(network)}: {best.machine} agrees best, median r = {best.r.median:.3f} "
+            f"{network.title}: {best.machine.title} agrees best, median r = {best.r.median:.3f} "
             f"(r2 = {best.r2.median:.3f})"
         )
         if best.lead is not None:
@@ -153,7 +152,7 @@ def agreement_sentences(agreements: Sequence[Agreement]) -> list[str]:
     return found
 
 
-def _lead(lead: Summary, other: str | None) -> str:
+def _lead(lead: Summary, other: Candidate | None) -> str:
     ends = f"{lead.median:.3f} ({lead.low:.3f} to {lead.high:.3f})".replace("-", "−")
     if lead.above_zero:
         return f"above {other} by {ends}"

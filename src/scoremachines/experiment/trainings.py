@@ -15,16 +15,15 @@ from scoremachines.data.source import open_data
 from scoremachines.errors import InputError
 from scoremachines.experiment.machines import CALIBRATION
 from scoremachines.experiment.networks import (
-    CALIBRATED,
-    LONG,
     LONGER,
     REPEATED,
     TRAININGS,
+    WITH_WINDOWS,
     Watch,
-    shape_of,
     train_role,
 )
 from scoremachines.experiment.plan import ANEW, Anew, Trained, changed_sets
+from scoremachines.experiment.roles import Role
 from scoremachines.experiment.settings import ConsistencySettings
 from scoremachines.files import exists
 from scoremachines.nets import NetworkSettings
@@ -67,7 +66,7 @@ def network_settings(
     )
 
 
-def networks(settings: ConsistencySettings, folder: Path) -> dict[tuple[str, int], Path]:
+def networks(settings: ConsistencySettings, folder: Path) -> dict[tuple[Role, int], Path]:
     """Return the folders of the crafted set's networks, training those that are missing.
 
     Args:
@@ -84,14 +83,14 @@ def networks(settings: ConsistencySettings, folder: Path) -> dict[tuple[str, int
         accepted = "the set as it is, or --training_steps to train networks on another"
         raise InputError("shapes", settings.data.shapes, accepted)
     return {
-        (name, seed): network_folder(name, seed, settings.data, settings, folder)
-        for name in TRAININGS
-        for seed in range(settings.training_seeds if name in REPEATED else 1)
+        (role, seed): network_folder(role, seed, settings.data, settings, folder)
+        for role in TRAININGS
+        for seed in range(settings.training_seeds if role in REPEATED else 1)
     }
 
 
 def network_folder(
-    name: str,
+    role: Role,
     seed: int,
     data_settings: DataSettings,
     settings: ConsistencySettings,
@@ -101,22 +100,21 @@ def network_folder(
     """Return the folder of one network, trained and calibrated or brought along."""
     steps = settings.scale.training_steps
     if steps is None:
-        path = Path(str(SHIPPED)) / f"{prefix}{name}-{seed}"
+        path = Path(str(SHIPPED)) / f"{prefix}{role.folder}-{seed}"
         if not exists("output", path / "config.json"):
             accepted = "at most 3, or --training_steps to train your own"
             raise InputError("training_seeds", settings.training_seeds, accepted)
         return path
-    steps = round(steps * LONGER) if name.endswith(LONG) else steps
-    shape, data = shape_of(name), open_data(data_settings)
-    path = folder / f"{prefix}{name}-{seed}"
+    steps = round(steps * LONGER) if role.longer else steps
+    shape, data = role.network, open_data(data_settings)
+    path = folder / f"{prefix}{role.folder}-{seed}"
     wanted = network_settings(shape, seed, steps, data_settings, settings.device)
-    watched = name.endswith(LONG) and data.judge is not None
     watch = None
-    if watched:
+    if role.longer and data.judge is not None:
         every, n = max(1, steps // 10), min(24, settings.scale.n)
         watch = Watch(data, PADDINGS[shape.padding], every, n, settings.scale.steps)
     network = train_role(data, wanted, path, watch)
-    own = data_settings.source != "shapes" or name in CALIBRATED
+    own = data_settings.source != "shapes" or role in WITH_WINDOWS
     known = path / CALIBRATION
     if own and kept(known, lambda: Calibration.load(known)) is None:
         calibration = calibrate(

@@ -10,15 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scoremachines.attention import attention_names
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, real, whole
 from scoremachines.explore.trace import Trace, look
 from scoremachines.locality import Window, check_window, parse_window, windows_of
 from scoremachines.machine import ScoreMachine
-from scoremachines.names import ENDINGS
 from scoremachines.patches import SOURCES
 from scoremachines.posterior import Posterior, Sources
+from scoremachines.specs import AttentionSpec, attention_names
 from scoremachines.trajectory import starting_noise
 
 __all__ = ["PAIRS", "Question", "answer", "attentions", "few", "read_question"]
@@ -63,8 +62,12 @@ class Question:
 
 def attentions(data: TrainingSet) -> list[str]:
     """Return the names of the attentions that a training set allows."""
-    told = data.labels is not None  # of classes
-    return [name for name in attention_names() if told or not name.endswith(ENDINGS)]
+    classes = data.labels is not None
+    return [
+        name
+        for name in attention_names()
+        if classes or not AttentionSpec.parse(name).needs_classes
+    ]
 
 
 def few(data: TrainingSet, most: int) -> Tensor:

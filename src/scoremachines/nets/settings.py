@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from scoremachines.errors import InputError, whole
-from scoremachines.names import known_name
+from scoremachines.specs.attention import SYNONYMS, read_name
 
 __all__ = ["HEADS", "PADDINGS", "TRUNKS", "NetworkSettings", "read_scales"]
 
 TRUNKS = ("cnn", "kg-resnet", "kg-unet")
-HEADS = ("none", "soft", "top1", "identity", "multiscale")
+HEADS = {
+    "none": "no attention",
+    "soft": "soft attention",
+    "top1": "top-1 attention",
+    "identity": "identity attention",
+    "multiscale": "multi-scale attention",
+}
+"""Final layers, with their titles."""
 PADDINGS = {"zeros": "broken", "circular": "inside"}
 """Padding of the convolutions, and the sources of the machine whose theory it is (theory §5)."""
 WHOLE = {"width": 1, "key_width": 1, "pointwise": 0, "receptive_field": 3}
@@ -48,8 +55,10 @@ class NetworkSettings:
     """tell the network the class of the image"""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "attention", known_name(self.attention))
-        choices = {"trunk": TRUNKS, "attention": HEADS, "padding": tuple(PADDINGS)}
+        if isinstance(self.attention, str):
+            head = read_name(self.attention, HEADS, SYNONYMS) or self.attention
+            object.__setattr__(self, "attention", head)
+        choices = {"trunk": TRUNKS, "attention": tuple(HEADS), "padding": tuple(PADDINGS)}
         choices["prediction_type"] = ("v_prediction", "epsilon", "sample")
         for name, accepted in choices.items():
             value = getattr(self, name)

@@ -127,9 +127,9 @@ def real(train: str, test: str) -> Callable[[], tuple[sm.TrainingSet, Tensor | N
 
 
 SETS: dict[str, Callable[[], tuple[sm.TrainingSet, Tensor | None]]] = {
-    "digits": lambda: (sm.TrainingSet.digits(), None),
-    "photographs": lambda: (sm.TrainingSet.photographs(16).subset(range(1000)), None),
-    "shapes": lambda: (sm.TrainingSet.shapes(n=300), None),
+    "digits": lambda: (sm.digits(), None),
+    "photographs": lambda: (sm.photographs(16).subset(range(1000)), None),
+    "shapes": lambda: (sm.shapes(n=300), None),
     "cifar10": real("cifar10-train-jpeg.zip", "cifar10-test-jpeg.zip"),
     "fashion": real("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz"),
 }

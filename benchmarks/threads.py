@@ -35,7 +35,7 @@ def seconds(machine: sm.ScoreMachine, noisy: torch.Tensor, threads: int) -> floa
 
 def main() -> None:
     cores = torch.get_num_threads()
-    machine = sm.els(sm.TrainingSet.digits().subset(range(300)), 5)
+    machine = sm.els(sm.digits().subset(range(300)), 5)
     noisy = sm.starting_noise(0, range(4), machine.data.shape)
     seconds(machine, noisy, 1)
     print(f"| beside | 1 thread, s | {cores} threads, s |\n|---|---|---|")

@@ -169,7 +169,7 @@ def test_bounds_of_two_parts_merge() -> None:
 
 
 def test_a_machine_reports_its_bound() -> None:
-    images = sm.TrainingSet.photographs(16).pixels
+    images = sm.photographs(16).pixels
     data = sm.TrainingSet(images)
     noisy = sm.starting_noise(0, range(2), data.shape) * 0.05 + images[[3, 8]].float()
     if images.dtype == torch.uint8:

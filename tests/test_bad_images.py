@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scoremachines.data import TrainingSet
+from scoremachines.data.folder import from_folder, from_zip
 from scoremachines.errors import InputError
 
 H, W = 5, 7
@@ -26,7 +26,7 @@ GREY = COLOUR[..., 0].copy()
 
 def read(folder: Path, **options) -> np.ndarray:
     """Return the only image of a folder, [H, W, C] or [H, W]."""
-    (pixels,) = TrainingSet.from_folder(folder, **options).pixels
+    (pixels,) = from_folder(folder, **options).pixels
     image = pixels.permute(1, 2, 0).numpy()
     return image[..., 0] if image.shape[2] == 1 else image
 
@@ -53,23 +53,23 @@ def png(width: int, height: int) -> bytes:
 
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"path=.*/nowhere: no such file or directory\. Accepted"):
-        TrainingSet.from_folder(tmp_path / "nowhere")
+        from_folder(tmp_path / "nowhere")
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="not a directory"):
-        TrainingSet.from_folder(tmp_path / "file")
+        from_folder(tmp_path / "file")
     with pytest.raises(InputError, match="no such file or directory"):
-        TrainingSet.from_zip(tmp_path / "nowhere.zip")
+        from_zip(tmp_path / "nowhere.zip")
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(
         InputError, match=r"there is no image in it\. Accepted: images such as .png"
     ):
-        TrainingSet.from_folder(tmp_path)
+        from_folder(tmp_path)
     (tmp_path / "notes.txt").write_text("words")
     (tmp_path / "sub.png").mkdir()
     with pytest.raises(InputError, match="there is no image in it"):
-        TrainingSet.from_folder(tmp_path)
+        from_folder(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
@@ -78,7 +78,7 @@ def test_pipes_and_dead_links_are_passed_by(tmp_path):
     (tmp_path / "dead.png").symlink_to(tmp_path / "nowhere.png")
     Image.fromarray(GREY).save(tmp_path / "a.png")
     with pytest.warns(UserWarning, match="2 leading nowhere"):
-        assert TrainingSet.from_folder(tmp_path).names == ("a.png",)
+        assert from_folder(tmp_path).names == ("a.png",)
 
 
 # damaged and hostile files
@@ -93,19 +93,19 @@ def test_a_truncated_image_is_named(tmp_path, suffix):
     Image.fromarray(GREY).resize((70, 50)).save(path)
     whole = path.read_bytes()
     Image.fromarray(GREY).resize((70, 50)).save(tmp_path / "sub" / "a.png")
-    assert len(TrainingSet.from_folder(tmp_path)) == 2
+    assert len(from_folder(tmp_path)) == 2
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(
         InputError, match=rf"image='sub/half.{suffix}': .*Accepted: a complete image"
     ):
-        TrainingSet.from_folder(tmp_path)
+        from_folder(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
 def test_what_only_claims_to_be_an_image_is_named(tmp_path, content):
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(InputError, match=r"image='a\.jpg': this is not an image"):
-        TrainingSet.from_folder(tmp_path)
+        from_folder(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "PNG", "tiff"])
@@ -119,7 +119,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, side):
     (tmp_path / "bomb.png").write_bytes(png(side, side))
     said = r"image='bomb.png': .*bomb.*Accepted: a complete image of at most 89478485 pixels"
     with pytest.raises(InputError, match=said):
-        TrainingSet.from_folder(tmp_path, size=8)
+        from_folder(tmp_path, size=8)
 
 
 def test_a_bomb_inside_a_text_chunk_is_refused(tmp_path):
@@ -129,20 +129,20 @@ def test_a_bomb_inside_a_text_chunk_is_refused(tmp_path):
     raw = png(1, 1)
     (tmp_path / "bomb.png").write_bytes(raw[:33] + chunk + raw[33:])
     with pytest.raises(InputError, match=r"image='bomb\.png'"):
-        TrainingSet.from_folder(tmp_path)
+        from_folder(tmp_path)
 
 
 AS_NOBODY = """
 import os, sys
-from scoremachines.data import TrainingSet
+from scoremachines.data.folder import from_folder
 from scoremachines.errors import InputError
 os.chdir(sys.argv[1])
-TrainingSet.from_folder(".")  # loads all that reading needs
+from_folder(".")  # loads all that reading needs
 os.chmod("a.png", 0)
 if os.getuid() == 0:
     os.setgid(65534); os.setuid(65534)
 try:
-    TrainingSet.from_folder(".")
+    from_folder(".")
 except InputError as error:
     print(error)
 """
@@ -171,7 +171,7 @@ def test_of_several_frames_the_first_is_used(tmp_path, suffix):
         path = tmp_path / f"{name}.{suffix}"
         FRAMES[0].save(path, save_all=True, append_images=FRAMES[1:], **lossless)
     with pytest.warns(UserWarning, match="2 images hold several frames: only the first") as seen:
-        data = TrainingSet.from_folder(tmp_path)
+        data = from_folder(tmp_path)
     assert len(seen) == 1
     assert data.pixels.unique().tolist() == [10]
 
@@ -213,7 +213,7 @@ def test_whole_numbers_of_32_bits_must_fit_into_16(tmp_path):
     assert read(tmp_path).tolist() == [[0, 255]]
     Image.fromarray(np.array([[-1, 70000]], np.int32)).save(tmp_path / "a.tif")
     with pytest.raises(InputError, match=r"image='a.tif': its grey values run from -1 to 70000"):
-        TrainingSet.from_folder(tmp_path)
+        from_folder(tmp_path)
 
 
 def test_real_numbers_must_lie_between_black_and_white(tmp_path):
@@ -222,7 +222,7 @@ def test_real_numbers_must_lie_between_black_and_white(tmp_path):
     for bad in (1.5, -0.5, np.nan, np.inf):
         Image.fromarray(np.array([[0, bad]], np.float32)).save(tmp_path / "a.tif")
         with pytest.raises(InputError, match=r"image='a\.tif': its grey values run from"):
-            TrainingSet.from_folder(tmp_path)
+            from_folder(tmp_path)
 
 
 def test_one_bit_is_black_and_white(tmp_path):
@@ -337,7 +337,7 @@ def test_every_refusal_is_one_short_line(tmp_path):
     name = "x" * 200 + ".png"
     (tmp_path / name).write_bytes(b"no\nimage")
     with warnings.catch_warnings(record=True) as seen, pytest.raises(InputError) as caught:
-        TrainingSet.from_folder(tmp_path)
+        from_folder(tmp_path)
     assert not seen
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 300

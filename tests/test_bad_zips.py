@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from scoremachines.data import TrainingSet
+from scoremachines.data.folder import from_zip
 from scoremachines.errors import InputError
 
 H, W = 5, 7
@@ -35,7 +35,7 @@ def test_names_that_lead_outside_do_no_harm(tmp_path):
     path = tmp_path / "inner" / "set.zip"
     path.parent.mkdir()
     zipped(path, "../../outside.bmp", bmp())
-    assert len(TrainingSet.from_zip(path)) == 1
+    assert len(from_zip(path)) == 1
     assert sorted(each.name for each in tmp_path.rglob("*")) == ["inner", "set.zip"]
 
 
@@ -46,7 +46,7 @@ def test_a_zip_bomb_is_refused_by_what_it_declares(tmp_path):
     raw[entry + 24 : entry + 28] = struct.pack("<I", 2**30)
     path.write_bytes(raw)
     with pytest.raises(InputError, match=r"image='a\.png': it unpacks to 1073741824 bytes"):
-        TrainingSet.from_zip(path)
+        from_zip(path)
 
 
 def test_a_zip_file_that_declares_too_little_is_refused(tmp_path):
@@ -56,7 +56,7 @@ def test_a_zip_file_that_declares_too_little_is_refused(tmp_path):
     raw[entry + 24 : entry + 28] = struct.pack("<I", 20)
     path.write_bytes(raw)
     with pytest.raises(InputError, match=r"image='a\.bmp'"):
-        TrainingSet.from_zip(path)
+        from_zip(path)
 
 
 def test_an_encrypted_zip_file_is_refused(tmp_path):
@@ -66,7 +66,7 @@ def test_an_encrypted_zip_file_is_refused(tmp_path):
     raw[raw.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(raw)
     with pytest.raises(InputError, match=r"image='a\.bmp': .*encrypted"):
-        TrainingSet.from_zip(path)
+        from_zip(path)
 
 
 def test_a_damaged_zip_file_is_refused(tmp_path):
@@ -74,16 +74,16 @@ def test_a_damaged_zip_file_is_refused(tmp_path):
     raw = zipped(path, "a.bmp", bmp(), zipfile.ZIP_STORED)
     path.write_bytes(raw[: len(raw) // 2])
     with pytest.raises(InputError, match=r"path=.*set\.zip: .*Accepted: a zip file with images"):
-        TrainingSet.from_zip(path)
+        from_zip(path)
     path.write_bytes(raw.replace(bmp()[-4:], b"\1\2\3\4"))
     with pytest.raises(InputError, match=r"image='a\.bmp': Bad CRC-32"):
-        TrainingSet.from_zip(path)
+        from_zip(path)
     zipped(path, "notes.txt", b"words")
     with pytest.raises(InputError, match="there is no image in it"):
-        TrainingSet.from_zip(path)
+        from_zip(path)
     zipped(path, "folder.png/", b"")
     with pytest.raises(InputError, match="there is no image in it"):
-        TrainingSet.from_zip(path)
+        from_zip(path)
 
 
 def test_images_in_a_zip_file_follow_the_same_rules(tmp_path):
@@ -92,8 +92,8 @@ def test_images_in_a_zip_file_follow_the_same_rules(tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(GREY.astype(np.uint16) * 257).save(buffer, "PNG", exif=exif)
     zipped(tmp_path / "set.zip", "a/x.png", buffer.getvalue())
-    data = TrainingSet.from_zip(tmp_path / "set.zip")
+    data = from_zip(tmp_path / "set.zip")
     assert torch.equal(data.pixels[0, 0], torch.from_numpy(np.rot90(GREY, -1).copy()))
     zipped(tmp_path / "set.zip", "a/x.png", buffer.getvalue()[:60])
     with pytest.raises(InputError, match=r"image='a/x\.png'"):
-        TrainingSet.from_zip(tmp_path / "set.zip")
+        from_zip(tmp_path / "set.zip")

@@ -22,7 +22,7 @@ needs_compiler = pytest.mark.skipif(
 
 USE = """
 import scoremachines as sm
-data = sm.TrainingSet.shapes(n=12)
+data = sm.shapes(n=12)
 for _ in range(2):
     machine = sm.els(data, 5)
     machine.denoise(sm.starting_noise(0, range(1), data.shape), 0.5)

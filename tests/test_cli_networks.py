@@ -31,7 +31,7 @@ def network():
 
 
 def machine():
-    return sm.local(sm.TrainingSet.digits().subset(range(6)), 3)
+    return sm.local(sm.digits().subset(range(6)), 3)
 
 
 def number():

@@ -14,7 +14,8 @@ from scoremachines.advice import Advice
 from scoremachines.cli.console import UsedUpError, system_problem
 from scoremachines.cli.main import main
 from scoremachines.cli.messages import messages_for
-from scoremachines.data import TrainingSet, open_source
+from scoremachines.data import open_source
+from scoremachines.data.arrays import from_array
 from scoremachines.errors import InputError
 from scoremachines.experiment.trainings import SHIPPED
 
@@ -127,7 +128,7 @@ def test_arrays_are_opened_as_their_options_say(folder, recwarn):
     keys = ["--images-key", "pictures", "--labels-key", "tags", "--class", "1"]
     assert main([*command.format("named.npz", "c").split(), *keys]) == 0
     data = open_source("named.npz", images_key="pictures", labels_key="tags")
-    assert data.fingerprint() == TrainingSet.from_array(BYTES, np.arange(N) % 2).fingerprint()
+    assert data.fingerprint() == from_array(BYTES, np.arange(N) % 2).fingerprint()
 
 
 def test_an_array_and_pictures_are_held_against_each_other(folder, capsys):
@@ -168,5 +169,5 @@ def test_a_file_that_is_one_picture_is_a_source(folder):
     assert len(open_source("picture", size=3, crop="tiles")) == 4
     assert main(COMMANDS["generate"].format("picture").split()) == 0
     Path("words").write_text("no picture")
-    with pytest.raises(InputError, match="of no such kind"):
+    with pytest.raises(InputError, match="not a training set"):
         open_source("words")

@@ -12,8 +12,10 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from scoremachines.data import TrainingSet, open_source
+from scoremachines.data import open_source
+from scoremachines.data.datasets import from_dataset
 from scoremachines.data.decode import decode
+from scoremachines.data.folder import from_folder
 
 WHITE = (0.9642, 1.0, 0.8249)  # D50
 ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
@@ -153,10 +155,10 @@ def test_profiles_that_cannot_be_used_are_named(tmp_path, profile, remark):
         Image.fromarray(levels).save(tmp_path / name, icc_profile=profile)
     text = rf"2 images have a .*{remark}.* taken as sRGB \(the first is a.png\)"
     with pytest.warns(UserWarning, match=text):
-        data = TrainingSet.from_folder(tmp_path)
+        data = from_folder(tmp_path)
     assert np.array_equal(data.pixels[1].permute(1, 2, 0).numpy(), levels)
     with pytest.warns(UserWarning, match="1 images have"):
-        TrainingSet.from_dataset([Image.open(tmp_path / "a.png")])
+        from_dataset([Image.open(tmp_path / "a.png")])
 
 
 def test_colours_that_are_stated_otherwise_are_named():
@@ -259,6 +261,6 @@ def test_deep_pictures_are_turned_and_resized_like_others(tmp_path):
     for name in ("a.png", "b.tif"):
         Image.fromarray(deep).save(tmp_path / name, exif=exif)
     Image.fromarray((deep // 257).astype(np.uint8)).save(tmp_path / "c.png", exif=exif)
-    data = TrainingSet.from_folder(tmp_path, size=(7, 5))
+    data = from_folder(tmp_path, size=(7, 5))
     assert torch.equal(data.pixels[0], data.pixels[2])
     assert torch.equal(data.pixels[1], data.pixels[2])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from scoremachines.data import TrainingSet
+from scoremachines.data.arrays import from_array
 from scoremachines.errors import InputError
 
 N, C, H, W = 11, 3, 5, 7
@@ -22,9 +22,9 @@ GREY = COLOUR[..., 0].copy()
 def test_layouts_are_told_apart(convert):
     expected = torch.from_numpy(COLOUR).permute(0, 3, 1, 2)
     options = {} if convert is not np.ndarray.tolist else {"limits": (0, 255)}
-    last = TrainingSet.from_array(convert(COLOUR), **options)
-    first = TrainingSet.from_array(convert(COLOUR.transpose(0, 3, 1, 2).copy()), **options)
-    grey = TrainingSet.from_array(convert(GREY), **options)
+    last = from_array(convert(COLOUR), **options)
+    first = from_array(convert(COLOUR.transpose(0, 3, 1, 2).copy()), **options)
+    grey = from_array(convert(GREY), **options)
     assert torch.equal(last.pixels, first.pixels)
     assert torch.equal(grey.pixels[:, 0], last.pixels[:, 0])
     torch.testing.assert_close(last.images, expected / 127.5 - 1)
@@ -33,19 +33,19 @@ def test_layouts_are_told_apart(convert):
 @pytest.mark.parametrize("shape", [(11, 3, 5, 4), (11, 6, 5, 2), (5, 7, 3), (7, 5, 4)])
 def test_ambiguous_shapes_need_a_layout(shape):
     with pytest.raises(InputError, match=r"images=\[.*layout="):
-        TrainingSet.from_array(np.zeros(shape, np.uint8))
+        from_array(np.zeros(shape, np.uint8))
 
 
 def test_a_layout_settles_the_shape():
     pixels = np.zeros((11, 3, 5, 4), np.uint8)
-    assert TrainingSet.from_array(pixels, layout="NCHW").shape == (3, 5, 4)
-    assert TrainingSet.from_array(pixels, layout="NHWC").shape == (4, 3, 5)
-    assert TrainingSet.from_array(pixels[..., 0], layout="NHW").shape == (1, 3, 5)
-    assert TrainingSet.from_array(np.zeros((11, 2, 5, 7), np.uint8), layout="NCHW").shape[0] == 2
+    assert from_array(pixels, layout="NCHW").shape == (3, 5, 4)
+    assert from_array(pixels, layout="NHWC").shape == (4, 3, 5)
+    assert from_array(pixels[..., 0], layout="NHW").shape == (1, 3, 5)
+    assert from_array(np.zeros((11, 2, 5, 7), np.uint8), layout="NCHW").shape[0] == 2
     with pytest.raises(InputError, match=r"layout='NHW' is not accepted. Accepted: 4 letters"):
-        TrainingSet.from_array(pixels, layout="NHW")
+        from_array(pixels, layout="NHW")
     with pytest.raises(InputError, match="layout='HWC'"):
-        TrainingSet.from_array(pixels, layout="HWC")
+        from_array(pixels, layout="HWC")
 
 
 @pytest.mark.parametrize(
@@ -61,22 +61,22 @@ def test_a_layout_settles_the_shape():
 def test_arrays_of_any_memory_layout_are_read(array):
     array = array.view()
     array.flags.writeable = False
-    data = TrainingSet.from_array(array)
+    data = from_array(array)
     assert np.array_equal(data.pixels.permute(0, 2, 3, 1).numpy(), array)
 
 
 def test_big_endian_and_half_precision_numbers_are_read():
     values = (GREY / 127.5 - 1).astype(np.float32)
-    swapped = TrainingSet.from_array(values.astype(">f4"))
+    swapped = from_array(values.astype(">f4"))
     assert np.array_equal(swapped.pixels[:, 0].numpy(), values)
-    half = TrainingSet.from_array(values.astype(np.float16))
+    half = from_array(values.astype(np.float16))
     assert half.pixels.dtype == torch.float32
     assert np.array_equal(half.pixels[:, 0].numpy(), values.astype(np.float16))
 
 
 def test_tensors_with_gradients_are_read():
     pixels = torch.linspace(-1, 1, N * H * W).view(N, 1, H, W).requires_grad_()
-    assert not TrainingSet.from_array(pixels).pixels.requires_grad
+    assert not from_array(pixels).pixels.requires_grad
 
 
 @given(
@@ -87,7 +87,7 @@ def test_tensors_with_gradients_are_read():
 def test_limits_map_linearly_and_leave_the_array_alone(array, below, above):
     before = array.copy()
     black, white = array.min() - below, array.max() + above
-    pixels = TrainingSet.from_array(array, limits=(black, white)).pixels
+    pixels = from_array(array, limits=(black, white)).pixels
     assert np.array_equal(array, before)
     assert pixels.dtype == torch.float64
     back = (pixels.numpy() + 1) / 2 * (white - black) + black
@@ -98,7 +98,7 @@ def test_limits_map_linearly_and_leave_the_array_alone(array, below, above):
 def test_limits_become_minus_one_and_one(dtype):
     array = np.zeros((2, 5, 7), dtype)
     array[1] = 1
-    data = TrainingSet.from_array(array, limits=(0, 1))
+    data = from_array(array, limits=(0, 1))
     assert data.pixels.dtype == torch.float32
     assert data.pixels[0].unique().tolist() == [-1]
     assert data.pixels[1].unique().tolist() == [1]
@@ -106,7 +106,7 @@ def test_limits_become_minus_one_and_one(dtype):
 
 def test_bytes_stay_bytes():
     for limits in (None, (0, 255)):
-        data = TrainingSet.from_array(GREY, limits=limits)
+        data = from_array(GREY, limits=limits)
         assert data.pixels.dtype == torch.uint8
         assert data.pixels.data_ptr() == GREY.ctypes.data
 
@@ -146,19 +146,19 @@ def with_one(value: float) -> np.ndarray:
 )
 def test_arrays_that_cannot_be_used_are_refused(array, options, why):
     with pytest.raises(InputError, match=why):
-        TrainingSet.from_array(array, **options)
+        from_array(array, **options)
 
 
 def test_real_numbers_from_zero_to_one_are_read_when_their_limits_are_given():
     values = with_one(0) / 2 + 0.5
-    plain = TrainingSet.from_array(values, limits=(-1, 1)).pixels
+    plain = from_array(values, limits=(-1, 1)).pixels
     assert np.array_equal(plain[:, 0].numpy(), values)
-    spread_out = TrainingSet.from_array(values, limits=(0, 1)).pixels
+    spread_out = from_array(values, limits=(0, 1)).pixels
     np.testing.assert_allclose(spread_out[:, 0].numpy(), 2 * values - 1, atol=1e-7)
 
 
 def test_labels_of_an_array_may_be_a_column():
     labels = (np.arange(N) % 2)[:, None].astype(np.uint8)
-    data = TrainingSet.from_array(GREY, labels, ("a", "b"), name="columns")
+    data = from_array(GREY, labels, ("a", "b"), name="columns")
     assert data.labels.tolist() == (np.arange(N) % 2).tolist()
     assert (data.name, data.classes) == ("columns", ("a", "b"))

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from scoremachines.data import TrainingSet
+from scoremachines.data.datasets import from_dataset
 from scoremachines.errors import InputError
 
 N, C, H, W = 11, 3, 5, 7
@@ -56,7 +56,7 @@ TENSORS = list(torch.from_numpy(COLOUR).permute(0, 3, 1, 2))
 )
 def test_items_of_every_form_are_read(kind, images, wrap, labels):
     items = [wrap(image, position % 3) for position, image in enumerate(images)]
-    data = TrainingSet.from_dataset(kind(items))
+    data = from_dataset(kind(items))
     assert torch.equal(data.pixels, torch.from_numpy(COLOUR).permute(0, 3, 1, 2))
     assert data.name == kind.__name__
     if labels:
@@ -67,16 +67,16 @@ def test_items_of_every_form_are_read(kind, images, wrap, labels):
 
 def test_classes_of_a_data_set_name_its_labels():
     items = [(image, position % 2) for position, image in enumerate(PICTURES)]
-    assert TrainingSet.from_dataset(Items(items, classes=["a", "b"])).classes == ("a", "b")
-    assert TrainingSet.from_dataset(Items(PICTURES, classes=["a", "b"])).classes == ()
+    assert from_dataset(Items(items, classes=["a", "b"])).classes == ("a", "b")
+    assert from_dataset(Items(PICTURES, classes=["a", "b"])).classes == ()
 
 
 def test_real_tensors_need_limits_unless_signed():
     grey = torch.from_numpy(GREY) / 255
     items = TensorDataset(grey, torch.arange(N))
     with pytest.raises(InputError, match="if 0 is black"):
-        TrainingSet.from_dataset(items)
-    data = TrainingSet.from_dataset(items, limits=(0, 1))
+        from_dataset(items)
+    data = from_dataset(items, limits=(0, 1))
     torch.testing.assert_close(data.pixels[:, 0], 2 * grey - 1)
     assert data.labels.tolist() == list(range(N))
 
@@ -84,12 +84,12 @@ def test_real_tensors_need_limits_unless_signed():
 def test_pictures_of_mixed_kinds_and_sizes_are_framed():
     items = [Image.fromarray(GREY[0]), Image.fromarray(COLOUR[1].transpose(1, 0, 2).copy())]
     with pytest.raises(InputError, match=r"size=None: '0' has 5x7 pixels and '1' has 7x5"):
-        TrainingSet.from_dataset(items)
-    assert TrainingSet.from_dataset(items, size=4).shape == (3, 4, 4)
-    tiles = TrainingSet.from_dataset(items, size=(2, 3), crop="tiles")
+        from_dataset(items)
+    assert from_dataset(items, size=4).shape == (3, 4, 4)
+    tiles = from_dataset(items, size=(2, 3), crop="tiles")
     assert len(tiles) == 4 + 3
     assert tiles.names[-1] == "1@4,0"
-    halves = TrainingSet.from_dataset([tensor / 127.5 - 1 for tensor in TENSORS], size=(2, 3))
+    halves = from_dataset([tensor / 127.5 - 1 for tensor in TENSORS], size=(2, 3))
     assert halves.shape == (3, 2, 3)
 
 
@@ -99,8 +99,8 @@ def test_a_limit_ends_an_endless_stream():
             while True:
                 yield TENSORS[0]
 
-    assert len(TrainingSet.from_dataset(Endless(), limit=5)) == 5
-    assert len(TrainingSet.from_dataset(Items(PICTURES), limit=5)) == 5
+    assert len(from_dataset(Endless(), limit=5)) == 5
+    assert len(from_dataset(Items(PICTURES), limit=5)) == 5
 
 
 @pytest.mark.parametrize(
@@ -127,4 +127,4 @@ def test_a_limit_ends_an_endless_stream():
 )
 def test_data_sets_that_cannot_be_used_are_refused(dataset, why):
     with pytest.raises(InputError, match=why):
-        TrainingSet.from_dataset(dataset)
+        from_dataset(dataset)

@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scoremachines.data import TrainingSet, open_source
+from scoremachines.data import open_source
+from scoremachines.data.arrays import from_array
+from scoremachines.data.idx import from_idx
+from scoremachines.data.numpy_files import from_numpy
 from scoremachines.errors import InputError
 
 N, C, H, W = 11, 3, 5, 7
@@ -27,8 +30,8 @@ def idx(array: np.ndarray) -> bytes:
 def test_bytes_in_a_npy_stay_on_disk(tmp_path, array):
     path = tmp_path / "set.npy"
     np.save(path, array)
-    data = TrainingSet.from_file(path)
-    expected = TrainingSet.from_array(array)
+    data = from_numpy(path)
+    expected = from_array(array)
     assert data.fingerprint() == expected.fingerprint()
     assert (data.name, data.location) == ("set", path)
     maps = Path("/proc/self/maps")
@@ -41,8 +44,8 @@ def test_bytes_in_a_npy_stay_on_disk(tmp_path, array):
 def test_real_numbers_in_a_npy_need_limits_like_any(tmp_path):
     np.save(tmp_path / "set.npy", GREY / 255)
     with pytest.raises(InputError, match="if 0 is black"):
-        TrainingSet.from_file(tmp_path / "set.npy")
-    data = TrainingSet.from_file(tmp_path / "set.npy", limits=(0, 1), layout="NHW")
+        from_numpy(tmp_path / "set.npy")
+    data = from_numpy(tmp_path / "set.npy", limits=(0, 1), layout="NHW")
     np.testing.assert_allclose(data.pixels[:, 0].numpy(), GREY / 127.5 - 1, atol=1e-12)
 
 
@@ -50,19 +53,19 @@ def test_real_numbers_in_a_npy_need_limits_like_any(tmp_path):
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_a_npz_holds_images_and_labels(tmp_path, keys, save):
     save(tmp_path / "set.npz", **dict(zip(keys, (COLOUR, np.arange(N)), strict=True)))
-    data = TrainingSet.from_file(tmp_path / "set.npz")
+    data = from_numpy(tmp_path / "set.npz")
     assert data.labels.tolist() == list(range(N))
-    assert data.fingerprint() == TrainingSet.from_array(COLOUR, np.arange(N)).fingerprint()
+    assert data.fingerprint() == from_array(COLOUR, np.arange(N)).fingerprint()
 
 
 def test_a_npz_of_one_unnamed_array_has_no_labels(tmp_path):
     np.savez(tmp_path / "set.npz", GREY)
-    assert TrainingSet.from_file(tmp_path / "set.npz").labels is None
+    assert from_numpy(tmp_path / "set.npz").labels is None
     np.savez(tmp_path / "other.npz", pictures=GREY, more=GREY)
     with pytest.raises(
         InputError, match=r"it holds pictures, more. Accepted: images as images, x"
     ):
-        TrainingSet.from_file(tmp_path / "other.npz")
+        from_numpy(tmp_path / "other.npz")
 
 
 class Trap:
@@ -77,7 +80,7 @@ def test_nothing_is_unpickled(tmp_path):
     objects.dump(tmp_path / "raw.npy")
     for name in ("set.npy", "set.npz", "raw.npy"):
         with pytest.raises(InputError, match=r"path=.*Accepted: a .npy or .npz file of numbers"):
-            TrainingSet.from_file(tmp_path / name)
+            from_numpy(tmp_path / name)
 
 
 def test_a_npy_whose_header_promises_too_much_is_refused(tmp_path):
@@ -87,22 +90,22 @@ def test_a_npy_whose_header_promises_too_much_is_refused(tmp_path):
         np.lib.format.write_array_header_1_0(file, header)
         file.write(b"few")
     with pytest.raises(InputError, match="path="):
-        TrainingSet.from_file(path)
+        from_numpy(path)
     with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
         archive.write(path, "images.npy")
     with pytest.raises(InputError, match="path="):
-        TrainingSet.from_file(tmp_path / "set.npz")
+        from_numpy(tmp_path / "set.npz")
 
 
 @pytest.mark.parametrize("name", ["set.npy", "set.npz"])
 def test_a_truncated_or_missing_file_is_refused(tmp_path, name):
     path = tmp_path / name
     with pytest.raises(InputError, match="no such file"):
-        TrainingSet.from_file(path)
+        from_numpy(path)
     (np.save if name == "set.npy" else np.savez)(path, GREY)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="path="):
-        TrainingSet.from_file(path)
+        from_numpy(path)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -115,7 +118,7 @@ def test_idx_files_bring_their_labels(tmp_path, packed, labels_packed):
     ):
         raw = idx(array)
         (tmp_path / f"{name}{'.gz' * pack}").write_bytes(gzip.compress(raw) if pack else raw)
-    data = TrainingSet.from_idx(tmp_path / f"{images}{'.gz' * packed}")
+    data = from_idx(tmp_path / f"{images}{'.gz' * packed}")
     assert np.array_equal(data.pixels[:, 0].numpy(), GREY)
     assert data.labels.tolist() == list(range(N))
     assert open_source(tmp_path / f"{images}{'.gz' * packed}").fingerprint() == data.fingerprint()
@@ -124,16 +127,16 @@ def test_idx_files_bring_their_labels(tmp_path, packed, labels_packed):
 def test_idx_labels_may_be_named_or_missing(tmp_path):
     (tmp_path / "pictures").write_bytes(idx(GREY))
     (tmp_path / "answers").write_bytes(idx(np.arange(N, dtype=np.uint8)))
-    assert TrainingSet.from_idx(tmp_path / "pictures").labels is None
-    data = TrainingSet.from_idx(tmp_path / "pictures", tmp_path / "answers")
+    assert from_idx(tmp_path / "pictures").labels is None
+    data = from_idx(tmp_path / "pictures", tmp_path / "answers")
     assert data.labels.tolist() == list(range(N))
     with pytest.raises(InputError, match=r"labels=.*no such file"):
-        TrainingSet.from_idx(tmp_path / "pictures", tmp_path / "missing")
+        from_idx(tmp_path / "pictures", tmp_path / "missing")
 
 
 def test_idx_files_of_colour_images_are_told_by_their_shape(tmp_path):
     (tmp_path / "colour").write_bytes(idx(COLOUR))
-    assert TrainingSet.from_idx(tmp_path / "colour").shape == (C, H, W)
+    assert from_idx(tmp_path / "colour").shape == (C, H, W)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
@@ -155,17 +158,17 @@ def test_idx_files_of_colour_images_are_told_by_their_shape(tmp_path):
 def test_damaged_idx_files_are_refused(tmp_path, pack, raw, why):
     (tmp_path / "set").write_bytes(pack(raw))
     with pytest.raises(InputError, match=why):
-        TrainingSet.from_idx(tmp_path / "set")
+        from_idx(tmp_path / "set")
 
 
 def test_a_gzip_file_cut_short_is_refused(tmp_path):
     (tmp_path / "set.gz").write_bytes(gzip.compress(idx(GREY))[:-20])
     with pytest.raises(InputError, match="path="):
-        TrainingSet.from_idx(tmp_path / "set.gz")
+        from_idx(tmp_path / "set.gz")
 
 
 def test_idx_labels_that_do_not_fit_are_refused(tmp_path):
     (tmp_path / "images-idx3").write_bytes(idx(GREY))
     (tmp_path / "labels-idx1").write_bytes(idx(np.arange(N - 1, dtype=np.uint8)))
     with pytest.raises(InputError, match=r"labels='int64 \[10\]'|labels='uint8 \[10\]'"):
-        TrainingSet.from_idx(tmp_path / "images-idx3")
+        from_idx(tmp_path / "images-idx3")

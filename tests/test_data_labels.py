@@ -10,6 +10,8 @@ from torch.utils.data import ConcatDataset, Dataset, Subset, random_split
 
 import scoremachines as sm
 from scoremachines.data import TrainingSet
+from scoremachines.data.arrays import from_array
+from scoremachines.data.datasets import from_dataset
 from scoremachines.errors import InputError
 
 N, H, W = 6, 3, 5
@@ -71,7 +73,7 @@ ANIMALS = ClassLabel("ant", "bee", "cat")
     ],
 )
 def test_names_of_classes_are_taken(dataset, labels):
-    data = TrainingSet.from_dataset(dataset)
+    data = from_dataset(dataset)
     assert data.classes == ("ant", "bee", "cat")
     assert data.labels.tolist() == labels
 
@@ -79,17 +81,17 @@ def test_names_of_classes_are_taken(dataset, labels):
 def test_names_that_cannot_be_taken_are_named():
     parts = ConcatDataset([Named(), Named(classes=("a", "b", "c"))])
     with pytest.warns(UserWarning, match="classes of other names, which are left out"):
-        assert TrainingSet.from_dataset(parts).classes == ()
+        assert from_dataset(parts).classes == ()
     two = Columns(fine=ANIMALS, coarse=ClassLabel("insect", "mammal", "fish"))
     with pytest.warns(UserWarning, match="no labels are taken; left out: coarse, fine"):
-        assert TrainingSet.from_dataset(two).labels is None
+        assert from_dataset(two).labels is None
     with pytest.warns(UserWarning, match="labels are taken from coarse; left out: fine"):
-        data = TrainingSet.from_dataset(two, labels_key="coarse")
+        data = from_dataset(two, labels_key="coarse")
     assert data.classes == ("insect", "mammal", "fish")
     with pytest.raises(InputError, match=r"labels_key='rough'.*img, fine, coarse"):
-        TrainingSet.from_dataset(two, labels_key="rough")
+        from_dataset(two, labels_key="rough")
     split, _ = random_split(Named(), [4, 2], torch.Generator().manual_seed(0))
-    assert TrainingSet.from_dataset(split).classes == ("ant", "bee", "cat")
+    assert from_dataset(split).classes == ("ant", "bee", "cat")
 
 
 def test_the_real_library_of_hugging_face():
@@ -99,11 +101,11 @@ def test_the_real_library_of_hugging_face():
     )
     images = [Image.fromarray(each[0].numpy()) for each in PIXELS]
     made = datasets.Dataset.from_dict({"image": images, "label": LABELS}, features=features)
-    data = TrainingSet.from_dataset(Subset(made, range(N)))
+    data = from_dataset(Subset(made, range(N)))
     assert (data.classes, data.labels.tolist()) == (("ant", "bee", "cat"), LABELS)
     assert torch.equal(data.pixels, PIXELS)
     with pytest.raises(InputError, match="it is a dictionary"):
-        TrainingSet.from_dataset(datasets.DatasetDict({"train": made}))
+        from_dataset(datasets.DatasetDict({"train": made}))
 
 
 @pytest.mark.parametrize(
@@ -118,8 +120,8 @@ def test_the_real_library_of_hugging_face():
     ],
 )
 def test_one_element_is_a_label(wrap):
-    assert TrainingSet.from_dataset(Named(wrap=wrap)).labels.tolist() == LABELS
-    data, two = TrainingSet.from_dataset(Named()), wrap(2)
+    assert from_dataset(Named(wrap=wrap)).labels.tolist() == LABELS
+    data, two = from_dataset(Named()), wrap(2)
     if isinstance(two, list):
         return
     assert data.label(two) == 2
@@ -130,9 +132,9 @@ def test_one_element_is_a_label(wrap):
 
 def test_label_arrays_may_be_columns():
     for labels in (np.array(LABELS)[:, None], torch.tensor(LABELS).reshape(N, 1, 1)):
-        assert TrainingSet.from_array(PIXELS, labels).labels.tolist() == LABELS
+        assert from_array(PIXELS, labels).labels.tolist() == LABELS
     with pytest.raises(InputError, match="labels="):
-        TrainingSet.from_array(PIXELS, np.array(LABELS).reshape(1, N))
+        from_array(PIXELS, np.array(LABELS).reshape(1, N))
 
 
 def test_samples_take_the_labels_of_any_library():

@@ -17,7 +17,8 @@ from PIL import Image
 
 from scoremachines.cli import attribute, bench, generate, train
 from scoremachines.cli.main import main
-from scoremachines.data import TrainingSet, open_source
+from scoremachines.data import open_source
+from scoremachines.data.datasets import from_dataset
 from scoremachines.data.folder import LEAST_TOTAL, MOST_RATIO
 from scoremachines.data.room import largest_set
 from scoremachines.errors import InputError
@@ -115,9 +116,9 @@ class Endless(torch.utils.data.Dataset):
 
 def test_a_stated_length_is_not_believed():
     with at_once(), pytest.raises(InputError, match=r"images=\[1000000000000000, 3, 5, 7\]: that"):
-        TrainingSet.from_dataset(Endless())
+        from_dataset(Endless())
     with at_once(), pytest.raises(InputError, match=r"size=\(7, 7\): that takes"):
-        TrainingSet.from_dataset(Endless(), size=7)
+        from_dataset(Endless(), size=7)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_large_sets_are_referred_to_not_copied(
     folder.mkdir()
     for number, image in enumerate(((images() + 1) * 127).byte()):
         Image.fromarray(image.movedim(0, -1).numpy()).save(folder / f"{number}.png")
-    machine = sm.els(sm.TrainingSet.from_folder(folder), 3)
+    machine = sm.els(sm.from_folder(folder), 3)
     machine.save_pretrained(tmp_path / "machine")
     settings = json.loads((tmp_path / "machine" / "config.json").read_text())
     assert settings["training_set"]["location"] == str(folder)

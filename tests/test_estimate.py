@@ -48,7 +48,7 @@ def test_only_long_times_are_announced(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize(("samples", "steps"), [(0, 3), (-1, 3), (3, 0), (3, -1), (3, 10**400)])
 def test_what_a_run_refuses_is_left_to_the_run(samples: int, steps: int) -> None:
-    machine = sm.els(sm.TrainingSet.digits().subset(range(5)), 3)
+    machine = sm.els(sm.digits().subset(range(5)), 3)
     assert run_seconds([machine], samples, steps) == 0
 
 
@@ -72,7 +72,7 @@ def test_a_long_training_is_announced_after_a_few_steps(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("scoremachines.estimate.LONG", 0.0)
-    data = sm.TrainingSet.digits().subset(range(20))
+    data = sm.digits().subset(range(20))
     shape = NetworkSettings(trunk="cnn", receptive_field=3, width=4)
     settings = TrainSettings(network=shape, steps=1 + TIMED + 5, batch=4)
     train(new_network(data, settings), data, settings)

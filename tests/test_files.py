@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from scoremachines.data import TrainingSet
+from scoremachines.data.stored import load_training_set, save_training_set
 from scoremachines.errors import InputError
 from scoremachines.files import atomic_path, is_leftover, partial_path, reading
 
@@ -18,6 +19,7 @@ IN_LITTLE_ROOM = """
 import resource, sys, torch
 from pathlib import Path
 from scoremachines.data import TrainingSet
+from scoremachines.data.stored import save_training_set
 from scoremachines.errors import InputError
 from scoremachines.files import atomic_path
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
@@ -26,7 +28,7 @@ try:
 except InputError as error:
     print(error)
 """
-SAVES = "TrainingSet(torch.zeros(40, 3, 32, 33)).save(Path(sys.argv[1]))"
+SAVES = "save_training_set(TrainingSet(torch.zeros(40, 3, 32, 33)), Path(sys.argv[1]))"
 WRITES = """
     with atomic_path(Path(sys.argv[1])) as partial:
         partial.write_bytes(bytes(100000))"""
@@ -116,9 +118,9 @@ def test_a_full_disk_is_named(tmp_path):
 def test_saving_over_an_older_set_without_room_keeps_it(tmp_path):
     path = tmp_path / "set.safetensors"
     data = TrainingSet(torch.zeros(2, 1, 3, 4))
-    data.save(path)
+    save_training_set(data, path)
     run(IN_LITTLE_ROOM.format(write=SAVES), path)
-    assert TrainingSet.load(path).fingerprint() == data.fingerprint()
+    assert load_training_set(path).fingerprint() == data.fingerprint()
     assert names(tmp_path) == ["set.safetensors"]
 
 

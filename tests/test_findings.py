@@ -30,7 +30,7 @@ NONE, TILED = Candidate.of("none"), Candidate.of("tiled")
 
 @pytest.fixture(scope="module")
 def judge() -> Judge:
-    data = sm.TrainingSet.shapes(size=(10, 12), n=23, features=3, feature_size=2)
+    data = sm.shapes(size=(10, 12), n=23, features=3, feature_size=2)
     assert data.judge is not None
     return data.judge
 

@@ -27,7 +27,7 @@ DATA = sm.TrainingSet(torch.zeros(3, 1, 5, 7))
         (lambda: sm.compare(sm.ideal(DATA), 5, DATA), "machines"),  # type: ignore[arg-type]
         (lambda: sm.TrainingSet(DATA.pixels, names=5), "names"),  # type: ignore[arg-type]
         (lambda: sm.TrainingSet(DATA.pixels, name=5), "name"),  # type: ignore[arg-type]
-        (lambda: sm.TrainingSet.from_folder(3), "path"),  # type: ignore[arg-type]
+        (lambda: sm.from_folder(3), "path"),  # type: ignore[arg-type]
         (lambda: sm.adapt(torch.nn.Identity(), shape="abc"), "shape"),  # type: ignore[arg-type]
         (lambda: list(kg_trajectory(5, torch.zeros(1), None)), "machine"),  # type: ignore[arg-type]
         (lambda: sm.ideal(DATA).forward(torch.zeros(1, 1, 5, 7), "x"), "timestep"),  # type: ignore[arg-type]

@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from scoremachines.cli.main import main
-from scoremachines.data import TrainingSet, open_source
+from scoremachines.data import open_source
+from scoremachines.data.folder import from_folder
+from scoremachines.data.numpy_files import from_numpy
 from scoremachines.errors import InputError
 
 H, W = 5, 7
@@ -84,7 +86,7 @@ def test_formats_that_pillow_knows_and_does_not_read_are_counted(tmp_path):
     first, second = Image.new("RGB", (W, H), "white"), Image.new("RGB", (W, H))
     first.save(tmp_path / "stereo.mpo", save_all=True, append_images=[second])
     with pytest.warns(UserWarning, match=r"1 in a format that is not read \(\.eps\)"):
-        data = TrainingSet.from_folder(tmp_path)
+        data = from_folder(tmp_path)
     assert data.names == ("stereo.mpo",)  # a JPEG file, with a second one behind it
     assert data.pixels.unique().tolist() == [255]
 
@@ -134,14 +136,14 @@ def test_arrays_of_a_npz_are_taken_or_named_as_left(tmp_path):
         assert open_source(path).labels.tolist() == [2, 0, 1, 1]
     np.savez(path, images, images)
     with pytest.warns(UserWarning, match=r"set\.npz: arr_0 as images; left out: arr_1"):
-        assert TrainingSet.from_file(path).labels is None
+        assert from_numpy(path).labels is None
     for several in (np.eye(4, dtype=int), np.array([0.5] * 4)):  # several of each, or real
         np.savez(path, images=images, labels=several)
         with pytest.warns(UserWarning, match="images as images; left out: labels"):
-            assert TrainingSet.from_file(path).labels is None
+            assert from_numpy(path).labels is None
     np.savez(path, images=images, labels=labels[:3])
     with pytest.raises(InputError, match="labels='int64"):
-        TrainingSet.from_file(path)
+        from_numpy(path)
     other = {"x_train": images, "y_train": labels, "x_test": images[:2], "y_test": labels[1:3]}
     np.savez(path, **other)
     with pytest.warns(UserWarning, match="left out: x_test, y_test"):

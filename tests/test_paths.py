@@ -14,10 +14,13 @@ import torch
 
 import scoremachines
 import scoremachines as sm
+from scoremachines import from_folder, from_idx, from_numpy, load_training_set
 from scoremachines.cli.compare import open_network
 from scoremachines.cli.main import main
 from scoremachines.cli.runs import open_run
 from scoremachines.data import TrainingSet, open_source
+from scoremachines.data.bundled import digits
+from scoremachines.data.stored import save_training_set
 from scoremachines.errors import InputError
 from scoremachines.experiment.machines import network_strength
 from scoremachines.experiment.networks import read_curve
@@ -31,11 +34,13 @@ from scoremachines.training import load_network
 TAKE_A_PATH = {
     "open_source": open_source,
     "open_source in a folder": lambda path: open_source(f"{path}/images.zip"),
-    "from_folder": TrainingSet.from_folder,
-    "from_file": TrainingSet.from_file,
-    "from_idx": TrainingSet.from_idx,
-    "load": TrainingSet.load,
-    "save": lambda path: TrainingSet(torch.zeros(1, 1, 2, 3)).save(f"{path}.safetensors"),
+    "from_folder": from_folder,
+    "from_file": from_numpy,
+    "from_idx": from_idx,
+    "load": load_training_set,
+    "save": lambda path: save_training_set(
+        TrainingSet(torch.zeros(1, 1, 2, 3)), f"{path}.safetensors"
+    ),
     "load_network": load_network,
     "load_diffusers": load_diffusers,
     "open_network": open_network,
@@ -72,7 +77,7 @@ def test_a_path_that_cannot_be_is_named(tmp_path, monkeypatch, name, path):
 )
 def test_a_name_that_is_too_long_is_one_line(tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)
-    TrainingSet.digits().subset([0]).save(tmp_path / "set.safetensors")
+    save_training_set(digits().subset([0]), tmp_path / "set.safetensors")
     assert main(command.format("n" * 300).split()) == 2
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1
@@ -159,7 +164,7 @@ def test_an_empty_name_is_not_the_current_folder(command, tmp_path, monkeypatch,
 
 def test_nothing_is_saved_under_an_empty_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    data = TrainingSet.digits().subset(range(3))
+    data = digits().subset(range(3))
     machine = sm.els(data, 3)
     network = Network.for_data(data, NetworkSettings(trunk="cnn", receptive_field=3, width=4))
     for save in (

@@ -82,8 +82,8 @@ def test_a_large_set_that_is_not_what_lies_in_its_folder_is_copied(
     folder.mkdir()
     for number, image in enumerate(((images() + 1) * 127).byte()):
         Image.fromarray(image.movedim(0, -1).numpy()).save(folder / f"{number}.png")
-    plain = sm.TrainingSet.from_folder(folder)
-    resized = sm.TrainingSet.from_folder(folder, size=(4, 6))
+    plain = sm.from_folder(folder)
+    resized = sm.from_folder(folder, size=(4, 6))
     for number, data in enumerate((resized, plain.subset([0, 2, 3]), plain.resized(5))):
         target = tmp_path / str(number)
         sm.local(data, 3).save_pretrained(target)

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from scoremachines.data import TrainingSet, open_source
-from scoremachines.data.folder import classes_of, spread
+from scoremachines.data import open_source
+from scoremachines.data.folder import classes_of, from_folder, from_zip, spread
 from scoremachines.errors import InputError
 
 N, C, H, W = 11, 3, 5, 7
@@ -42,7 +42,7 @@ def test_a_folder_is_read_in_order_of_its_paths(tmp_path):
     (tmp_path / "README.txt").write_text("not an image")
     (tmp_path / "png").write_text("not an image")
     (tmp_path / ".hidden.png").write_text("not an image")
-    data = TrainingSet.from_folder(tmp_path)
+    data = from_folder(tmp_path)
     assert data.names == ("a.bmp", "b.png", "c.PNG")
     assert data.pixels.dtype == torch.uint8
     assert torch.equal(data.pixels, torch.from_numpy(COLOUR[[1, 0, 2]]).permute(0, 3, 1, 2))
@@ -55,8 +55,8 @@ def test_a_folder_is_read_in_order_of_its_paths(tmp_path):
 def test_sub_folders_are_classes(tmp_path, prefix):
     names = ["dog/2.png", "cat/1.png", "dog/deep/1.png", "cat/__MACOSX/x.png", ".git/x.png"]
     folder = fill(tmp_path / "set", [prefix + name for name in names])
-    direct = TrainingSet.from_folder(folder)
-    packed = TrainingSet.from_zip(zipped(folder, tmp_path / "set.zip"))
+    direct = from_folder(folder)
+    packed = from_zip(zipped(folder, tmp_path / "set.zip"))
     assert direct.classes == packed.classes == ("cat", "dog")
     assert direct.labels.tolist() == packed.labels.tolist() == [0, 1, 1]
     assert direct.names == tuple(prefix + n for n in ("cat/1.png", "dog/2.png", "dog/deep/1.png"))
@@ -82,21 +82,21 @@ def test_links_to_folders_are_followed_once(tmp_path):
     (tmp_path / "pictures" / "link").symlink_to(tmp_path / "real")
     for name in ("loop", "another"):
         (tmp_path / "real" / name).symlink_to(tmp_path / "real")
-    assert TrainingSet.from_folder(tmp_path / "pictures").names == ("link/a.png",)
+    assert from_folder(tmp_path / "pictures").names == ("link/a.png",)
 
 
 def test_grey_colour_and_alpha_meet_in_the_richest(tmp_path):
     clear = np.dstack([COLOUR[2], GREY[2] // 2])
     opaque = np.dstack([COLOUR[3], np.full((H, W), 255, np.uint8)])
     Image.fromarray(GREY[0]).save(tmp_path / "a.png")
-    assert TrainingSet.from_folder(tmp_path).shape == (1, H, W)
+    assert from_folder(tmp_path).shape == (1, H, W)
     Image.fromarray(opaque).save(tmp_path / "b.png")
-    both = TrainingSet.from_folder(tmp_path)
+    both = from_folder(tmp_path)
     assert torch.equal(both.pixels[0], torch.from_numpy(GREY[0]).expand(3, H, W))
     assert torch.equal(both.pixels[1], torch.from_numpy(COLOUR[3]).permute(2, 0, 1))
     Image.fromarray(clear).save(tmp_path / "c.png")
     Image.fromarray(GREY[4]).save(tmp_path / "d.png")
-    all_four = TrainingSet.from_folder(tmp_path)
+    all_four = from_folder(tmp_path)
     assert all_four.shape == (4, H, W)
     assert torch.equal(all_four.pixels[:2, :3], both.pixels)
     assert torch.equal(all_four.pixels[2], torch.from_numpy(clear).permute(2, 0, 1))
@@ -108,27 +108,27 @@ def test_channels_are_as_asked(tmp_path):
     clear = np.zeros((H, W, 4), np.uint8)
     clear[..., 3] = 51
     Image.fromarray(clear).save(tmp_path / "a.png")
-    white = TrainingSet.from_folder(tmp_path, channels=3)
+    white = from_folder(tmp_path, channels=3)
     assert white.shape == (3, H, W)
     assert white.pixels.unique().tolist() == [204]
-    assert TrainingSet.from_folder(tmp_path, channels=1).pixels.unique().tolist() == [204]
-    assert TrainingSet.from_folder(tmp_path, channels=4).pixels[0, :, 0, 0].tolist() == [
+    assert from_folder(tmp_path, channels=1).pixels.unique().tolist() == [204]
+    assert from_folder(tmp_path, channels=4).pixels[0, :, 0, 0].tolist() == [
         0,
         0,
         0,
         51,
     ]
     Image.fromarray(GREY[0]).save(tmp_path / "a.png")
-    four = TrainingSet.from_folder(tmp_path, channels=4).pixels
+    four = from_folder(tmp_path, channels=4).pixels
     assert torch.equal(four[0, 1], torch.from_numpy(GREY[0]))
     assert four[0, 3].unique().tolist() == [255]
     with pytest.raises(InputError, match=r"channels=2 .*1, 3, 4 or None"):
-        TrainingSet.from_folder(tmp_path, channels=2)
+        from_folder(tmp_path, channels=2)
 
 
 def test_a_limit_is_spread_over_the_classes(tmp_path):
     names = [f"{name}/{number}.png" for name in "abc" for number in range(3)]
-    data = TrainingSet.from_folder(fill(tmp_path, names), limit=3)
+    data = from_folder(fill(tmp_path, names), limit=3)
     assert data.names == ("a/0.png", "b/0.png", "c/0.png")
     assert data.labels.tolist() == [0, 1, 2]
 
@@ -153,16 +153,16 @@ def test_mixed_sizes_need_a_size(tmp_path):
     Image.fromarray(GREY[0].T.copy()).save(tmp_path / "b.png")
     said = r"size=None: 'a.png' has 5x7 pixels and 'b.png' has 7x5. Accepted: .*size=32"
     with pytest.raises(InputError, match=said):
-        TrainingSet.from_folder(tmp_path)
-    assert TrainingSet.from_folder(tmp_path, size=4).shape == (1, 4, 4)
+        from_folder(tmp_path)
+    assert from_folder(tmp_path, size=4).shape == (1, 4, 4)
 
 
 def test_centre_keeps_the_middle_and_stretch_keeps_all(tmp_path):
     wide = np.repeat(np.array([[0, 90, 200]], np.uint8), [20, 20, 20], axis=1).repeat(20, axis=0)
     Image.fromarray(wide).save(tmp_path / "wide.png")
-    centre = TrainingSet.from_folder(tmp_path, size=10).pixels
+    centre = from_folder(tmp_path, size=10).pixels
     assert (centre[0, 0, :, 1:-1].int() - 90).abs().max() <= 2
-    stretch = TrainingSet.from_folder(tmp_path, size=(4, 3), crop="stretch").pixels
+    stretch = from_folder(tmp_path, size=(4, 3), crop="stretch").pixels
     assert stretch.shape == (1, 1, 4, 3)
     assert (stretch[0, 0].diff(dim=1) > 80).all()
 
@@ -170,7 +170,7 @@ def test_centre_keeps_the_middle_and_stretch_keeps_all(tmp_path):
 def test_shrinking_averages_instead_of_picking(tmp_path):
     stripes = np.tile(np.array([0, 200], np.uint8), (80, 40))
     Image.fromarray(stripes).save(tmp_path / "stripes.png")
-    small = TrainingSet.from_folder(tmp_path, size=(8, 10), crop="stretch").pixels
+    small = from_folder(tmp_path, size=(8, 10), crop="stretch").pixels
     assert (small - 100.0).abs().max() <= 5
 
 
@@ -179,30 +179,30 @@ def test_a_large_jpeg_is_shrunk_like_any_picture(tmp_path):
     for suffix in ("png", "jpg"):
         (tmp_path / suffix).mkdir()
         Image.fromarray(detail).save(tmp_path / suffix / f"a.{suffix}", quality=95)
-    exact, fast = (TrainingSet.from_folder(tmp_path / s, size=(30, 40)) for s in ("png", "jpg"))
+    exact, fast = (from_folder(tmp_path / s, size=(30, 40)) for s in ("png", "jpg"))
     difference = (exact.pixels.double() - fast.pixels.double()).std()
     assert difference < 0.25 * exact.pixels.double().std()
 
 
 def test_tiles_are_cut_from_the_top_left(tmp_path):
     fill(tmp_path, ["a/x.png", "b/y.png"])
-    data = TrainingSet.from_folder(tmp_path, size=(2, 3), crop="tiles")
+    data = from_folder(tmp_path, size=(2, 3), crop="tiles")
     assert len(data) == 2 * 2 * 2
     assert data.names[:4] == ("a/x.png@0,0", "a/x.png@0,3", "a/x.png@2,0", "a/x.png@2,3")
     assert data.labels.tolist() == [0] * 4 + [1] * 4
     assert torch.equal(data.pixels[7], torch.from_numpy(COLOUR[1, 2:4, 3:6]).permute(2, 0, 1))
     with pytest.raises(InputError, match=r"size=\(6, 3\): this image has 5x7 pixels: a/x.png"):
-        TrainingSet.from_folder(tmp_path, size=(6, 3), crop="tiles")
+        from_folder(tmp_path, size=(6, 3), crop="tiles")
     with pytest.raises(InputError, match="tiles need one"):
-        TrainingSet.from_folder(tmp_path, crop="tiles")
+        from_folder(tmp_path, crop="tiles")
 
 
 @pytest.mark.parametrize("size", [0, -3, True, 2.5, (4,), (4, 0), (4, 5, 6), (4, "5")])
 def test_an_impossible_size_is_refused(tmp_path, size):
     with pytest.raises(InputError, match=r"size=.*(in whole pixels|a whole number)"):
-        TrainingSet.from_folder(tmp_path, size=size)
+        from_folder(tmp_path, size=size)
 
 
 def test_an_unknown_crop_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"crop='middle' is not accepted. Accepted: centre, str"):
-        TrainingSet.from_folder(tmp_path, size=4, crop="middle")
+        from_folder(tmp_path, size=4, crop="middle")

@@ -22,6 +22,7 @@ from PIL import Image
 
 import scoremachines as sm
 from scoremachines.data.judge import Judge
+from scoremachines.data.shapes import shapes
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.measures import nearest_training_image
@@ -88,7 +89,7 @@ def painted(channels: int, best: int = 2) -> Result:
 
 @cache
 def judged(shuffled: bool, n: int = 20) -> MachineView:
-    data = TrainingSet.shapes(size=(15, 13), n=9)
+    data = shapes(size=(15, 13), n=9)
     assert isinstance(data.judge, Judge)
     images = data.judge.shuffled(n=n, seed=3) if shuffled else data.images
     title = "shuffled" if shuffled else "copies"

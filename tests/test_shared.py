@@ -91,7 +91,7 @@ def test_scaled_outside_or_inside_is_the_same() -> None:
 
 def test_it_brings_classes_together_and_not_images() -> None:
     """From noise, tiles agree on the colour but still come from several images."""
-    data = sm.TrainingSet.shapes(size=12, feature_size=3, n=24)
+    data = sm.shapes(size=12, feature_size=3, n=24)
     machine = sm.ScoreMachine(data, 7, "broken", "full-class")
     result = sm.sample(machine, n=3, steps=6)
     named = result.source_images

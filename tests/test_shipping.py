@@ -54,7 +54,7 @@ def test_nothing_else_is_shipped() -> None:
 
 def test_attention_networks_denoise_better_than_the_cnn() -> None:
     """What attention is for: on noised training images its loss is smaller."""
-    data = sm.TrainingSet.shapes(size=CRAFTED.shapes.size, n=60, feature_size=3)
+    data = sm.shapes(size=CRAFTED.shapes.size, n=60, feature_size=3)
     noise = torch.randn(data.images.shape, generator=torch.Generator().manual_seed(3))
     noisy = 0.3**0.5 * data.images + 0.7**0.5 * noise
     errors = {
@@ -68,7 +68,7 @@ def test_attention_networks_denoise_better_than_the_cnn() -> None:
 
 def test_ship_keeps_the_network_up_to_rounding(tmp_path: Path) -> None:
     network = Network.for_data(
-        sm.TrainingSet.shapes(size=12, n=4, feature_size=3), NetworkSettings(width=8)
+        sm.shapes(size=12, n=4, feature_size=3), NetworkSettings(width=8)
     ).eval()
     torch.nn.init.normal_(network.readout.weight)
     network.save_pretrained(tmp_path / "networks" / "one-0")
@@ -88,7 +88,7 @@ def test_no_networks_to_ship(tmp_path: Path) -> None:
 
 def test_agreement_on_a_class_predicts_the_soft_network_without_a_border() -> None:
     """At 24 seeds; `docs/experiment.md` has 64."""
-    data = sm.TrainingSet.shapes(size=12, n=500, feature_size=3)
+    data = sm.shapes(size=12, n=500, feature_size=3)
     machines = {
         name: sm.ScoreMachine(data, 7, "wrapped", name) for name in ("none", "tiled-consensus")
     }

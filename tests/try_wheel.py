@@ -21,7 +21,7 @@ import scoremachines as sm
 from scoremachines.engine.native import native_instructions
 
 assert Path(sm.__file__).is_relative_to(sys.prefix), sm.__file__
-data = sm.TrainingSet.shapes(n=20)
+data = sm.shapes(n=20)
 noisy = sm.starting_noise(0, range(1), data.shape)
 answer = sm.els(data, 5).denoise(noisy, 0.5)
 known = sm.els(data, 5, engine="torch").denoise(noisy, 0.5)

@@ -15,8 +15,20 @@ guard_package(__name__)
 if TYPE_CHECKING:
     from scoremachines.baselines import Wiener as Wiener
     from scoremachines.calibration import calibrate as calibrate
+    from scoremachines.data.arrays import from_array as from_array
+    from scoremachines.data.bundled import digits as digits
+    from scoremachines.data.bundled import photographs as photographs
+    from scoremachines.data.datasets import from_dataset as from_dataset
+    from scoremachines.data.folder import from_folder as from_folder
+    from scoremachines.data.folder import from_picture as from_picture
+    from scoremachines.data.folder import from_zip as from_zip
+    from scoremachines.data.idx import from_idx as from_idx
+    from scoremachines.data.numpy_files import from_numpy as from_numpy
+    from scoremachines.data.shapes import shapes as shapes
     from scoremachines.data.shapes_config import ShapesConfig as ShapesConfig
     from scoremachines.data.source import open_source as open_source
+    from scoremachines.data.stored import load_training_set as load_training_set
+    from scoremachines.data.stored import save_training_set as save_training_set
     from scoremachines.data.training_set import TrainingSet as TrainingSet
     from scoremachines.errors import InputError as InputError
     from scoremachines.experiment import Comparison as Comparison
@@ -57,13 +69,25 @@ _HOMES = {
     "bbels": "named",
     "calibrate": "calibration",
     "compare": "experiment",
+    "digits": "data.bundled",
     "els": "named",
     "equivariant": "named",
+    "from_array": "data.arrays",
+    "from_dataset": "data.datasets",
+    "from_folder": "data.folder",
+    "from_idx": "data.idx",
+    "from_numpy": "data.numpy_files",
+    "from_picture": "data.folder",
+    "from_zip": "data.folder",
     "ideal": "named",
+    "load_training_set": "data.stored",
     "local": "named",
     "named_machine": "named",
     "open_source": "data.source",
+    "photographs": "data.bundled",
     "sample": "sampling",
+    "save_training_set": "data.stored",
+    "shapes": "data.shapes",
     "starting_noise": "trajectory",
 }
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from scoremachines.attention import Attention, Shared, Soft, build_attention, spec_of
 from scoremachines.data.source import open_source
+from scoremachines.data.stored import load_training_set, save_training_set
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engine import ENGINES, engine_spec
 from scoremachines.errors import InputError
@@ -145,7 +146,7 @@ def _keep_training_set(data: TrainingSet, folder: Path) -> dict[str, str] | None
         with suppress(InputError):  # a set that was resized or cut is not what lies there
             _training_set(folder, reference)
             return reference
-    data.save(folder / SET)
+    save_training_set(data, folder / SET)
     return None
 
 
@@ -194,7 +195,7 @@ def _attention(settings: dict[str, Any], folder: Path) -> Attention:
 
 def _training_set(folder: Path, reference: dict[str, str] | None) -> TrainingSet:
     if reference is None:
-        return TrainingSet.load(folder / SET)
+        return load_training_set(folder / SET)
     if set(reference) != {"location", "fingerprint"}:
         raise InputError("training_set", reference, "null, or location and fingerprint")
     data = open_source(Path(reference["location"]))

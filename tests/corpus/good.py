@@ -45,7 +45,7 @@ def data() -> sm.TrainingSet:
 
 @cache
 def crafted() -> sm.TrainingSet:
-    return sm.TrainingSet.shapes(size=12, feature_size=3, n=4, features=2)
+    return sm.shapes(size=12, feature_size=3, n=4, features=2)
 
 
 @cache

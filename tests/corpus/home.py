@@ -47,8 +47,8 @@ def make_home(folder: Path) -> None:
     content = struct.pack(">HBB3I", 0, 8, 3, *pixels.shape) + pixels.tobytes()
     (folder / "images-idx3-ubyte").write_bytes(content)
     (folder / "images-idx3-ubyte.gz").write_bytes(gzip.compress(content))
-    data = sm.TrainingSet.from_array(pixels)
-    data.save(folder / "set.safetensors")
+    data = sm.from_array(pixels)
+    sm.save_training_set(data, folder / "set.safetensors")
     np.save(folder / "matrix.npy", draw.random((144, 144)))
     sm.els(data, 3).save_pretrained(folder / "machine")
     net = UNet2DModel(

@@ -13,8 +13,7 @@ from scoremachines.attribution import attribute
 from scoremachines.cli.attributed import Attributed
 from scoremachines.cli.runs import read_settings
 from scoremachines.copies import Kind, Pair, copy_kinds
-from scoremachines.data.folder import read_picture
-from scoremachines.data.framing import Framing
+from scoremachines.data.folder import from_picture
 from scoremachines.data.settings import DataSettings
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
@@ -171,8 +170,8 @@ def _read_image(path: Path, data: TrainingSet, crop: str) -> Tensor:
     channels = data.shape[0]
     if channels not in (1, 3, 4):
         raise InputError("data", data, "images of 1, 3 or 4 channels")
-    framing = Framing(data.shape[1:], "stretch" if crop == "stretch" else "centre", channels)
-    return read_picture(path, framing).block(slice(0, 1))[0]
+    crop = "stretch" if crop == "stretch" else "centre"
+    return from_picture(path, data.shape[1:], crop, channels).block(slice(0, 1))[0]
 
 
 def _held_out(settings: DataSettings, data: TrainingSet) -> Tensor:

@@ -35,14 +35,19 @@ def from_array(
     name: str = "array",
     location: Path | None = None,
 ) -> TrainingSet:
-    """Make a training set of an array; see `TrainingSet.from_array`.
+    """Take images from an array or tensor, without a copy where that is possible.
+
+    Bytes mean 0 to 255. Real numbers must lie in [-1, 1]; since numbers that all lie in [0, 1]
+    could as well be meant as [0, 1], those need `limits`, and so do whole numbers other than
+    bytes.
 
     Args:
-        array: the images.
-        labels: their labels `[N]`.
-        classes: the names of the classes.
-        limits: the values that mean black and white.
-        layout: "NHW", "NHWC" or "NCHW".
+        array: images `[N, H, W]`, `[N, H, W, C]` or `[N, C, H, W]`.
+        labels: number of each image's class, `[N]` or `[N, 1]`.
+        classes: the name of each class, by number.
+        limits: the values that become -1 and 1, such as (0, 1); none may lie outside.
+        layout: "NHW", "NHWC" or "NCHW"; needed where the shape fits several, or where the
+            channels are not 1, 3 or 4.
         name: what to call the set.
         location: the file that the array comes from.
 
@@ -50,7 +55,7 @@ def from_array(
         The training set.
 
     Raises:
-        InputError: if the array or its labels cannot be used.
+        InputError: if shape, range, kind or labels are not as described, or a value is NaN.
     """
     pixels = scaled(arranged(as_tensor("images", array), layout), limits)
     if labels is not None:

@@ -24,38 +24,47 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, shorten, whole
 from scoremachines.files import reading
 
-__all__ = ["class_names", "read_dataset"]
+__all__ = ["class_names", "from_dataset"]
 
 IMAGE_KEYS = ("image", "img", "images", "pixel_values")
 LABEL_KEYS = ("label", "labels")
 
 
-def read_dataset(
+def from_dataset(
     dataset: Any,
-    framing: Framing,
+    size: int | Sequence[int] | None = None,
+    crop: str = "centre",
+    *,
     limits: tuple[float, float] | None = None,
     layout: str | None = None,
     limit: int | None = None,
     images_key: str | None = None,
     labels_key: str | None = None,
 ) -> TrainingSet:
-    """Read a data set; see `TrainingSet.from_dataset`.
+    """Read a `torch.utils.data.Dataset`, map-style or iterable, from first to last.
+
+    An item is an image, a pair of image and label, or a dictionary with an `image` and perhaps
+    a `label`. Images are Pillow's, tensors or arrays. Labels are named by the `classes` of the
+    data set, by the `features` of one of Hugging Face, or by those of what a `Subset` or
+    `ConcatDataset` is made of.
 
     Args:
         dataset: the data set.
-        framing: how its images become training images.
-        limits: the values that mean black and white in tensors and arrays.
-        layout: "NHW", "NHWC" or "NCHW": where the channels stand, with N for the items.
-        limit: read at most so many images.
-        images_key: the images' key, where items are dictionaries.
-        labels_key: their labels' key.
+        size: as in `from_folder`.
+        crop: as in `from_folder`.
+        limits: as in `from_array`: (0, 1) for the tensors that most data sets yield.
+        layout: as in `from_array`, with N for the items.
+        limit: read at most so many items, spread evenly if the data set has a length.
+        images_key: key of the image in items that are dictionaries, where it is another one.
+        labels_key: key of the label, such as fine_label.
 
     Returns:
         The training set.
 
     Raises:
-        InputError: if it holds no image, or something that cannot be used as one.
+        InputError: if the data set is empty, or its items are not as described.
     """
+    framing = Framing.of(size, crop)
     items, count = _items(dataset, limit)
     framing.check_room(count or 1)
     named = class_names(dataset)

@@ -14,15 +14,25 @@ from typing import BinaryIO, TypeVar, cast
 import torch
 from tqdm import tqdm
 
-from scoremachines.data.decode import decode, is_image_name
+from scoremachines.data.decode import decode, is_image_name, is_picture
 from scoremachines.data.framing import Framing
 from scoremachines.data.left_out import Remarks, counts, pictures_among, warn_of
+from scoremachines.data.registry import FRAMED, Reader
 from scoremachines.data.stack import Stack
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, system_reason, whole
-from scoremachines.files import is_file, reading
+from scoremachines.files import is_file, is_folder, reading
 
-__all__ = ["classes_of", "read_folder", "read_picture", "read_zip", "spread"]
+__all__ = [
+    "FOLDER",
+    "PICTURE",
+    "ZIP",
+    "classes_of",
+    "from_folder",
+    "from_picture",
+    "from_zip",
+    "spread",
+]
 
 LARGEST_MEMBER = 2**28
 """Bytes that one member of a zip file may unpack to."""
@@ -35,23 +45,41 @@ MOST_MEMBERS = 2**22
 Item = TypeVar("Item")
 
 
-def read_folder(
-    path: str | Path, framing: Framing | None = None, limit: int | None = None
+def from_folder(
+    path: str | Path,
+    size: int | Sequence[int] | None = None,
+    crop: str = "centre",
+    channels: int | None = None,
+    *,
+    limit: int | None = None,
 ) -> TrainingSet:
-    """Read all images below a folder, ordered by path; see `TrainingSet.from_folder`.
+    """Read all images below a folder, ordered by path; other files are left out.
+
+    Sub-folders are classes if every image lies in one; leading folders that all images share
+    do not count. EXIF orientation is applied, colour profiles are converted to sRGB, 16-bit
+    grey is scaled to bytes, and of files with several frames the first is read, with a
+    warning. Pictures that cannot be read (no permission, a format such as HEIC) are counted by
+    the reason in a warning and in `left_out`. All images get as many channels as the richest:
+    grey, colour, or colour with alpha where any pixel is not opaque.
 
     Args:
         path: the folder.
-        framing: how pictures become training images.
+        size: side of a square, or height and width, to bring every image to, in pixels; None
+            if they are of one size already.
+        crop: "centre" scales each picture until it covers `size` and keeps the middle;
+            "stretch" scales each side by itself; "tiles" cuts it into tiles without scaling.
+        channels: 1, 3 or 4, or None for what the images have. Where alpha is given up, the
+            images are laid on white.
         limit: read at most so many pictures, spread evenly over the folder.
 
     Returns:
-        The training set.
+        The training set, uint8.
 
     Raises:
-        InputError: if there is no such folder, no image in it, or one that cannot be read.
+        InputError: if there is no such folder, no image in it, one that is damaged or too
+            large, or images of mixed sizes and no `size`.
     """
-    path = Path(path)
+    path, framing = Path(path), Framing.of(size, crop, channels)
     with reading("path", path, "a folder with images"):
         next(path.iterdir(), None)
     names, unreached = _names_below(path)
@@ -63,24 +91,33 @@ def read_folder(
     return _read(path, pictures, opened, framing, limit, left + unreached)
 
 
-def read_zip(
-    path: str | Path, framing: Framing | None = None, limit: int | None = None
+def from_zip(
+    path: str | Path,
+    size: int | Sequence[int] | None = None,
+    crop: str = "centre",
+    channels: int | None = None,
+    *,
+    limit: int | None = None,
 ) -> TrainingSet:
-    """Read all images in a zip file as if it were a folder, without unpacking it to disk.
+    """Read all images in a zip file as `from_folder` does; nothing is unpacked to disk.
+
+    Its pictures may unpack to 1 GiB in all, or to 100 times the file where that is more, each
+    to 256 MiB; archives inside it are not opened.
 
     Args:
         path: the zip file.
-        framing: how pictures become training images.
-        limit: read at most so many pictures, spread evenly over the file.
+        size: as in `from_folder`.
+        crop: as in `from_folder`.
+        channels: as in `from_folder`.
+        limit: as in `from_folder`.
 
     Returns:
-        The training set.
+        The training set, uint8.
 
     Raises:
-        InputError: if the file is damaged or encrypted, holds no image, or one that cannot be
-            read; if it has too many members, or they unpack to too much.
+        InputError: if the file is damaged or encrypted, or as in `from_folder`.
     """
-    path = Path(path)
+    path, framing = Path(path), Framing.of(size, crop, channels)
     with reading("path", path, "a zip file with images"):
         archive = zipfile.ZipFile(path)
     with archive:
@@ -97,12 +134,19 @@ def read_zip(
         )
 
 
-def read_picture(path: str | Path, framing: Framing | None = None) -> TrainingSet:
+def from_picture(
+    path: str | Path,
+    size: int | Sequence[int] | None = None,
+    crop: str = "centre",
+    channels: int | None = None,
+) -> TrainingSet:
     """Read one picture as a training set: of one image, or of its tiles.
 
     Args:
         path: the file.
-        framing: how the picture becomes training images.
+        size: as in `from_folder`.
+        crop: as in `from_folder`.
+        channels: as in `from_folder`.
 
     Returns:
         The training set.
@@ -110,7 +154,7 @@ def read_picture(path: str | Path, framing: Framing | None = None) -> TrainingSe
     Raises:
         InputError: if the picture cannot be read.
     """
-    path = Path(path)
+    path, framing = Path(path), Framing.of(size, crop, channels)
     with reading("image", path, "a picture"):
         path.open("rb").close()
     return _read(path, [path.name], lambda _: path.open("rb"), framing, None, Counter())
@@ -212,12 +256,11 @@ def _read(
     path: Path,
     pictures: Sequence[str],
     opened: Callable[[str], BinaryIO],
-    framing: Framing | None,
+    framing: Framing,
     limit: int | None,
     left: Counter[str],
 ) -> TrainingSet:
     """Decode pictures, each frame of which inherits its picture's class."""
-    framing = framing or Framing()
     if not pictures:
         accepted = "images such as .png or .jpg, directly or in sub-folders"
         besides = f"; left out: {counts(left)}" if left else ""
@@ -247,3 +290,8 @@ def _read(
         names=stack.names,
         left_out=left,
     )
+
+
+FOLDER = Reader(lambda path: is_folder("source", path), from_folder, FRAMED | {"limit"})
+ZIP = Reader(lambda path: path.suffix.lower() == ".zip", from_zip, FRAMED | {"limit"})
+PICTURE = Reader(is_picture, from_picture, FRAMED)

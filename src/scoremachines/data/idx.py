@@ -16,37 +16,39 @@ from pathlib import Path
 import numpy as np
 
 from scoremachines.data.arrays import from_array
+from scoremachines.data.registry import Reader
 from scoremachines.data.room import check_room
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.files import is_file, reading
 
-__all__ = ["is_idx", "read_idx"]
+__all__ = ["IDX", "from_idx", "is_idx"]
 
 GZIP = b"\x1f\x8b"
 GZIP_RATIO = 1032
 """No gzip file unpacks to more than this times its size."""
 
 
-def read_idx(
+def from_idx(
     path: str | Path,
     labels: str | Path | None = None,
     limits: tuple[float, float] | None = None,
     layout: str | None = None,
 ) -> TrainingSet:
-    """Read an IDX file of images and the one of their labels; see `TrainingSet.from_idx`.
+    """Read images in MNIST's IDX format, gzipped or not.
 
     Args:
         path: the file of the images.
-        labels: the file of the labels; by default the one beside the images, if there is one.
+        labels: the file of the labels; by default the one beside the images that is called
+            labels-idx1 where theirs is called images-idx3.
         limits: the bytes that mean black and white.
         layout: "NHW", "NHWC" or "NCHW".
 
     Returns:
-        The training set; on a memory map if the file is not compressed.
+        The training set, uint8; on a memory map if the file is not compressed.
 
     Raises:
-        InputError: if a file is missing, damaged or of another kind.
+        InputError: if a file is missing, truncated or of another kind.
     """
     path = Path(path)
     images = _idx_array("path", path)
@@ -111,3 +113,6 @@ def _labels_beside(path: Path) -> Path | None:
         return None
     candidates = (path.with_name(name), path.with_name(name + ".gz"))
     return next((each for each in candidates if is_file("labels", each)), None)
+
+
+IDX = Reader(is_idx, from_idx, frozenset({"limits", "layout"}))

@@ -11,12 +11,13 @@ import numpy as np
 
 from scoremachines.advice import Advice
 from scoremachines.data.arrays import from_array
+from scoremachines.data.registry import Reader
 from scoremachines.data.room import check_room
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.files import reading
 
-__all__ = ["read_numpy"]
+__all__ = ["NUMPY", "from_numpy"]
 
 IMAGES = ("images", "x", "arr_0", "x_train", "train_images")
 LABELS = ("labels", "y", "y_train", "train_labels")
@@ -24,27 +25,33 @@ PAIRS = (("images", "labels"), ("image", "label"), ("x", "y"), ("arr_0", "arr_1"
 """What to replace in the name of the images to find the name of their labels."""
 
 
-def read_numpy(
+def from_numpy(
     path: str | Path,
+    *,
     limits: tuple[float, float] | None = None,
     layout: str | None = None,
     images_key: str | None = None,
     labels_key: str | None = None,
 ) -> TrainingSet:
-    """Read a `.npy` or `.npz` file; see `TrainingSet.from_file`.
+    """Read a `.npy` or `.npz` file; bytes in a `.npy` stay on disk until they are needed.
+
+    In a `.npz`, images are called images, x, arr_0, x_train or train_images, and labels, if
+    there are any, labels, y, arr_1, y_train or train_labels; a warning names the arrays that
+    are left out. Files with Python objects are refused, not unpickled, and so is what would
+    unpack to more than half of this machine's memory.
 
     Args:
         path: the file.
-        limits: the values that mean black and white.
-        layout: "NHW", "NHWC" or "NCHW".
-        images_key: name of the images in a `.npz`.
+        limits: as in `from_array`.
+        layout: as in `from_array`.
+        images_key: name of the images in a `.npz`, where it is another one.
         labels_key: name of their labels.
 
     Returns:
-        The training set; on a memory map if the file is a `.npy`.
+        The training set.
 
     Raises:
-        InputError: if the file is missing or damaged, or its arrays cannot be used.
+        InputError: if the file is missing or damaged, or as in `from_array`.
     """
     path, labels = Path(path), None
     accepted = "a .npy or .npz file of numbers"
@@ -121,3 +128,10 @@ def _unpacked(path: Path, archive: Any, name: str) -> np.ndarray:
 def _are_labels(array: np.ndarray, count: int) -> bool:
     """Return whether an array holds one whole number for each image, not several or real ones."""
     return array.dtype.kind in "iu" and array.shape[:1] == (count,) and array.size == count
+
+
+NUMPY = Reader(
+    lambda path: path.suffix.lower() in (".npy", ".npz"),
+    from_numpy,
+    frozenset({"limits", "layout", "images_key", "labels_key"}),
+)

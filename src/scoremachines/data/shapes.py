@@ -8,6 +8,9 @@ is what the set's `Judge` counts (theory §6).
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -16,12 +19,31 @@ from scoremachines.data.features import FeatureFinder
 from scoremachines.data.judge import Judge
 from scoremachines.data.shapes_config import ShapesConfig
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import whole
+from scoremachines.errors import InputError, whole
 
-__all__ = ["ShapesConfig", "arrange", "make_shapes"]
+__all__ = ["ShapesConfig", "arrange", "make_shapes", "shapes"]
 
 SWEEPS = 10
 """How often each feature is placed anew before a layout counts as random."""
+
+
+def shapes(**knobs: Any) -> TrainingSet:
+    """Make a crafted set with a judge (theory §6).
+
+    Args:
+        **knobs: settings of `ShapesConfig`, such as n, size, features, shared and seed.
+
+    Returns:
+        The training set.
+
+    Raises:
+        InputError: if a setting is unknown or out of range.
+    """
+    known = [field.name for field in fields(ShapesConfig)]
+    for knob in knobs:
+        if knob not in known:
+            raise InputError(knob, knobs[knob], ", ".join(known), "there is no such setting")
+    return make_shapes(ShapesConfig(**knobs))
 
 
 def make_shapes(config: ShapesConfig) -> TrainingSet:

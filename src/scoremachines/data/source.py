@@ -10,11 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from scoremachines.data.decode import is_picture
-from scoremachines.data.folder import spread
+from scoremachines.data.bundled import digits, photographs
+from scoremachines.data.folder import FOLDER, PICTURE, ZIP, spread
 from scoremachines.data.framing import Framing
-from scoremachines.data.idx import is_idx
+from scoremachines.data.idx import IDX
+from scoremachines.data.numpy_files import NUMPY
+from scoremachines.data.registry import readers_of_others
 from scoremachines.data.settings import DataSettings, limit_values, size_pixels
+from scoremachines.data.shapes import shapes
+from scoremachines.data.stored import STORED
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.files import exists, is_file, is_folder
@@ -22,6 +26,8 @@ from scoremachines.files import exists, is_file, is_folder
 __all__ = ["NAMES", "open_data", "open_source"]
 
 NAMES = ("digits", "photographs", "shapes")
+ARRAYS = ("limits", "layout", "images_key", "labels_key")
+"""Options of sources that are arrays."""
 FILES = "a folder of images, a .zip, .npy, .npz, IDX or .safetensors file, a picture"
 
 
@@ -43,10 +49,10 @@ def open_source(
 
     Args:
         source: a folder of images, a zip file of images, a `.npy` or `.npz` file, an IDX file, a
-            `.safetensors` file written by `TrainingSet.save`, a picture, which is a set of one
+            `.safetensors` file written by `save_training_set`, a picture, which is a set of one
             image, or digits, photographs or shapes.
         size: side of a square, or height and width, to bring the images to, in pixels.
-        crop: "centre", "stretch" or "tiles", as in `TrainingSet.from_folder`.
+        crop: "centre", "stretch" or "tiles", as in `from_folder`.
         channels: 1, 3 or 4, or None for what the images have.
         limit: take at most so many images, spread evenly over the source; of shapes, make as many.
         limits: the values that mean black and white in a `.npy`, `.npz` or IDX file.
@@ -60,23 +66,11 @@ def open_source(
     Raises:
         InputError: if there is no such file or name, or it cannot be read as asked.
     """
-    framing = Framing.of(size, crop, channels)
-    arrays = {"limits": limits, "layout": layout}
-    arrays |= {"images_key": images_key, "labels_key": labels_key}
-    arrays = {name: value for name, value in arrays.items() if value is not None}
-    if source in NAMES:
-        _refuse(arrays, f"{source} is a set by name")
-    if source == "shapes":
-        knobs = {"size": framing.size, "n": limit}
-        data = TrainingSet.shapes(**{key: knob for key, knob in knobs.items() if knob is not None})
-    elif source == "photographs":
-        if framing.crop != "centre":
-            raise InputError("crop", crop, "centre", "photographs are cut into tiles as they are")
-        data = TrainingSet.photographs(framing.size or 32)
-    elif source == "digits":
-        data = _framed(TrainingSet.digits(), framing, limit)
-    else:
-        data = _open_path(Path(source), framing, limit, arrays)
+    Framing.of(size, crop, channels)  # refuses what no reader could use
+    given: dict[str, Any] = {"size": size, "channels": channels, "limit": limit, "limits": limits}
+    given |= {"layout": layout, "images_key": images_key, "labels_key": labels_key}
+    asked = {name: value for name, value in given.items() if value is not None} | {"crop": crop}
+    data = _named(str(source), asked) if source in NAMES else _read(Path(source), asked)
     if channels not in (None, data.shape[0]):
         found = f"the images of {data.name!r} have {data.shape[0]}"
         raise InputError("channels", channels, f"{data.shape[0]} or None", found)
@@ -101,7 +95,7 @@ def open_data(settings: DataSettings) -> TrainingSet:
     if source == "shapes":
         changes = {"size": size, "n": settings.limit}
         changes = {name: value for name, value in changes.items() if value is not None}
-        return TrainingSet.shapes(**(asdict(settings.shapes) | changes))
+        return shapes(**(asdict(settings.shapes) | changes))
     return open_source(
         source,
         size=size,
@@ -115,45 +109,49 @@ def open_data(settings: DataSettings) -> TrainingSet:
     )
 
 
-def _open_path(
-    path: Path, framing: Framing, limit: int | None, arrays: Mapping[str, Any]
-) -> TrainingSet:
+def _named(source: str, asked: Mapping[str, Any]) -> TrainingSet:
+    """Return a set by name."""
+    _refuse(asked, frozenset(), f"{source} is a set by name")
+    size, limit = Framing.of(asked.get("size")).size, asked.get("limit")
+    if source == "shapes":
+        knobs = {"size": size, "n": limit}
+        return shapes(**{key: knob for key, knob in knobs.items() if knob is not None})
+    if source == "photographs":
+        if asked["crop"] != "centre":
+            reason = "photographs are cut into tiles as they are"
+            raise InputError("crop", asked["crop"], "centre", reason)
+        return photographs(size or 32)
+    return _framed(digits(), asked)
+
+
+def _read(path: Path, asked: Mapping[str, Any]) -> TrainingSet:
     """Read a folder or a file of any of the known kinds."""
-    from scoremachines.data.folder import read_folder, read_picture, read_zip
-    from scoremachines.data.idx import read_idx
-    from scoremachines.data.numpy_files import read_numpy
-
-    if is_folder("source", path):
-        _refuse(arrays, "pictures in a folder need no such setting")
-        return read_folder(path, framing, limit)
-    if not is_file("source", path):
+    if not is_folder("source", path) and not is_file("source", path):
         raise _unknown(path)
-    suffix = path.suffix.lower()
-    if suffix in (".npy", ".npz"):
-        return _framed(read_numpy(path, **arrays), framing, limit)
-    if suffix not in (".zip", ".safetensors") and is_idx(path):
-        keys = {name: value for name, value in arrays.items() if name[-4:] == "_key"}
-        _refuse(keys, "an IDX file holds one array")
-        return _framed(read_idx(path, **arrays), framing, limit)
-    _refuse(arrays, f"{suffix or 'this'} is no file of arrays")
-    if suffix == ".zip":
-        return read_zip(path, framing, limit)
-    if suffix == ".safetensors":
-        return _framed(TrainingSet.load(path), framing, limit)
-    if is_picture(path):
-        return read_picture(path, framing)
-    raise InputError("source", path, FILES, "the file is of no such kind")
+    kinds = (FOLDER, NUMPY, ZIP, STORED, *readers_of_others(), IDX, PICTURE)
+    reader = next((kind for kind in kinds if kind.claims(path)), None)
+    if reader is None:
+        raise InputError("source", path, FILES, "not a training set")
+    kind = "pictures in a folder" if reader is FOLDER else f"{path.suffix.lower() or 'this'} files"
+    _refuse(asked, reader.takes, f"{kind} need no such setting")
+    data = reader.read(path, **{name: asked[name] for name in reader.takes & set(asked)})
+    return data if "size" in reader.takes else _framed(data, asked)
 
 
-def _refuse(arrays: Mapping[str, Any], reason: str) -> None:
+def _refuse(asked: Mapping[str, Any], takes: frozenset[str], reason: str) -> None:
     """Refuse settings of arrays for a source that is none."""
-    for name, value in arrays.items():
-        raise InputError(name, value, "a source that is a .npy, .npz or IDX file", reason)
+    for name in ARRAYS:
+        if name in asked and name not in takes:
+            accepted = "a source that is a .npy, .npz or IDX file"
+            raise InputError(name, asked[name], accepted, reason)
 
 
-def _framed(data: TrainingSet, framing: Framing, limit: int | None) -> TrainingSet:
+def _framed(data: TrainingSet, asked: Mapping[str, Any]) -> TrainingSet:
     """Resize what is needed of a set, if that was asked for."""
-    data = _limited(data, limit)
+    framing, data = (
+        Framing.of(asked.get("size"), asked["crop"]),
+        _limited(data, asked.get("limit")),
+    )
     if framing.size is None or framing.size == data.shape[1:]:
         return data
     return data.resized(framing.size, framing.crop)

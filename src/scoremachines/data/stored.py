@@ -8,27 +8,33 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from scoremachines.data.judge import Judge
+from scoremachines.data.registry import Reader
+from scoremachines.data.shapes_config import ShapesConfig
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.files import reading
 from scoremachines.sealed import load_tensors, write_tensors
 
-__all__ = ["load", "save"]
+__all__ = ["STORED", "load_training_set", "save_training_set"]
 
 SUFFIX = ".safetensors"
 KEY = "scoremachines.TrainingSet"
 
 
-def save(data: TrainingSet, path: Path) -> None:
-    """Write a set; see `TrainingSet.save`.
+def save_training_set(data: TrainingSet, path: str | Path) -> None:
+    """Write a training set to one file, all or nothing.
+
+    A judge is kept if it is that of a crafted set.
 
     Args:
         data: the set.
-        path: the file.
+        path: the file, whose name ends in `.safetensors`.
 
     Raises:
-        InputError: if the file is not named as a `.safetensors` or cannot be written.
+        InputError: if the file is named otherwise or cannot be written.
     """
+    path = Path(path)
     if path.suffix != SUFFIX:
         raise InputError("path", path, f"a file name that ends in {SUFFIX}")
     about = {"name": data.name, "classes": data.classes, "names": data.names}
@@ -40,19 +46,19 @@ def save(data: TrainingSet, path: Path) -> None:
     write_tensors(path, tensors, {KEY: json.dumps(about)})
 
 
-def load(path: Path) -> TrainingSet:
-    """Read a set; see `TrainingSet.load`.
+def load_training_set(path: str | Path) -> TrainingSet:
+    """Read a training set that was written by `save_training_set`.
 
     Args:
         path: the file.
 
     Returns:
-        The set.
+        The same set, located at `path`.
 
     Raises:
         InputError: if the file is missing, damaged or holds something else.
     """
-    accepted = "a training set that was written by TrainingSet.save"
+    path, accepted = Path(path), "a training set that was written by save_training_set"
     with reading("path", path, accepted):
         tensors, metadata = load_tensors(path, sealed=False)
         if not (KEY in metadata and "pixels" in tensors):
@@ -65,10 +71,11 @@ def load(path: Path) -> TrainingSet:
         return data
 
 
+STORED = Reader(lambda path: path.suffix.lower() == SUFFIX, load_training_set)
+
+
 def _shapes(judge: Any) -> dict[str, Any]:
     """Return what a crafted set's judge is made of, or nothing for another judge."""
-    from scoremachines.data.shapes_config import ShapesConfig
-
     config = getattr(judge, "config", None)
     if not isinstance(config, ShapesConfig):
         warnings.warn("this judge is not that of a crafted set and is not saved", stacklevel=4)
@@ -78,7 +85,4 @@ def _shapes(judge: Any) -> dict[str, Any]:
 
 def _judge(data: TrainingSet, shapes: dict[str, Any]) -> object:
     """Return the judge of a crafted set, made from its settings."""
-    from scoremachines.data.judge import Judge
-    from scoremachines.data.shapes_config import ShapesConfig
-
     return Judge(data, ShapesConfig(**shapes))

@@ -18,14 +18,13 @@ from tqdm import tqdm
 
 from scoremachines.data.checks import CHUNK, check_pixels, checked_labels, one_number, positions
 from scoremachines.data.framing import Framing
-from scoremachines.data.readers import Readers
 from scoremachines.data.stack import Stack
 from scoremachines.errors import InputError
 
 __all__ = ["TrainingSet", "pixel_values"]
 
 
-class TrainingSet(Readers):
+class TrainingSet:
     """N images of one size, with labels, names and a judge where they are known.
 
     Args:
@@ -235,38 +234,6 @@ class TrainingSet(Readers):
                 digest.update(self.labels.contiguous().numpy().data)
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
-
-    def save(self, path: str | Path) -> None:
-        """Write the set to one file, all or nothing.
-
-        A judge is kept if it is that of a crafted set.
-
-        Args:
-            path: the file, whose name ends in `.safetensors`.
-
-        Raises:
-            InputError: if the file is named otherwise or cannot be written.
-        """
-        from scoremachines.data.stored import save
-
-        save(self, Path(path))
-
-    @staticmethod
-    def load(path: str | Path) -> TrainingSet:
-        """Read a set that was written by `save`.
-
-        Args:
-            path: the file.
-
-        Returns:
-            The same set, located at `path`.
-
-        Raises:
-            InputError: if the file is missing, damaged or holds something else.
-        """
-        from scoremachines.data.stored import load
-
-        return load(Path(path))
 
 
 def pixel_values(stored: Tensor, dtype: torch.dtype) -> Tensor:

@@ -21,6 +21,7 @@ from diffusers.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
 
 from scoremachines.data.shapes_config import ShapesConfig
 from scoremachines.data.source import open_data
+from scoremachines.data.stored import load_training_set
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.files import atomic_path, exists, is_file, partial_path, reading
@@ -106,7 +107,7 @@ def load_run_data(folder: str | Path) -> TrainingSet:
     folder = Path(folder)
     settings = load_settings(folder)
     images = folder / IMAGES
-    data = open_data(settings) if settings.source is not None else TrainingSet.load(images)
+    data = open_data(settings) if settings.source is not None else load_training_set(images)
     if data.fingerprint() != recorded(folder, RECORD).get("fingerprint"):
         accepted = "the images that the network was trained on"
         raise InputError("source", settings.source, accepted, "they have changed")

@@ -10,6 +10,7 @@ from time import perf_counter, sleep, time
 import torch
 from tqdm import tqdm
 
+from scoremachines.data.stored import save_training_set
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.estimate import announce
@@ -137,7 +138,7 @@ def train_in_folder(
     with begin_run(folder, settings, data, record=RECORD, free=FREE, resume=resume) as run:
         folder, checkpoint = run.folder, run.folder / CHECKPOINT
         if settings.source is None:
-            data.save(folder / IMAGES)
+            save_training_set(data, folder / IMAGES)
         kept(checkpoint, lambda: restore(training, checkpoint, run.key))
         try:
             _carry_out(training, run, on_step)

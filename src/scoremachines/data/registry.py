@@ -1,0 +1,61 @@
+"""Kinds of files that a training set can be read from.
+
+A reader of another package is found by its entry point in the group `scoremachines.readers`, which
+names a `Reader`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import InputError
+
+__all__ = ["FRAMED", "GROUP", "Reader", "readers_of_others"]
+
+GROUP = "scoremachines.readers"
+FRAMED = frozenset({"size", "crop", "channels"})
+"""Options of readers that bring pictures to a size themselves."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one kind of file or folder becomes a training set.
+
+    Args:
+        claims: whether a path is of this kind; it exists.
+        read: reads it, given those options of `open_source` that it takes and that were given.
+        takes: names of these options: size, crop, channels, limit, limits, layout, images_key,
+            labels_key. Size, crop and limit are seen to by `open_source` where the reader does not
+            take them.
+    """
+
+    claims: Callable[[Path], bool]
+    read: Callable[..., TrainingSet]
+    takes: frozenset[str] = frozenset()
+
+
+def readers_of_others() -> list[Reader]:
+    """Return the readers that other packages bring along, by the name of their entry point.
+
+    Returns:
+        The readers.
+
+    Raises:
+        InputError: an entry point names something else, or cannot be imported.
+    """
+    found = []
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            reader = point.load()
+        except (ImportError, AttributeError) as error:
+            raise InputError(
+                GROUP, point.value, "an object that can be imported", str(error)
+            ) from error
+        if not isinstance(reader, Reader):
+            raise InputError(GROUP, point.value, "a scoremachines.data.registry.Reader")
+        found.append(reader)
+    return found

@@ -5,7 +5,7 @@ The other baseline, the ideal score, is a machine itself: `scoremachines.ideal`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,10 @@ from scoremachines.denoiser import DenoiserModel, gradients_in
 from scoremachines.errors import InputError
 from scoremachines.files import folder_path, reading
 from scoremachines.inputs import check_levels, check_noisy
+from scoremachines.locality import Window
 from scoremachines.model_folder import local_folder
+from scoremachines.plugins import DENOISERS as GROUP
+from scoremachines.plugins import plugin
 from scoremachines.pretrained import load_parts, save_parts
 from scoremachines.schedule import (
     CLOSEST,
@@ -29,7 +32,7 @@ from scoremachines.schedule import (
     noise_schedule,
 )
 
-__all__ = ["Wiener"]
+__all__ = ["Baseline", "Wiener", "make_denoiser"]
 
 BLOCK = 1024
 """Images that are converted to float64 at a time."""
@@ -43,19 +46,8 @@ class Moments(NamedTuple):
     variances: Tensor
 
 
-class Wiener(DenoiserModel):
-    """The Wiener filter: the exact denoiser, were images Gaussian (theory §3).
-
-    With mean μ and covariance `Σ = mean_i (x_i − μ)(x_i − μ)ᵀ` of the training set,
-
-        x̂0 = μ + √ᾱ Σ (ᾱ Σ + (1−ᾱ) I)⁻¹ (φ − √ᾱ μ)
-
-    It is the best denoiser that is affine in φ, whatever the images' distribution. It works in
-    float64. For N images of D numbers, its making takes time of order `N D min(N, D)`.
-
-    References: N. Wiener, *Extrapolation, Interpolation, and Smoothing of Stationary Time Series*,
-    1949. B. Wang & J. Vastola, *The unreasonable effectiveness of Gaussian score approximation for
-    diffusion models and its applications*, 2024, arXiv:2412.09726.
+class Baseline(DenoiserModel):
+    """A denoiser of a training set that is no score machine; a subclass has `denoise`.
 
     Args:
         data: the training set.
@@ -89,12 +81,11 @@ class Wiener(DenoiserModel):
             prediction_type=prediction_type,
             alphas_cumprod=None,
         )
-        self._known: dict[tuple[int | None, torch.device], Moments] = {}
         if alphas_cumprod is not None:
             self.match(alphas_cumprod)
 
     def save_pretrained(self, save_directory: str | Path, *args: object, **kwargs: object) -> None:
-        """Write the filter into a folder, its training set included.
+        """Write the denoiser into a folder, its training set included.
 
         Args:
             save_directory: the folder; made if it is missing.
@@ -108,15 +99,15 @@ class Wiener(DenoiserModel):
         save_parts(self, self.data, folder_path("save_directory", save_directory), ({}, {}))
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Wiener:
-        """Read a filter from a folder that `save_pretrained` wrote.
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Baseline:
+        """Read a denoiser from a folder that `save_pretrained` wrote.
 
         Args:
             pretrained_model_name_or_path: the folder; nothing is looked up on a network.
             **kwargs: as in `ScoreMachine.from_pretrained`.
 
         Returns:
-            The filter.
+            The denoiser.
 
         Raises:
             InputError: none is in that folder, a setting is missing or unknown, or its training
@@ -127,6 +118,39 @@ class Wiener(DenoiserModel):
             parts, kept = load_parts(folder, cls.__name__)
             found = cls(**parts).fit_beside(folder)
         return found.with_dtype(kwargs.get("torch_dtype") or kwargs.get("dtype") or kept)
+
+
+class Wiener(Baseline):
+    """The Wiener filter: the exact denoiser, were images Gaussian (theory §3).
+
+    With mean μ and covariance `Σ = mean_i (x_i − μ)(x_i − μ)ᵀ` of the training set,
+
+        x̂0 = μ + √ᾱ Σ (ᾱ Σ + (1−ᾱ) I)⁻¹ (φ − √ᾱ μ)
+
+    It is the best denoiser that is affine in φ, whatever the images' distribution. It works in
+    float64. For N images of D numbers, its making takes time of order `N D min(N, D)`.
+
+    References: N. Wiener, *Extrapolation, Interpolation, and Smoothing of Stationary Time Series*,
+    1949. B. Wang & J. Vastola, *The unreasonable effectiveness of Gaussian score approximation for
+    diffusion models and its applications*, 2024, arXiv:2412.09726.
+
+    Args:
+        data: the training set.
+        schedule: ᾱ(t) on which it is sampled: `"cosine"` (KG), `"linear"` (DDPM) or a table.
+        **options: as in `Baseline`.
+
+    Raises:
+        InputError: a choice that does not exist.
+    """
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        schedule: str | NoiseSchedule | Sequence[float] = "cosine",
+        **options: Any,
+    ) -> None:
+        super().__init__(data, schedule, **options)
+        self._known: dict[tuple[int | None, torch.device], Moments] = {}
 
     def denoise(
         self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
@@ -201,3 +225,34 @@ def _moments(data: TrainingSet) -> Moments:
         covariance.addmm_(centred.T, centred)
     variances, axes = torch.linalg.eigh(covariance / len(data))
     return Moments(mean, axes, variances.clamp(min=0))
+
+
+DENOISERS: dict[str, Callable[[TrainingSet, Window, NoiseSchedule], DenoiserModel]] = {
+    "wiener": lambda data, window, schedule: Wiener(data, schedule),
+}
+"""Denoisers that are no score machines."""
+
+
+def make_denoiser(
+    name: str, data: TrainingSet, window: Window, schedule: NoiseSchedule
+) -> DenoiserModel:
+    """Return a denoiser that is no score machine, by name.
+
+    Args:
+        name: `"wiener"`, or that of an entry point `scoremachines.denoisers`, which names a
+            function of `(data, window, schedule)` that returns a `DenoiserModel`.
+        data: the training set.
+        window: k or k(t), for those that have one.
+        schedule: ᾱ(t).
+
+    Returns:
+        The denoiser.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    make = DENOISERS[name] if name in DENOISERS else plugin(GROUP, name)
+    made = make(data, window, schedule)
+    if not isinstance(made, DenoiserModel):
+        raise InputError(GROUP, made, "scoremachines.denoiser.DenoiserModel")
+    return made

@@ -18,6 +18,7 @@ from scoremachines.attention.spread import Spread
 from scoremachines.attention.top1 import Top1
 from scoremachines.errors import InputError
 from scoremachines.files import reading
+from scoremachines.plugins import ATTENTIONS, plugin
 from scoremachines.specs.attention import AttentionSpec
 from scoremachines.specs.gain import CALIBRATED, PERPLEXITY, GainSchedule
 
@@ -98,7 +99,17 @@ def _map(spec: AttentionSpec, maps: Maps | None, matrix: Tensor | None) -> Atten
             accepted = "one of the other attentions, or a network that shows its attention maps"
             raise InputError("attention", str(spec), accepted, "no network shows any maps here")
         return Measured(maps)
-    return MAPS[spec.map]()
+    return MAPS[spec.map]() if spec.map in MAPS else _of_others(spec)
+
+
+def _of_others(spec: AttentionSpec) -> Attention:
+    """Return an attention that another package brings along."""
+    made = plugin(ATTENTIONS, spec.map)()
+    if not isinstance(made, Attention):
+        raise InputError(ATTENTIONS, made, "scoremachines.attention.Attention")
+    if getattr(made, "spec", None) is None:
+        made.spec = spec.plain  # type: ignore[attr-defined]
+    return made
 
 
 def _read(spec: AttentionSpec) -> Tensor:

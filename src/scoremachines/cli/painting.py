@@ -19,11 +19,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from scoremachines.baselines import make_denoiser
 from scoremachines.cli.painted import Painted
 from scoremachines.cli.parts import Part, part_about, part_name, part_tensors, read_part
 from scoremachines.cli.settings import GenerateSettings, memory_bytes
 from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.denoiser import DenoiserModel
 from scoremachines.engine import Query
 from scoremachines.engine.choice import limit_threads
 from scoremachines.errors import InputError, check_counts, whole
@@ -34,8 +36,9 @@ from scoremachines.machine import ScoreMachine
 from scoremachines.record import OpenRun, begin_run
 from scoremachines.sampling import sample_labels, trajectory
 from scoremachines.saving import Samples, save_samples
+from scoremachines.schedule import noise_schedule
 from scoremachines.sealed import Spec, kept, read_tensors, write_tensors
-from scoremachines.specs import AttentionSpec, kg_machine
+from scoremachines.specs import AttentionSpec, painter
 from scoremachines.stream import Stream
 from scoremachines.trajectory import make_scheduler
 
@@ -49,9 +52,13 @@ FREE = ("engine", "device", "memory", "batch")
 only if it is exact."""
 
 
-def make_machine(settings: GenerateSettings, data: TrainingSet) -> ScoreMachine:
+def make_machine(settings: GenerateSettings, data: TrainingSet) -> DenoiserModel:
     """Make the machine of a run, on its device."""
-    machine = kg_machine(settings.machine)
+    machine, device = painter(settings.machine), open_device(settings.device)
+    if machine.is_denoiser:
+        window = parse_window(settings.window)
+        schedule = noise_schedule("cosine")
+        return make_denoiser(str(machine), data, window, schedule).to(device)
     return ScoreMachine(
         data,
         None if machine.sees_whole_image else parse_window(settings.window),
@@ -59,7 +66,7 @@ def make_machine(settings: GenerateSettings, data: TrainingSet) -> ScoreMachine:
         settings.attention_spec,
         engine=settings.engine_spec,
         memory=memory_bytes(settings.memory),
-    ).to(open_device(settings.device))
+    ).to(device)
 
 
 def open_device(name: str) -> torch.device:
@@ -106,8 +113,9 @@ def paint(
     data = open_data(settings)
     machine = make_machine(settings, data)
     labels = sample_labels(data, settings.label, settings.n)
-    limit_threads(machine.engine)
-    _refuse_early(machine, min(settings.n, settings.batch), settings.best)
+    if isinstance(machine, ScoreMachine):
+        limit_threads(machine.engine)
+        _refuse_early(machine, min(settings.n, settings.batch), settings.best)
     spec = settings.attention_spec
     if spec.path is not None:  # so that --config finds it from any folder
         spec = replace(spec, path=str(Path(spec.path).resolve()))
@@ -117,7 +125,7 @@ def paint(
     with begin_run(
         folder, settings, data, record=RECORD, free=free, resume=resume, decides=decides
     ) as opened:
-        run = Run(settings, machine, labels, opened)
+        run = Run(settings, machine, data, labels, opened)
         bound = run.finish(title)
         save_samples(run.finished, data, opened.folder, bound)
         return Painted.of(run.finished(), data, labels, bound)
@@ -147,13 +155,14 @@ class Run:
     def __init__(
         self,
         settings: GenerateSettings,
-        machine: ScoreMachine,
+        machine: DenoiserModel,
+        data: TrainingSet,
         labels: Tensor | None,
         run: OpenRun,
     ) -> None:
-        self.settings, self.machine, self.labels = settings, machine, labels
+        self.settings, self.machine, self.data, self.labels = settings, machine, data, labels
         self.run, self.parts = run, run.folder / "parts"
-        self.images = [len(machine.data), *machine.data.shape]
+        self.images = [len(data), *data.shape]
 
     @property
     def batches(self) -> list[range]:
@@ -172,7 +181,7 @@ class Run:
 
     def _announce(self) -> bool:
         """Print about how long the samples that are missing will take, if that is long."""
-        settings, data = self.settings, self.machine.data
+        settings, data = self.settings, self.data
         missing = [
             each for each in self.batches if not exists("output", self.parts / part_name(each))
         ]

@@ -193,7 +193,10 @@ class _Painted:
             self.notices.append(f"The machine cannot be made again: {error}")
             return None
         self.made["run"] = machine
-        return machine
+        if isinstance(machine, ScoreMachine):
+            return machine
+        window = parse_window(self.settings.window)  # names sources for another denoiser
+        return ScoreMachine(self.data, window).to(machine.device)
 
     def _open_network(self, folder: str) -> DenoiserModel:
         network = open_network(folder)
@@ -227,7 +230,6 @@ class _Painted:
 
     def _new(self, name: str) -> DenoiserModel:
         settings, own, data = self.settings, self.made["run"], self.data
-        assert isinstance(own, ScoreMachine)
         assert data is not None
         if name == "network":
             assert self.network is not None  # its title is known only then
@@ -236,6 +238,11 @@ class _Painted:
         if name in KG_MACHINES:
             window = parse_window(settings.window)
             return named_machine(name, data, window, **options).to(own.device)
+        own = (
+            own
+            if isinstance(own, ScoreMachine)
+            else ScoreMachine(data, parse_window(settings.window))
+        )
         return ScoreMachine(data, own.window, own.sources, name, **options).to(own.device)
 
 

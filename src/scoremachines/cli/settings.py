@@ -19,8 +19,9 @@ from scoremachines.specs import (
     AttentionSpec,
     EngineSpec,
     attention_names,
-    kg_machine,
+    denoiser_names,
     maps_names,
+    painter,
 )
 
 __all__ = [
@@ -67,7 +68,7 @@ class GenerateSettings(DataSettings):
     """samples at a time; changes no result"""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "machine", str(kg_machine(self.machine)))
+        object.__setattr__(self, "machine", str(painter(self.machine)))
         object.__setattr__(self, "attention", str(AttentionSpec.parse(self.attention)))
         object.__setattr__(self, "engine", str(EngineSpec.parse(self.engine)))
 
@@ -141,7 +142,7 @@ def field_help(settings: type) -> dict[str, str]:
     """Return the text below each field of a dataclass, by the field's name."""
     texts: dict[str, str] = {}
     lists = {
-        "machines": [*KG_MACHINES],
+        "machines": [*KG_MACHINES, *denoiser_names()],
         "attentions": attention_names(),
         "maps": maps_names(),
     }

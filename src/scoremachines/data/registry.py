@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
+from scoremachines.plugins import READERS, names, plugin
 
-__all__ = ["FRAMED", "GROUP", "Reader", "readers_of_others"]
+__all__ = ["FRAMED", "Reader", "readers_of_others"]
 
-GROUP = "scoremachines.readers"
 FRAMED = frozenset({"size", "crop", "channels"})
 """Options of readers that bring pictures to a size themselves."""
 
@@ -47,15 +46,8 @@ def readers_of_others() -> list[Reader]:
     Raises:
         InputError: an entry point names something else, or cannot be imported.
     """
-    found = []
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        try:
-            reader = point.load()
-        except (ImportError, AttributeError) as error:
-            raise InputError(
-                GROUP, point.value, "an object that can be imported", str(error)
-            ) from error
+    found = [plugin(READERS, name) for name in names(READERS)]
+    for reader in found:
         if not isinstance(reader, Reader):
-            raise InputError(GROUP, point.value, "a scoremachines.data.registry.Reader")
-        found.append(reader)
+            raise InputError(READERS, reader, "a scoremachines.data.registry.Reader")
     return found

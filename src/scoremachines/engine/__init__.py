@@ -19,6 +19,8 @@ from scoremachines.engine.protocol import Query as Query
 from scoremachines.engine.reference import ReferenceEngine as ReferenceEngine
 from scoremachines.engine.tiled import TorchEngine as TorchEngine
 from scoremachines.errors import whole
+from scoremachines.plugins import ENGINES as GROUP
+from scoremachines.plugins import names, plugin
 from scoremachines.specs.engine import ENGINES as OPTIONS
 from scoremachines.specs.engine import EngineSpec
 
@@ -68,7 +70,8 @@ def make_engine(engine: str | EngineSpec, memory: int = 2**30) -> Engine:
     """
     spec = EngineSpec.parse(engine)
     options: dict[str, Any] = dict(spec.options)
-    return ENGINES[spec.name](whole("memory", memory, 1), **options)
+    kind = ENGINES[spec.name] if spec.name in ENGINES else plugin(GROUP, spec.name)
+    return kind(whole("memory", memory, 1), **options)
 
 
 def as_engine(engine: str | EngineSpec | Engine, memory: int) -> Engine:
@@ -85,6 +88,8 @@ def engine_spec(engine: Engine) -> EngineSpec | None:
     Returns:
         The spec; None for an engine of another package.
     """
+    if engine.name in names(GROUP) and type(engine) is plugin(GROUP, engine.name):
+        return EngineSpec(engine.name)
     if type(engine) is not ENGINES.get(engine.name):
         return None
     usual = ENGINES[engine.name](1)

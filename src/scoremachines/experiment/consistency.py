@@ -33,8 +33,7 @@ from scoremachines.experiment.jobs import sample_all, samples_of
 from scoremachines.experiment.networks import CNN, read_curve
 from scoremachines.experiment.plan import (
     ATTENTIVE,
-    IDEAL,
-    WIENER,
+    BASELINES,
     Entry,
     Trained,
     entries,
@@ -114,7 +113,7 @@ def _carry_out(
         machines=[
             rates(judge, entry.what, None, images[entry.what, None])
             for entry in models
-            if entry.role is None and entry.what not in (IDEAL, WIENER)
+            if entry.role is None and entry.what not in BASELINES
         ],
         orders=_orders(judge, models, images),
         agreements=_agreements(models, images),

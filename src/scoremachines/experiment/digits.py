@@ -11,7 +11,7 @@ from scoremachines.experiment.findings import Agreement, agreement
 from scoremachines.experiment.jobs import Model, sample_all, samples_of
 from scoremachines.experiment.machines import network_window
 from scoremachines.experiment.networks import CNN, SOFT
-from scoremachines.experiment.plan import IDEAL, PLAIN, WIENER
+from scoremachines.experiment.plan import BASELINES, PLAIN
 from scoremachines.experiment.roles import Candidate, Role
 from scoremachines.specs import AttentionSpec, MachineSpec
 from scoremachines.training.folder import load_network
@@ -21,9 +21,9 @@ __all__ = ["DIGITS", "RIVALS", "digits_agreement"]
 DIGITS = DataSettings(source="digits", limit=300)
 """300 of the digits that scikit-learn brings along."""
 RIVALS = {
-    CNN: (IDEAL, WIENER, PLAIN),
+    CNN: (*BASELINES, PLAIN),
     SOFT: (
-        *(IDEAL, WIENER, PLAIN),
+        *(*BASELINES, PLAIN),
         *(
             Candidate(MachineSpec(attention=AttentionSpec(name, over)))
             for name in ("tiled", "measured")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scoremachines.attention import Attention, build_attention
-from scoremachines.baselines import Wiener
+from scoremachines.baselines import make_denoiser
 from scoremachines.calibration import Calibration, StrengthCalibration
 from scoremachines.calibration.curves import known_sources
 from scoremachines.data.training_set import TrainingSet
@@ -18,7 +18,6 @@ from scoremachines.locality import Window
 from scoremachines.machine import ScoreMachine
 from scoremachines.named import named_machine
 from scoremachines.specs import AttentionSpec, GainSchedule, MachineSpec
-from scoremachines.specs.machine import WIENER
 
 __all__ = [
     "CALIBRATION",
@@ -122,8 +121,8 @@ def make_machine(
     """
     spec = MachineSpec.parse(machine)
     made: DenoiserModel
-    if spec.name == WIENER:
-        made = Wiener(data, network.schedule)
+    if spec.name is not None and spec.is_denoiser:
+        made = make_denoiser(spec.name, data, window, network.schedule)
     elif spec.name is not None:
         made = named_machine(spec, data, window, schedule=network.schedule, **options)
     else:

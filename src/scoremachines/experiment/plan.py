@@ -23,7 +23,7 @@ from scoremachines.experiment.networks import (
 )
 from scoremachines.experiment.roles import Candidate, Role
 from scoremachines.experiment.settings import ConsistencySettings
-from scoremachines.specs import AttentionSpec, MachineSpec
+from scoremachines.specs import AttentionSpec, MachineSpec, denoiser_names
 from scoremachines.training.folder import load_network
 
 __all__ = [
@@ -66,7 +66,8 @@ MAPS = (AttentionSpec("measured", "consensus", "perplexity"), BY_CLASS, Attentio
 SCHEDULERS = ("kg", "DDPM", "HeunDiscrete", "DPMSolverMultistep")
 GROUPED = ("group", "consensus")
 PLAIN = Candidate(MachineSpec())
-IDEAL, WIENER = Candidate(MachineSpec("ideal")), Candidate(MachineSpec("wiener"))
+BASELINES = tuple(Candidate(MachineSpec(name)) for name in ("ideal", *denoiser_names()))
+"""The ideal score, the Wiener filter and the denoisers of other packages."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def entries(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
             machine = MachineSpec(attention=attention)
             found.append(Entry(Candidate(machine, role), replace(beside, machine=machine)))
     plain = replace(zeros, network=str(trained[CNN_LONG, 0]))
-    found += [Entry(each, replace(plain, machine=each.machine)) for each in (IDEAL, WIENER)]
+    found += [Entry(each, replace(plain, machine=each.machine)) for each in BASELINES]
     few = min(settings.scale.sweep_n, 100 if every else 16)
     round_ = replace(base, window=_window(trained[CIRCULAR, 0]), machine=MachineSpec(), n=few)
     for sources in ("inside", "wrapped"):
@@ -142,7 +143,7 @@ def rivals(role: Role, all_entries: list[Entry]) -> tuple[list[Candidate], Candi
     if role.circular:
         found = [Candidate(MachineSpec(), sources=sources) for sources in ("inside", "wrapped")]
         return found, found[0]
-    found = [IDEAL, WIENER, PLAIN]
+    found = [*BASELINES, PLAIN]
     if role.own is not None:
         tiled = AttentionSpec("tiled")
         attentions = [role.own, AttentionSpec("full")]

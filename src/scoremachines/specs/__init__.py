@@ -17,8 +17,10 @@ from scoremachines.specs.engine import EngineSpec as EngineSpec
 from scoremachines.specs.gain import GainSchedule as GainSchedule
 from scoremachines.specs.machine import KG_MACHINES as KG_MACHINES
 from scoremachines.specs.machine import MachineSpec as MachineSpec
+from scoremachines.specs.machine import denoiser_names as denoiser_names
 from scoremachines.specs.machine import kg_machine as kg_machine
 from scoremachines.specs.machine import machine_names as machine_names
+from scoremachines.specs.machine import painter as painter
 from scoremachines.specs.machine import title_of as title_of
 
 __all__ = [
@@ -28,8 +30,10 @@ __all__ = [
     "GainSchedule",
     "MachineSpec",
     "attention_names",
+    "denoiser_names",
     "kg_machine",
     "machine_names",
     "maps_names",
+    "painter",
     "title_of",
 ]

@@ -9,9 +9,10 @@ import re
 from dataclasses import dataclass, replace
 
 from scoremachines.errors import InputError, whole
+from scoremachines.plugins import ATTENTIONS, names
 from scoremachines.specs.gain import CALIBRATED, Gain, checked, gain_text, read_gain
 
-__all__ = ["MAPS", "AttentionSpec", "attention_names", "maps_names", "read_name"]
+__all__ = ["MAPS", "AttentionSpec", "attention_names", "known_maps", "maps_names", "read_name"]
 
 MAPS = {
     "none": "No attention",
@@ -46,7 +47,7 @@ class AttentionSpec:
         A_uy = λ a_uy
 
     Args:
-        map: a key of `MAPS`.
+        map: a key of `known_maps()`.
         over: `"image"`: evidence of single images; `"group"`: of groups of images, by default
             the classes (theory §4.6); `"consensus"`: pixels agree on a group first (theory §4.7).
         gain: λ ≥ 0; λ(t); `"perplexity"`: one for each row (theory §4.8); or `"calibrated"`:
@@ -65,7 +66,7 @@ class AttentionSpec:
     path: str | None = None
 
     def __post_init__(self) -> None:
-        if self.map not in MAPS:
+        if self.map not in known_maps():
             raise InputError("attention", self.map, _accepted())
         if self.over not in OVER or (self.map == NONE and self.over != "image"):
             raise InputError("over", self.over, f"{', '.join(OVER)}; without attention: image")
@@ -120,7 +121,9 @@ class AttentionSpec:
         name, colon, gain_part = re.sub(r"\s*×\s*", ":", rest).partition(":")
         name, over = _split_ending(name)
         name, at, windows_part = name.partition("@")
-        chosen = MATRIX if path is not None and not name else read_name(name, MAPS, SYNONYMS)
+        chosen = (
+            MATRIX if path is not None and not name else read_name(name, known_maps(), SYNONYMS)
+        )
         gain = read_gain(gain_part) if colon else 1.0
         windows = _read_windows(windows_part) if at else None
         if chosen is None or gain is None or (path is not None and chosen != MATRIX):
@@ -137,7 +140,12 @@ class AttentionSpec:
     def title(self) -> str:
         """What pages call it."""
         windows = "" if self.windows is None else " @ " + ",".join(map(str, self.windows))
-        return (self.path or MAPS[self.map]) + windows + OVER[self.over][1] + self._gain(" × ")
+        return (
+            (self.path or known_maps()[self.map])
+            + windows
+            + OVER[self.over][1]
+            + self._gain(" × ")
+        )
 
     def _gain(self, before: str) -> str:
         return "" if self.gain == 1 else before + gain_text(self.gain)
@@ -158,9 +166,15 @@ class AttentionSpec:
         return replace(self, over="image", gain=1.0)
 
 
+def known_maps() -> dict[str, str]:
+    """Return the attention maps with their titles, those of other packages at the end."""
+    others = {name: f"{name[0].upper()}{name[1:]} attention" for name in names(ATTENTIONS)}
+    return MAPS | {name: title for name, title in others.items() if name not in MAPS}
+
+
 def attention_names() -> list[str]:
     """Return the names of the attentions that need neither a network nor a matrix."""
-    return _names([name for name in MAPS if name not in (NETWORK, MATRIX)])
+    return _names([name for name in known_maps() if name not in (NETWORK, MATRIX)])
 
 
 def maps_names() -> list[str]:

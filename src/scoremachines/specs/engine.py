@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from scoremachines.errors import InputError, real, whole
+from scoremachines.plugins import ENGINES as GROUP
+from scoremachines.plugins import names
 
-__all__ = ["ENGINES", "EngineSpec"]
+__all__ = ["ENGINES", "EngineSpec", "known_engines"]
 
 ENGINES: dict[str, dict[str, type]] = {
     "auto": {},
@@ -26,7 +28,7 @@ class EngineSpec:
     """An engine, with its options.
 
     Args:
-        name: a key of `ENGINES`.
+        name: a key of `known_engines()`.
         **options: of that engine; None for its default.
 
     Raises:
@@ -37,14 +39,15 @@ class EngineSpec:
     options: tuple[tuple[str, Any], ...]
 
     def __init__(self, name: str = "auto", **options: Any) -> None:
-        if name not in ENGINES:
-            raise InputError("engine", name, f"{', '.join(ENGINES)}; with options: {EXAMPLE}")
+        engines = known_engines()
+        if name not in engines:
+            raise InputError("engine", name, f"{', '.join(engines)}; with options: {EXAMPLE}")
         for key in options:
-            if key not in ENGINES[name]:
-                accepted = f"{', '.join(ENGINES[name]) or 'no options'}, of the engine {name}"
+            if key not in engines[name]:
+                accepted = f"{', '.join(engines[name]) or 'no options'}, of the engine {name}"
                 raise InputError("engine", f"{name}:{key}", accepted)
         given = sorted((key, value) for key, value in options.items() if value is not None)
-        values = tuple((key, _value(key, value, ENGINES[name][key])) for key, value in given)
+        values = tuple((key, _value(key, value, engines[name][key])) for key, value in given)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "options", values)
 
@@ -67,7 +70,9 @@ class EngineSpec:
         name, colon, rest = text.strip().partition(":") if isinstance(text, str) else ("", "", "")
         pairs = [pair.partition("=") for pair in rest.split(",")] if colon else []
         if not name or not all(key and equals for key, equals, _ in pairs):
-            raise InputError("engine", text, f"{', '.join(ENGINES)}; with options: {EXAMPLE}")
+            raise InputError(
+                "engine", text, f"{', '.join(known_engines())}; with options: {EXAMPLE}"
+            )
         return cls(name, **{key.strip(): value.strip() for key, _, value in pairs})
 
     def __str__(self) -> str:
@@ -78,6 +83,11 @@ class EngineSpec:
     def exact(self) -> bool:
         """Whether its answers differ from those of other exact engines by rounding alone."""
         return self.name != "adaptive"
+
+
+def known_engines() -> dict[str, dict[str, type]]:
+    """Return the engines with their options; those of other packages have none."""
+    return {name: {} for name in names(GROUP)} | ENGINES
 
 
 def _value(key: str, value: Any, kind: type) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scoremachines.errors import InputError
+from scoremachines.plugins import DENOISERS, names
 from scoremachines.specs.attention import (
     MATRIX,
     AttentionSpec,
@@ -13,7 +14,16 @@ from scoremachines.specs.attention import (
     read_name,
 )
 
-__all__ = ["KG_MACHINES", "WIENER", "MachineSpec", "kg_machine", "machine_names", "title_of"]
+__all__ = [
+    "KG_MACHINES",
+    "WIENER",
+    "MachineSpec",
+    "denoiser_names",
+    "kg_machine",
+    "machine_names",
+    "painter",
+    "title_of",
+]
 
 KG_MACHINES = {
     "ideal": "same",
@@ -63,8 +73,8 @@ class MachineSpec:
     attention: AttentionSpec = PLAIN
 
     def __post_init__(self) -> None:
-        if self.name is not None and self.name not in TITLES:
-            raise InputError("machine", self.name, ", ".join(TITLES))
+        if self.name is not None and self.name not in _titles():
+            raise InputError("machine", self.name, ", ".join(_titles()))
         if self.name is not None and self.attention != PLAIN:
             raise InputError("attention", str(self.attention), f"none, of {self.name}")
 
@@ -86,7 +96,7 @@ class MachineSpec:
         if isinstance(text, AttentionSpec):
             return cls(attention=text)
         if isinstance(text, str):
-            name = read_name(text, TITLES, SYNONYMS)
+            name = read_name(text, _titles(), SYNONYMS)
             if name is not None:
                 return cls(name)
             attention = AttentionSpec.read(text)
@@ -101,7 +111,7 @@ class MachineSpec:
     @property
     def title(self) -> str:
         """What pages call it."""
-        return TITLES[self.name] if self.name is not None else self.attention.title
+        return _titles()[self.name] if self.name is not None else self.attention.title
 
     @property
     def sees_whole_image(self) -> bool:
@@ -114,14 +124,49 @@ class MachineSpec:
         return KG_MACHINES[self.name or "els"]
 
     @property
+    def is_denoiser(self) -> bool:
+        """Whether it is a denoiser of another kind than a score machine."""
+        return self.name is not None and self.name not in KG_MACHINES
+
+    @property
     def is_baseline(self) -> bool:
-        """Whether it is one of the two that every network is compared with."""
-        return self.name in ("ideal", WIENER)
+        """Whether it is one of those that every network is compared with."""
+        return self.name == "ideal" or self.is_denoiser
 
     @property
     def without_attention(self) -> bool:
         """Whether it has a window and no attention, so that others' lead is measured from it."""
         return self.name in ("bbels", "els", "local") or self == MachineSpec()
+
+
+def denoiser_names() -> list[str]:
+    """Return the names of denoisers that are no score machines, of other packages too."""
+    return [name for name in _titles() if name not in KG_MACHINES]
+
+
+def painter(name: str | MachineSpec) -> MachineSpec:
+    """Return what can paint images by itself: a machine of Kamb & Ganguli, or a denoiser.
+
+    Args:
+        name: its name, or a spec.
+
+    Returns:
+        The machine.
+
+    Raises:
+        InputError: it is none of them.
+    """
+    text = str(name) if isinstance(name, MachineSpec) else name
+    known = read_name(text, _titles(), SYNONYMS) if isinstance(text, str) else None
+    if known is None:
+        raise InputError("machine", text, ", ".join(_titles()))
+    return MachineSpec(known)
+
+
+def _titles() -> dict[str, str]:
+    """Return the titles of named machines, those of other packages at the end."""
+    others = {name: f"{name[0].upper()}{name[1:]}" for name in names(DENOISERS)}
+    return TITLES | {name: title for name, title in others.items() if name not in TITLES}
 
 
 def kg_machine(name: str | MachineSpec) -> MachineSpec:
@@ -145,7 +190,7 @@ def kg_machine(name: str | MachineSpec) -> MachineSpec:
 
 def machine_names() -> list[str]:
     """Return the names of everything that a network can be compared with."""
-    return [*TITLES, *attention_names(), *maps_names()]
+    return [*_titles(), *attention_names(), *maps_names()]
 
 
 def title_of(name: str) -> str:

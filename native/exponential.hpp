@@ -1,12 +1,11 @@
-// Powers of e and of two of a vector.
+// Powers of two of a vector.
 #pragma once
 
 // exp r for |r| up to ln 2 / 2. In float32 the polynomial of 5th degree with the least relative
 // error, 9e-8, of those that are exact at 0; in float64 the series.
 template <class T> struct Precision;
 template <> struct Precision<float> {
-    static constexpr float least = -87, least_power = -126;  // e, or two, to it is a normal number
-    static constexpr float ln2 = 0.693147182f, rest = 0;
+    static constexpr float least_power = -126;  // two to it is a normal number
     static constexpr int degree = 5;
     static constexpr double term(int n) {
         constexpr double terms[] = {1.0,         0.9999997072, 0.4999914953,
@@ -15,39 +14,27 @@ template <> struct Precision<float> {
     }
 };
 template <> struct Precision<double> {
-    static constexpr double least = -708, least_power = -1022;
-    static constexpr double ln2 = 6.93145751953125e-1, rest = 1.42860682030941723212e-6;
+    static constexpr double least_power = -1022;
     static constexpr int degree = 13;
     static constexpr double term(int n) { return n < 2 ? 1 : term(n - 1) / n; }
 };
 
 constexpr double ln2 = 0.69314718055994530942;
 
-// The coefficient of r^n in e^r, or in 2^r.
-template <class T, bool OfTwo> constexpr T coefficient(int n) {
+// The coefficient of r^n in 2^r.
+template <class T> constexpr T coefficient(int n) {
     double power = 1;
-    for (int factor = 0; OfTwo && factor < n; ++factor) power *= ln2;
+    for (int factor = 0; factor < n; ++factor) power *= ln2;
     return static_cast<T>(Precision<T>::term(n) * power);
 }
 
-template <class T, bool OfTwo> IN_PLACE Lanes<T> polynomial(Lanes<T> r) {
+template <class T> IN_PLACE Lanes<T> polynomial(Lanes<T> r) {
     constexpr int degree = Precision<T>::degree;
-    Lanes<T> sum = Lanes<T>::all(coefficient<T, OfTwo>(degree));
+    Lanes<T> sum = Lanes<T>::all(coefficient<T>(degree));
 #pragma GCC unroll 13
     for (int term = degree - 1; term >= 0; --term)
-        sum = Lanes<T>::fused(sum, r, Lanes<T>::all(coefficient<T, OfTwo>(term)));
+        sum = Lanes<T>::fused(sum, r, Lanes<T>::all(coefficient<T>(term)));
     return sum;
-}
-
-// e^x for x of at most 80; what lies below `least` is raised to it.
-template <class T> IN_PLACE Lanes<T> exponential(Lanes<T> x) {
-    using V = Lanes<T>;
-    using P = Precision<T>;
-    x = V::larger(x, V::all(P::least));
-    const V n = V::rounded(x * V::all(T(1.4426950408889634)));
-    V r = V::fused(n, V::all(-P::ln2), x);
-    if (P::rest != 0) r = V::fused(n, V::all(-P::rest), r);
-    return V::times_power(polynomial<T, false>(r), n);
 }
 
 // 2^x for x of at most 110; what lies below `least_power` may be raised to it.
@@ -55,5 +42,5 @@ template <class T> IN_PLACE Lanes<T> power_of_two(Lanes<T> x) {
     using V = Lanes<T>;
     if (!V::any_power) x = V::larger(x, V::all(Precision<T>::least_power));
     const V n = V::rounded(x);
-    return V::times_power(polynomial<T, true>(x - n), n);
+    return V::times_power(polynomial<T>(x - n), n);
 }

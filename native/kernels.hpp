@@ -12,10 +12,6 @@
 #include "evidence.hpp"
 #include "gradient.hpp"
 #include "whole.hpp"
-#include "forest.hpp"
-#include "tally.hpp"
-#include "search.hpp"
-#include "search_work.hpp"
 
 // Images of one unit of work, a multiple of the lanes.
 inline int unit_images(int count, int lanes) {
@@ -248,4 +244,4 @@ template <class T> void evidence(const Question<T>& question, T* evidence) {
 
 template <class T>
 constexpr Kernels<T> kernels{&posterior<T>, &evidence<T>, &means<T>, &gradient<T>, &distances<T>,
-                             &average<T>, &tree<T>, &search<T>};
+                             &average<T>};

@@ -54,7 +54,6 @@ template <> struct Lanes<float> {
         lower.value = _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
         upper.value = _mm256_castsi256_ps(_mm256_and_si256(words, mask));
     }
-    static Lanes from_floats(const float* from) { return load_any(from); }
     static Lanes load_any(const float* from) { return {_mm256_loadu_ps(from)}; }
 };
 
@@ -100,6 +99,5 @@ template <> struct Lanes<double> {
         for (int lane = 0; lane < 4; ++lane) values[lane] = from[lane];
         return load_any(values);
     }
-    static Lanes from_floats(const float* from) { return {_mm256_cvtps_pd(_mm_loadu_ps(from))}; }
     static Lanes load_any(const double* from) { return {_mm256_loadu_pd(from)}; }
 };

@@ -48,7 +48,6 @@ template <> struct Lanes<float> {
         lower.value = _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
         upper.value = _mm512_castsi512_ps(_mm512_and_si512(words, mask));
     }
-    static Lanes from_floats(const float* from) { return load_any(from); }
     static Lanes load_any(const float* from) { return {_mm512_loadu_ps(from)}; }
 };
 
@@ -86,6 +85,5 @@ template <> struct Lanes<double> {
         const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
         return {_mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(bytes))};
     }
-    static Lanes from_floats(const float* from) { return {_mm512_cvtps_pd(_mm256_loadu_ps(from))}; }
     static Lanes load_any(const double* from) { return {_mm512_loadu_pd(from)}; }
 };

@@ -71,11 +71,6 @@ template <class T> struct Lanes {
         __builtin_memcpy(&lower.value, low, sizeof low);
         __builtin_memcpy(&upper.value, high, sizeof high);
     }
-    static Lanes from_floats(const float* from) {
-        Lanes result;
-        for (int lane = 0; lane < count; ++lane) result.value[lane] = static_cast<T>(from[lane]);
-        return result;
-    }
     static Lanes load_any(const T* from) {
         Lanes result;
         __builtin_memcpy(&result.value, from, sizeof result.value);

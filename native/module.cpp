@@ -130,11 +130,9 @@ py::array average(const py::array& weights, const py::array& images, int threads
 
 }  // namespace
 
-void define_trees(py::module_& module);      // trees.cpp
 void define_gradients(py::module_& module);  // gradients.cpp
 
 PYBIND11_MODULE(_native, module) {
-    define_trees(module);
     define_gradients(module);
     module.doc() = "Evidence and posterior of a block of training images (theory 2).";
     module.def("instruction_sets", [] {

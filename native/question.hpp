@@ -74,61 +74,6 @@ template <class T> struct WholeQuestion {
     int threads;
 };
 
-// Directions along which patches are told apart, and with them the norm of what is left over.
-constexpr int directions = 8;
-constexpr int code_size = directions + 1;
-constexpr int leaf_patches = 48;
-constexpr int branching = 16;  // nodes whose boxes are kept side by side, four halvings below another
-
-// A tree of patches of n training images (forest.hpp).
-template <class T> struct TreeQuestion {
-    int channels, height, width, count, window, size;  // size: C k²
-    int rows, columns;           // how many patches an image has along each axis
-    const unsigned char* bytes;  // training images [n, C, H, W] as bytes, or
-    const T* values;             // as values of magnitude at most reach / √size
-    const double* basis;         // orthonormal directions [size, directions]
-    double reach;                // no code is larger
-    int levels;                  // of the tree: 2^levels leaves
-    int threads;
-
-    double step() const { return 2 * reach / 65534; }
-};
-
-// The level whose boxes are kept next above this one; 0, the root, has none unless it is a leaf.
-inline int level_above(int level) { return level > 4 ? level - 4 : 0; }
-
-// Where the groups of boxes of a level begin: leaves first, then level by level upwards. The level
-// 0 stands for the end.
-inline std::size_t first_group(int levels, int level) {
-    std::size_t groups = 0;
-    for (int at = levels; at != level; at = level_above(at))
-        groups += ((std::size_t(1) << at) + branching - 1) / branching;
-    return groups;
-}
-
-inline std::size_t group_count(int levels) { return levels == 0 ? 1 : first_group(levels, 0); }
-
-// What is asked of a tree.
-template <class T> struct SearchQuestion {
-    TreeQuestion<T> tree;
-    const std::uint32_t* order;  // the patches, leaf by leaf
-    const float* boxes;          // least and largest codes [groups, 2, code_size, branching]
-    int batch;
-    const T* noisy;              // φ/√ᾱ [B, C, H+k−1, W+k−1]
-    const double* scale;         // −ᾱ / (2(1−ᾱ)) [B]
-    const double* threshold;     // ℓ below which a patch may be left out [B, H, W]; HUGE_VAL: no answer
-    const std::int64_t* index;   // places of the images in the training set [n]
-    int best;
-    double depth;
-};
-
-// Pointers to results: those of `Answer`, and of what was left out.
-template <class T> struct SearchAnswer {
-    Answer<T> answer;
-    double* log_rest;         // log of a bound on the weight left out [B, H, W]
-    std::int64_t* evaluated;  // number of pairs whose distance was computed
-};
-
 // The kernels of one instruction set.
 template <class T> struct Kernels {
     void (*posterior)(const Question<T>&, const Answer<T>&);
@@ -141,8 +86,6 @@ template <class T> struct Kernels {
     void (*distances)(const WholeQuestion<T>&, const T* noisy, double* distances);
     // Σ_i w_i x_i [B, d], given w [B, n].
     void (*average)(const WholeQuestion<T>&, const T* weights, double* average);
-    void (*tree)(const TreeQuestion<T>&, std::uint32_t* order, float* boxes);
-    void (*search)(const SearchQuestion<T>&, const SearchAnswer<T>&);
 };
 
 // Runs work(data, unit) for units 0 .. units-1 on some threads; the first exception is thrown.

@@ -11,14 +11,13 @@ from scoremachines.cli.generate import generate
 from scoremachines.cli.painting import paint
 from scoremachines.cli.settings import GenerateSettings
 from scoremachines.engine import native_instructions
-from scoremachines.engine.adaptive import PILOT
 from scoremachines.errors import InputError
 
 pytestmark = pytest.mark.skipif(not native_instructions(), reason="built without a compiler")
 
 
 def settings(**changes: object) -> GenerateSettings:
-    chosen = {"source": "digits", "limit": 4 * PILOT, "window": "3", "n": 2, "steps": 20}
+    chosen = {"source": "digits", "limit": 1024, "window": "3", "n": 2, "steps": 20}
     return GenerateSettings(**(chosen | {"engine": "adaptive"} | changes))
 
 

@@ -92,7 +92,7 @@ def test_each_file_is_named_as_its_compilation_starts(small: Path) -> None:
 def test_a_file_that_does_not_compile_leaves_the_package_without_a_native_part(
     small: Path,
 ) -> None:
-    (small / "native" / "trees.cpp").write_text("this is not C++\n")
+    (small / "native" / "gradients.cpp").write_text("this is not C++\n")
     lines = build_in_place(small)
     assert "native part: it could not be built: the torch engine takes over" in lines
     assert not list(small.glob("src/scoremachines/engine/_native*"))

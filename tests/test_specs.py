@@ -217,16 +217,16 @@ def test_engines_come_back() -> None:
             continue
         assert engine_spec(make_engine(name)) == EngineSpec(name)
     if native_instructions():
-        spec = EngineSpec.parse("adaptive:tolerance=0.002,estimate=false")
+        spec = EngineSpec.parse("adaptive:tolerance=0.002,threads=2")
         made = make_engine(spec)
-        assert (made.tolerance, made.estimate) == (0.002, False)  # type: ignore[attr-defined]
+        assert (made.tolerance, made.threads) == (0.002, 2)  # type: ignore[attr-defined]
         assert engine_spec(made) == spec == EngineSpec.parse(str(spec))
         assert engine_spec(make_engine("native:threads=2")) == EngineSpec("native", threads=2)
     bad = ["fast", "", "native:", "native:speed=2", "native:threads=0", "native:threads=x"]
     for text in [
         *bad,
         "adaptive:tolerance=much",
-        "adaptive:estimate=2",
+        "adaptive:threads=0",
         "torch:threads=1",
         3,
         None,

@@ -141,11 +141,11 @@ def thresholds(known: Moments, error: float, certain: float) -> Tensor:
     return scale + low
 
 
-def thinnable(query: Query) -> bool:
-    """Tell whether thinning can answer: many sources a pixel, and log-weights exact enough."""
+def thinnable(query: Query) -> Tensor:
+    """Tell where thinning can answer, `[B]`: many sources, and log-weights exact enough."""
     if query.window is None or query.sources == "same":
-        return False
-    return not bool(doubtful(query).any())
+        return torch.zeros(len(query.noisy), dtype=torch.bool)
+    return ~doubtful(query)
 
 
 def thinned_bytes(query: Query, count: int, threads: int) -> int:

@@ -16,7 +16,7 @@ ENGINES: dict[str, dict[str, type]] = {
     "native": {"threads": int, "instructions": str},
     "torch": {},
     "reference": {},
-    "adaptive": {"tolerance": float, "estimate": bool, "threads": int},
+    "adaptive": {"tolerance": float, "threads": int},
     "cuda": {},
 }
 """Engines, with the options that each has besides its memory."""
@@ -93,13 +93,11 @@ def known_engines() -> dict[str, dict[str, type]]:
 def _value(key: str, value: Any, kind: type) -> Any:
     """Return an option's value, of the kind that the engine takes; texts are read."""
     try:
-        if kind is bool:
-            return {"true": True, "false": False}[str(value).lower()]
         if kind is int:
             return whole(key, int(value) if isinstance(value, str) else value, 1)
         return real(key, float(value), 0) if kind is float else str(value)
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         if isinstance(error, InputError):
             raise
-        accepted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+        accepted = "a whole number" if kind is int else "a number"
         raise InputError(key, value, accepted) from None

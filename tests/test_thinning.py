@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from scoremachines.bounds import Bounds
 from scoremachines.engine import AdaptiveEngine, NativeEngine, Query, native_instructions, thinning
 from scoremachines.engine.thinning import _of_some, chance, thinned, thinned_bytes, thresholds
 from scoremachines.errors import InputError
@@ -214,7 +215,7 @@ def test_an_answer_is_within_its_tolerance_and_its_bound() -> None:
         error = (found.mean - known.mean).abs().amax(1)
         assert (found.error_bound <= 0.05).all()
         assert (error <= found.error_bound + 1e-4).all()
-        assert ((found.log_weight - known.log_weight).abs() <= found.log_error + 1e-3).all()
+        assert ((found.log_weight - known.log_weight).abs() <= found.bounds.log_error + 1e-3).all()
         again = thinned(engine, query, images, index, 0.05, worth=1.0)
         assert again is not None
         assert torch.equal(found.mean, again.mean)
@@ -263,12 +264,14 @@ def test_bounds_of_parts_merge() -> None:
             level = exact(query, images[some]).log_weight - 5
             found = moments(query, images[some], level, number)
             doubt = chance(found, level, 1e-3)
-            parts.append(Posterior(found.log_weight, found.mean, chance=doubt))
+            bounds = Bounds(torch.full_like(level, -torch.inf), doubt)
+            parts.append(Posterior(found.log_weight, found.mean, bounds=bounds))
         whole, known = parts[0].merge(parts[1]), exact(query, images)
         rounding = 2e-6 * (10 + known.log_weight.abs())
         error = (whole.mean - known.mean).abs().amax(1)
         assert (error <= whole.error_bound + rounding).all()
-        assert ((whole.log_weight - known.log_weight).abs() <= whole.log_error + rounding).all()
+        apart = (whole.log_weight - known.log_weight).abs()
+        assert (apart <= whole.bounds.log_error + rounding).all()
         alone = parts[0].merge(Posterior.empty(query.noisy))
         torch.testing.assert_close(alone.error_bound, parts[0].error_bound)
 

@@ -10,7 +10,7 @@ The prior is uniform over the images used, so its constant log p(i) cancels and 
 
 Two disjoint subsets merge with the shares `π_a, π_b = softmax(log_weight_a, log_weight_b)`:
 means average, entropies obey the chain rule `π_a H_a + π_b H_b + h(π)`, and the best sources are
-the best of both lists. Weights left out (theory §2.6) add up. Merging is associative and
+the best of both lists. What is said of errors merges as in `bounds`. Merging is associative and
 commutative, and `Posterior.empty` is its unit.
 """
 
@@ -23,6 +23,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from scoremachines.bounds import Bounds
 from scoremachines.errors import InputError, whole
 
 __all__ = ["Moments", "Posterior", "Sources"]
@@ -113,18 +114,14 @@ class Posterior:
         mean: posterior mean x̂0 within the subset, in [-1, 1], `[B, C, H, W]`.
         entropy: entropy of the posterior over sources, nats, float64 `[B, H, W]`, if asked for.
         sources: the best K sources, if asked for.
-        log_rest: log of a bound R on the weight of sources that were left out, nats, float64
-            `[B, H, W]`, −∞ for none; None from engines that leave nothing out.
-        chance: bounds on what chance did, to the mean in any channel and to `log_weight`, nats,
-            float64 `[B, 2, H, W]`; None from engines that draw nothing (theory §2.7).
+        bounds: how far mean and weight may be off; None from engines that are always exact.
     """
 
     log_weight: Tensor
     mean: Tensor
     entropy: Tensor | None = None
     sources: Sources | None = None
-    log_rest: Tensor | None = None
-    chance: Tensor | None = None
+    bounds: Bounds | None = None
 
     @classmethod
     def empty(cls, like: Tensor, best: int = 0) -> Posterior:
@@ -159,14 +156,11 @@ class Posterior:
             lists = [part.sources._fields() for part in parts if part.sources is not None]
             sources = Sources(*(torch.cat(fields) for fields in zip(*lists, strict=True)))
         log_weight = torch.cat([part.log_weight for part in parts])
-        log_rest = None
-        if any(part.log_rest is not None for part in parts):
-            log_rest = torch.cat([part._rest() for part in parts])
-        chance = None
-        if any(part.chance is not None for part in parts):
-            chance = torch.cat([part._chance() for part in parts])
+        bounds = None
+        if any(part.bounds is not None for part in parts):
+            bounds = Bounds.cat([part._bounds() for part in parts])
         mean = torch.cat([part.mean for part in parts])
-        return cls(log_weight, mean, entropy, sources, log_rest, chance)
+        return cls(log_weight, mean, entropy, sources, bounds)
 
     def at(self, index: Tensor | slice) -> Posterior:
         """Return the posterior of some of the noisy images."""
@@ -177,10 +171,8 @@ class Posterior:
             accepted = f"a slice, or positions from 0 to {len(self.mean) - 1}"
             raise InputError("index", index, accepted, str(error)) from error
         sources = None if self.sources is None else self.sources.map(lambda field: field[index])
-        log_rest = None if self.log_rest is None else self.log_rest[index]
-        chance = None if self.chance is None else self.chance[index]
-        log_weight, mean = self.log_weight[index], self.mean[index]
-        return Posterior(log_weight, mean, entropy, sources, log_rest, chance)
+        bounds = None if self.bounds is None else self.bounds.at(index)
+        return Posterior(self.log_weight[index], self.mean[index], entropy, sources, bounds)
 
     def to(self, dtype: torch.dtype) -> Posterior:
         """Return the posterior with its mean in another dtype."""
@@ -206,27 +198,11 @@ class Posterior:
         sources = None
         if self.sources is not None and other.sources is not None:
             sources = self.sources.merge(other.sources)
-        log_rest = None
-        if self.log_rest is not None or other.log_rest is not None:
-            log_rest = torch.logaddexp(self._rest(), other._rest())
-        chance = None
-        if self.chance is not None or other.chance is not None:
-            chance = self._merged_chance(other, share, other_share)
-        return Posterior(total, mean, entropy, sources, log_rest, chance)
-
-    def _merged_chance(self, other: Posterior, share: Tensor, other_share: Tensor) -> Tensor:
-        """Return what chance did to both, and to their shares (theory §2.7)."""
-        (error, log_error), (error_b, log_error_b) = (
-            self._chance().unbind(1),
-            other._chance().unbind(1),
-        )
-        apart = (self.mean - other.mean).abs().amax(1) + error + error_b
-        moved = share * other_share * torch.expm1(log_error + log_error_b)
-        terms = share * error, other_share * error_b, moved * apart
-        # A part that weighs nothing has no say, however little is known of it.
-        total = sum(torch.nan_to_num(term, nan=0.0, posinf=torch.inf) for term in terms)
-        assert isinstance(total, Tensor)
-        return torch.stack([total, torch.maximum(log_error, log_error_b)], 1)
+        bounds = None
+        if self.bounds is not None or other.bounds is not None:
+            apart = (self.mean - other.mean).abs().amax(1)
+            bounds = self._bounds().merge(other._bounds(), (share, other_share), apart)
+        return Posterior(total, mean, entropy, sources, bounds)
 
     def shifted(self, offset: Tensor) -> Posterior:
         """Return the posterior whose log-weights are all larger by `offset`, nats `[B, H, W]`."""
@@ -238,44 +214,16 @@ class Posterior:
         if sources is not None:
             raised = sources.log_weight + offset[:, None]
             sources = Sources(raised, sources.image, sources.position)
-        log_rest = None if self.log_rest is None else self.log_rest + offset
-        return replace(
-            self, log_weight=self.log_weight + offset, sources=sources, log_rest=log_rest
-        )
-
-    @property
-    def share_left_out(self) -> Tensor:
-        """The share of the weight that may have been left out, `R / (Z + R)`, `[B, H, W]`."""
-        log_weight = self.log_weight.detach()
-        apart = torch.nan_to_num(self._rest() - log_weight, nan=-torch.inf, neginf=-torch.inf)
-        return torch.sigmoid(apart + self.log_error)
-
-    @property
-    def log_error(self) -> Tensor:
-        """What chance may have done to `log_weight`, nats, at most; float64 `[B, H, W]`."""
-        return self._chance()[:, 1]
+        bounds = None if self.bounds is None else self.bounds.shifted(offset)
+        return replace(self, log_weight=self.log_weight + offset, sources=sources, bounds=bounds)
 
     @property
     def error_bound(self) -> Tensor:
-        """Largest error of the mean at each pixel, in any channel, float64 `[B, H, W]`.
+        """Largest error of the mean at each pixel, in any channel, float64 `[B, H, W]`; or 0."""
+        return self._bounds().error_bound(self.log_weight, self.mean)
 
-        With Z the subset's weight and R the bound on what was left out of it,
-        `(1 + max_c |μ_c|) R / (Z + R)`, rounding apart (theory §2.6). 0 where nothing was. What
-        chance may have done comes on top, and can be more with a small probability (theory §2.7).
-        """
-        error = self._chance()[:, 0]
-        largest = self.mean.detach().abs().amax(1).double()
-        return error + (1 + largest + error) * self.share_left_out
-
-    def _rest(self) -> Tensor:
-        if self.log_rest is None:
-            return torch.full_like(self.log_weight, -torch.inf)
-        return self.log_rest
-
-    def _chance(self) -> Tensor:
-        if self.chance is None:
-            return torch.zeros_like(self.log_weight)[:, None].repeat(1, 2, 1, 1)
-        return self.chance
+    def _bounds(self) -> Bounds:
+        return Bounds.none(self.log_weight) if self.bounds is None else self.bounds
 
     @property
     def weights(self) -> Tensor:

@@ -203,7 +203,7 @@ def _tensors(posterior: Posterior) -> dict[str, Tensor]:
         "weight": posterior.weights.float(),
         "entropy": posterior.entropy.float(),
     }
-    if posterior.log_rest is not None:
+    if posterior.bounds is not None:
         tensors["error_bound"] = posterior.error_bound.float()
     return tensors
 

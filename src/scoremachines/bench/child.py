@@ -122,7 +122,7 @@ def _way(task: dict[str, Any], data: TrainingSet) -> Callable[[Tensor, float], A
 
 def _bound(posterior: Posterior) -> float | None:
     """Return the error that an approximate engine vouches for; an exact one has none."""
-    return None if posterior.log_rest is None else float(posterior.error_bound.max())
+    return None if posterior.bounds is None else float(posterior.error_bound.max())
 
 
 def _exact(task: dict[str, Any], data: TrainingSet) -> ScoreMachine:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from scoremachines.bounds import Bounds
 from scoremachines.files import reading
 from scoremachines.posterior import Posterior, Sources
 from scoremachines.sealed import LEFT, Spec, read_tensors
@@ -40,10 +41,9 @@ def part_tensors(step: Step) -> dict[str, Tensor]:
             "source_image": posterior.sources.image,
             "source_position": posterior.sources.position,
         }
-        for name in ("log_rest", "chance"):
-            value = getattr(posterior, name)
-            if value is not None:
-                tensors[name] = value.double()
+        if posterior.bounds is not None:
+            tensors["log_rest"] = posterior.bounds.log_rest.double()
+            tensors["chance"] = posterior.bounds.chance.double()
     return tensors
 
 
@@ -112,12 +112,12 @@ def read_part(path: Path, batch: range, images: Sequence[int], run: str) -> Part
         if "mean" not in part:
             return part["images"], None, bound
         names = ("source_log_weight", "source_image", "source_position")
+        bounded = "log_rest" in part and "chance" in part
         known = Posterior(
             part["log_weight"],
             part["mean"],
             part["entropy"],
             Sources(*(part[name] for name in names)),
-            part.get("log_rest"),
-            part.get("chance"),
+            Bounds(part["log_rest"], part["chance"]) if bounded else None,
         )
         return part["images"], known, bound

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
+from scoremachines.bounds import Bounds
 from scoremachines.engine.memory import plan_native
 from scoremachines.engine.native import NativeEngine, doubtful, stored_images
 from scoremachines.engine.protocol import Held, Plan, Query
@@ -92,6 +92,6 @@ class AdaptiveEngine:
     def _exactly(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
-        """Return the exact answer, of which nothing is left out."""
+        """Return the exact answer, with bounds that say so."""
         posterior = self.exact.posterior(query, images, index, bias, best)
-        return replace(posterior, log_rest=torch.full_like(posterior.log_weight, -torch.inf))
+        return replace(posterior, bounds=Bounds.none(posterior.log_weight))

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scoremachines.bounds import Bounds
 from scoremachines.engine import native
 from scoremachines.engine.geometry import log_counts
 from scoremachines.engine.native import NativeEngine, doubtful
@@ -206,7 +207,8 @@ def thinned(
         doubt = torch.where(asked[:, None], chance(now, level, certain), doubt)
         asked = ~(doubt[:, 0] <= tolerance)
         if not asked.any():
-            return Posterior(found.log_weight, found.mean, chance=doubt)
+            bounds = replace(Bounds.none(found.log_weight), chance=doubt)
+            return Posterior(found.log_weight, found.mean, bounds=bounds)
         # Where many fail, or few that lie apart, another draw costs as much as the exact engine.
         if asked[0].any(1).float().mean() > FEW:
             return None

@@ -11,7 +11,6 @@ from typing import Any, SupportsFloat, cast
 
 __all__ = [
     "InputError",
-    "NumericalWarning",
     "check_counts",
     "one_line",
     "out_of_memory",
@@ -63,10 +62,6 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.argument, self.value, self.accepted, self.reason)
-
-
-class NumericalWarning(UserWarning):
-    """The result is defined, but fewer digits than usual can be trusted."""
 
 
 NO_MEMORY = re.compile(

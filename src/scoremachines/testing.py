@@ -250,12 +250,6 @@ class _Blocks:
         return Plan(self.engine.plan(query, count, **demand).batch, self.block)
 
 
-def _noised(images: Tensor, alpha_bar: Tensor, draw: torch.Generator) -> Tensor:
-    noise = torch.randn(images.shape, generator=draw, dtype=images.dtype)
-    level = alpha_bar[:, None, None, None]
-    return level.sqrt() * images + (1 - level).sqrt() * noise
-
-
 def _close(
     found: Tensor, known: Tensor, tolerance: float, text: str, slack: Tensor | float = 0.0
 ) -> None:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from scoremachines.bounds import Bounds
 from scoremachines.engine.memory import plan_native
-from scoremachines.engine.native import NativeEngine, doubtful, stored_images
+from scoremachines.engine.native import NativeEngine, doubtful
+from scoremachines.engine.native_layout import stored_images
 from scoremachines.engine.protocol import Held, Plan, Query
 from scoremachines.engine.thinning import thinnable, thinned, thinned_bytes
 from scoremachines.errors import InputError, real

@@ -45,10 +45,8 @@ __all__ = [
     "NativeEngine",
     "depth",
     "doubtful",
-    "framed_query",
     "native_instructions",
     "say_once_if_missing",
-    "stored_images",
 ]
 
 

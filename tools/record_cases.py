@@ -141,19 +141,20 @@ def _larger() -> Iterator[Case]:
 def _special() -> Iterator[Case]:
     """Classes, values far out, little memory, one sample: ways that the others do not go."""
     for engine in adapter.ENGINES:
+        little = 2**25 if engine == "reference" else 5 * 2**20
         for attention in ("none", "top1", "tiled", "full-class", "matrix"):
             for sources in adapter.SOURCES:
                 drawn = Drawn(11, (3, 5, 7), torch.float32)
                 far = Drawn(11, (3, 5, 7), torch.float32)
                 far.noisy = far.noisy * torch.tensor([40.0, 1.0]).repeat(5)[:, None, None, None]
-                many = Drawn(67, (3, 5, 7), torch.float32)
+                many = Drawn(501, (3, 5, 7), torch.float32)
                 one = Drawn(11, (3, 5, 7), torch.float32)
                 one.noisy, one.levels = one.noisy[5:6], one.levels[5:6]
                 options = (engine, sources, 3, attention, drawn.matrix)
                 key = f"{engine}/{attention}/{sources}"
                 yield f"{key}/classes", _question(drawn, *options, labels=drawn.labels)
                 yield f"{key}/far", _question(far, *options)
-                yield f"{key}/memory", _question(many, *options, memory=2**19)
+                yield f"{key}/memory", _question(many, *options, memory=little)
                 yield f"{key}/one", _question(one, *options)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from scoremachines.engine.native import native_instructions
 from scoremachines.errors import InputError
 
 MEASURE = """
-import json, sys, torch
+import json, os, sys, torch
 from pathlib import Path
 import scoremachines as sm
 
@@ -32,23 +33,33 @@ def status(key):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
+def measure(engine, shape, count, batch, window, sources, attention, best, mebibytes):
+    draw = torch.Generator().manual_seed(0)
+    def machine(n, size, k, budget):
+        pixels = torch.randint(0, 256, (n, *size), generator=draw, dtype=torch.uint8)
+        data = sm.TrainingSet(pixels, labels=torch.arange(n) % 3)
+        return sm.ScoreMachine(data, k, sources, attention, engine=engine, memory=budget)
+    # A small one first: libraries load and set up what they need.
+    small = machine(3, (3, 5, 7), window and 3, 2**30)
+    small.posterior(torch.randn(2, 3, 5, 7, generator=draw), 0.5, best=best)
+    large = machine(count, tuple(shape), window, mebibytes * 2**20)
+    noisy = torch.randn(batch, *shape, generator=draw)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = status("VmRSS")
+    large.posterior(noisy, 0.5, best=best)
+    return status("VmHWM") - before
+
 torch.set_num_threads(1)
-engine, shape, count, batch, window, sources, attention, best, mebibytes = json.loads(sys.argv[1])
-draw = torch.Generator().manual_seed(0)
-def machine(n, size, k, budget):
-    pixels = torch.randint(0, 256, (n, *size), generator=draw, dtype=torch.uint8)
-    data = sm.TrainingSet(pixels, labels=torch.arange(n) % 3)
-    return sm.ScoreMachine(data, k, sources, attention, engine=engine, memory=budget)
-# A small one first: libraries load and set up what they need.
-small = machine(3, (3, 5, 7), window and 3, 2**30)
-small.posterior(torch.randn(2, 3, 5, 7, generator=draw), 0.5, best=best)
-large = machine(count, tuple(shape), window, mebibytes * 2**20)
-noisy = torch.randn(batch, *shape, generator=draw)
-Path("/proc/self/clear_refs").write_text("5")
-before = status("VmRSS")
-large.posterior(noisy, 0.5, best=best)
-print(status("VmHWM") - before)
+sm.ScoreMachine  # loads it, and all that it needs
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        print(measure(*json.loads(line)), flush=True)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        break
 """
+"""Reads cases, and prints what each takes at its peak, in a process that has done nothing else."""
 
 linux = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc"
@@ -59,12 +70,22 @@ built = pytest.mark.skipif(not native_instructions(), reason="built without a C+
 engines = pytest.mark.parametrize("engine", ["torch", pytest.param("native", marks=built)])
 
 
-def peak(engine: str, *case: object) -> int:
-    """Return the bytes that a posterior took at its peak, in a process of its own."""
-    line = [sys.executable, "-c", MEASURE, json.dumps([engine, *case])]
-    ended = subprocess.run(line, capture_output=True, text=True, timeout=300)
-    assert ended.returncode == 0, ended.stderr
-    return int(ended.stdout)
+@pytest.fixture(scope="module")
+def peak() -> Iterator[Callable[..., int]]:
+    """Return what tells the bytes that a posterior takes at its peak, given engine and case."""
+    pipe = subprocess.PIPE
+    line = [sys.executable, "-c", MEASURE]
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asked, told = process.stdin, process.stdout
+
+        def ask(*case: object) -> int:
+            asked.write(json.dumps(case) + "\n")
+            asked.flush()
+            return int(told.readline())
+
+        yield ask
 
 
 @linux
@@ -79,7 +100,9 @@ def peak(engine: str, *case: object) -> int:
         ((3, 16, 18), 500, 9, 5, "same", "multiscale-class", 8, 32),
     ],
 )
-def test_a_small_budget_is_kept(engine: str, case: tuple[object, ...]) -> None:
+def test_a_small_budget_is_kept(
+    peak: Callable[..., int], engine: str, case: tuple[object, ...]
+) -> None:
     assert peak(engine, *case) <= case[-1] * 2**20
 
 
@@ -97,7 +120,7 @@ def test_a_small_budget_is_kept(engine: str, case: tuple[object, ...]) -> None:
         ((3, 16, 16), 300, 2, 5, "inside", "top1", 2, 64),
     ],
 )
-def test_budgets_are_kept(engine: str, case: tuple[object, ...]) -> None:
+def test_budgets_are_kept(peak: Callable[..., int], engine: str, case: tuple[object, ...]) -> None:
     assert peak(engine, *case) <= case[-1] * 2**20
 
 
@@ -114,7 +137,9 @@ def test_budgets_are_kept(engine: str, case: tuple[object, ...]) -> None:
         ((1, 64, 64), 16, 1, 5, "same", "identity", 2, 1024),
     ],
 )
-def test_the_native_estimate_is_above_what_is_used(case: tuple[Any, ...]) -> None:
+def test_the_native_estimate_is_above_what_is_used(
+    peak: Callable[..., int], case: tuple[Any, ...]
+) -> None:
     shape, count, batch, window, sources, attention, best, mebibytes = case
     level = torch.full((batch,), 0.5, dtype=torch.float64)
     query = Query(torch.zeros(batch, *shape), level, window, sources)

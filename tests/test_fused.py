@@ -103,9 +103,9 @@ def test_all_sources_and_windows(sources: str, window: int) -> None:
 def test_products(sources: str, shape: tuple[int, int, int, int]) -> None:
     """Tiles of pixels and of places that are not full, and patches of several lots and of one."""
     *sizes, window = shape
-    clean = images(5, *sizes)
-    query = question(clean, window, sources, torch.tensor([0.9, 0.0, 0.3]).double())
-    bias = images(3, 5, *sizes[1:], seed=2) * 3
+    clean = images(3, *sizes)
+    query = question(clean, window, sources, torch.tensor([0.9, 0.0]).double())
+    bias = images(2, 3, *sizes[1:], seed=2) * 3
     judge(FusedEngine(), query, clean, bias)
     judge(FusedEngine(), query, clean[:1])
 
@@ -151,7 +151,7 @@ def test_products_lose_no_more_than_is_said(digits: float) -> None:
 @runs_here
 def test_patches_are_written_out_in_pieces_that_fit() -> None:
     """The same for a noisy image whatever stands beside it; and as large as was estimated."""
-    clean, bias = images(5, 2, 6, 7), images(3, 5, 6, 7, seed=2)
+    clean, bias = images(5, 2, 3, 4), images(3, 5, 3, 4, seed=2)
     query = question(clean, 3, "broken", torch.tensor([0.9, 0.9999, 0.2]).double())
     engine = FusedEngine(2 * (query_bytes(query) + 2 * patch_bytes(query)) + 2, warps=1)
     assert engine._piece(query) == (1, 2)

@@ -1,7 +1,7 @@
 """Record what the product computes, and show later that it still computes the same.
 
-    python tools/record_results.py record /somewhere/results.npz
-    python tools/record_results.py compare /somewhere/results.npz
+    python tools/record_results.py record /somewhere/results
+    python tools/record_results.py compare /somewhere/results
 
 For a change that moves modules and renames options but must not change a number. `compare`
 computes everything again, prints a row for each group of cases, and ends with status 1 if a case
@@ -28,58 +28,63 @@ from tqdm import tqdm
 from record_cases import Case, all_cases, allowed
 
 Recording = dict[str, np.ndarray]
-Sections = dict[str, Callable[[], Iterator[Case]]]
+Cases = Callable[[], Iterator[Case]]
+Sections = dict[str, Cases]
 REFUSED = np.array("refused")
 
 
-def computed(sections: Sections) -> Iterator[tuple[str, Recording]]:
-    """Yield the key and the arrays of every case; none are what the product refuses."""
+def computed(section: str, cases: Cases) -> Iterator[tuple[str, Recording]]:
+    """Yield the key and the arrays of every case; what the product refuses has one array."""
+    for key, thunk in tqdm(list(cases()), desc=section, unit="case", mininterval=5):
+        found = thunk()
+        named = {f"{section}/{key}#{name}": each for name, each in found.items()}
+        yield f"{section}/{key}", named or {f"{section}/{key}": REFUSED}
+
+
+def record(folder: Path, sections: Sections) -> int:
+    """Write a recording, each section when it is done; others that lie there stay."""
+    folder.mkdir(parents=True, exist_ok=True)
     for section, cases in sections.items():
-        for key, thunk in tqdm(list(cases()), desc=section, unit="case", mininterval=5):
-            found = thunk()
-            named = {f"{section}/{key}#{name}": each for name, each in found.items()}
-            yield f"{section}/{key}", named or {f"{section}/{key}": REFUSED}
-
-
-def record(path: Path, sections: Sections) -> int:
-    """Write a recording."""
-    arrays: Recording = {}
-    refused = count = 0
-    for key, found in computed(sections):
-        count += 1
-        refused += key in found
-        arrays |= found
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **arrays)
-    print(f"{count} cases, {refused} of them refused, {len(arrays)} arrays: {path}")
+        arrays: Recording = {}
+        refused = count = 0
+        for key, found in computed(section, cases):
+            count += 1
+            refused += key in found
+            arrays |= found
+        np.savez_compressed(folder / f"{section}.npz", **arrays)
+        print(f"{section}: {count} cases, {refused} refused, {len(arrays)} arrays", flush=True)
     return 0
 
 
-def compare(path: Path, sections: Sections) -> int:
+def compare(folder: Path, sections: Sections) -> int:
     """Compute everything again and print what differs; sections not recorded are left out."""
-    with np.load(path) as file:
-        known = {key: file[key] for key in file.files}
-    recorded = {key.split("/")[0] for key in known}
-    sections = {key: cases for key, cases in sections.items() if key in recorded}
-    rows: dict[str, Row] = {}
-    seen: set[str] = set()
-    for key, found in computed(sections):
-        row = rows.setdefault("/".join(key.split("/")[:2]), Row(allowed(key)))
-        seen |= set(found)
-        row.add([(name, known.get(name), each) for name, each in found.items()])
-    for name in known:
-        if name not in seen and name.split("/")[0] in sections:
+    print(f"{'group':36}{'cases':>7}{'to the bit':>12}{'largest':>12}{'allowed':>10}{'off':>6}")
+    off: list[str] = []
+    for section, cases in sections.items():
+        path = folder / f"{section}.npz"
+        if not path.exists():
+            print(f"{section:36}  not recorded")
+            continue
+        with np.load(path) as file:
+            known = {key: file[key] for key in file.files}
+        rows: dict[str, Row] = {}
+        seen: set[str] = set()
+        for key, found in computed(section, cases):
+            row = rows.setdefault("/".join(key.split("/")[:2]), Row(allowed(key)))
+            seen |= set(found)
+            row.add([(name, known.get(name), each) for name, each in found.items()])
+        for name in set(known) - seen:
             row = rows.setdefault("/".join(name.split("/")[:2]), Row(allowed(name)))
             row.add([(name, known[name], None)])
-    print(f"{'group':36}{'cases':>7}{'to the bit':>12}{'largest':>12}{'allowed':>10}{'off':>6}")
-    for group, row in rows.items():
-        print(
-            f"{group:36}{row.cases:7}{row.equal:12}{row.largest:12.2e}{row.allowed:10.0e}"
-            f"{len(row.off):6}"
-        )
-    off = [line for row in rows.values() for line in row.off]
+        for group, row in rows.items():
+            print(
+                f"{group:36}{row.cases:7}{row.equal:12}{row.largest:12.2e}{row.allowed:10.0e}"
+                f"{len(row.off):6}",
+                flush=True,
+            )
+            off += row.off
     print("\n".join(off[:50] + ([f"… and {len(off) - 50} more"] if len(off) > 50 else [])))
-    print("the same" if not off else f"{len(off)} cases are off")
+    print("the same" if not off else f"{len(off)} are off")
     return 1 if off else 0
 
 
@@ -134,7 +139,7 @@ def main() -> int:
     """Carry out the command line."""
     parser = argparse.ArgumentParser(description="Record results, or compare with a recording.")
     parser.add_argument("command", choices=["record", "compare"])
-    parser.add_argument("file", type=Path, help=".npz, outside of the repository")
+    parser.add_argument("folder", type=Path, help="outside of the repository")
     parser.add_argument("--skip", default="", help="sections to leave out, such as demo,quick")
     parser.add_argument("--only", default="", help="sections to carry out; by default all")
     told = parser.parse_args()
@@ -146,7 +151,7 @@ def main() -> int:
         chosen = {
             key: sections[key] for key in sections if key in (only or sections) and key not in skip
         }
-        return {"record": record, "compare": compare}[told.command](told.file, chosen)
+        return {"record": record, "compare": compare}[told.command](told.folder, chosen)
 
 
 if __name__ == "__main__":

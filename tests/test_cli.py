@@ -22,12 +22,6 @@ from scoremachines.cli.main import main
 QUICK = ["--size", "7x9", "--window", "3", "--steps", "3", "-n", "3"]
 
 
-def command(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own."""
-    line = [sys.executable, "-m", "scoremachines", *words]
-    return subprocess.run(line, capture_output=True, text=True, timeout=120, **options)
-
-
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """A folder of eleven colour pictures of 7×9 pixels, in two classes."""
@@ -106,7 +100,9 @@ def test_batches_change_nothing(pictures: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheduler", ["kg", "DDPM"])
-def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path, scheduler: str) -> None:
+def test_a_killed_run_goes_on_and_ends_the_same(
+    tmp_path: Path, scheduler: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["generate", "digits", "--limit", "400", "--window", "5", "--batch", "2", "-n", "4"]
     words += ["--steps", "40", "--scheduler", scheduler]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
@@ -118,11 +114,10 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path, scheduler: str) 
             time.sleep(0.01)
         run.send_signal(signal.SIGKILL)
     assert not (killed / "report.html").exists()
-    finished = command(*words, "-o", str(killed))
-    assert finished.returncode == 2
-    assert "it holds an earlier run" in finished.stderr
-    finished = command(*words, "-o", str(killed), "--resume")
-    assert finished.returncode == 0, finished.stderr
+    capsys.readouterr()
+    assert main([*words, "-o", str(killed)]) == 2
+    assert "it holds an earlier run" in capsys.readouterr().err
+    assert main([*words, "-o", str(killed), "--resume"]) == 0
     assert main([*words, "-o", str(whole)]) == 0
     same(killed, whole)
 

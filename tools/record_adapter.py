@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,15 @@ from scoremachines.attention import (
     Shared,
     Soft,
     Spread,
-    StrengthSchedule,
     Tiled,
-    attention_names,
 )
 from scoremachines.cli.main import main
-from scoremachines.engine import AdaptiveEngine, make_engine
+from scoremachines.engine import make_engine
 from scoremachines.experiment.digits import digits_agreement
+from scoremachines.experiment.findings import plain
+from scoremachines.experiment.networks import CNN, SOFT
 from scoremachines.experiment.shipping import CHECKPOINTS
+from scoremachines.specs import GainSchedule, attention_names
 from scoremachines.training.folder import load_network
 
 __all__ = [
@@ -70,11 +70,9 @@ ENGINES: dict[str, Callable[[int], Any]] = {
     "torch": lambda memory: make_engine("torch", memory),
     "auto": lambda memory: make_engine("auto", memory),
     "adaptive": lambda memory: make_engine("adaptive", memory),
-    "adaptive-trees": lambda memory: AdaptiveEngine(memory, estimate=False),
-    "adaptive-fine": lambda memory: AdaptiveEngine(memory, tolerance=1e-9),
+    "adaptive-fine": lambda memory: make_engine("adaptive:tolerance=1e-9", memory),
 }
-"""Adaptive: drawing pairs or using trees where worth it; trees wherever they hold; and with a
-tolerance that leaves next to nothing out."""
+"""Adaptive: drawing pairs where worth it; and with a tolerance that leaves next to nothing out."""
 PLAIN = {
     "identity": "identity",
     "top1": "top1",
@@ -82,7 +80,7 @@ PLAIN = {
     "full": "full",
     "multiscale": "multiscale",
 }
-ENDINGS = {"": "", "-class": "-class", "-agreed": "-agreed"}
+ENDINGS = {"": "", "-class": "-class", "-agreed": "-consensus"}
 NAMED = {"none": "none"} | {
     key + told: name + ending for told, ending in ENDINGS.items() for key, name in PLAIN.items()
 }
@@ -91,7 +89,7 @@ GIVEN: dict[str, Callable[[Tensor], Any]] = {
     "matrix": Soft,
     "function": lambda matrix: Measured(lambda noisy, time: matrix * (1 - time.mean() / 2)),
     "matrix*1.3": lambda matrix: Scaled(Soft(matrix), 1.3),
-    "tiled*strength(t)": lambda matrix: Scaled(Tiled(), StrengthSchedule((0.2, 0.8), (0.5, 2.0))),
+    "tiled*strength(t)": lambda matrix: Scaled(Tiled(), GainSchedule((0.2, 0.8), (0.5, 2.0))),
     "matrix*spread": lambda matrix: Spread(Soft(matrix)),
     "matrix*spread-class": lambda matrix: Shared(Spread(Soft(matrix))),
     "matrix*spread-agreed": lambda matrix: Agreed(Spread(Soft(matrix))),
@@ -109,12 +107,12 @@ def training_set(pixels: Tensor, labels: Tensor) -> Any:
 
 def digits(count: int) -> Any:
     """Return the first handwritten digits."""
-    return sm.TrainingSet.digits().subset(range(count))
+    return sm.digits().subset(range(count))
 
 
 def shapes() -> Any:
     """Return the crafted set of the bundled networks."""
-    return sm.TrainingSet.shapes(size=12, n=500, feature_size=3)
+    return sm.shapes(size=12, n=500, feature_size=3)
 
 
 def build(
@@ -187,9 +185,9 @@ def bundled_networks() -> dict[str, Any]:
 
 def digits_rows(folder: Path) -> list[Any]:
     """Return r, r² and lead, with their intervals, of networks and machines on 24 seeds."""
-    trained = {role: CHECKPOINTS / f"digits-{role}-0" for role in ("cnn", "soft")}
+    trained = {role: CHECKPOINTS / f"digits-{role.folder}-0" for role in (CNN, SOFT)}
     rows = digits_agreement(trained, folder, n=24, steps=8, workers=1, device="cpu")
-    return [asdict(row) for row in rows]
+    return [plain(row) for row in rows]
 
 
 def _run(words: list[str]) -> str:

@@ -23,7 +23,17 @@ from scoremachines.experiment.roles import Candidate, Role
 from scoremachines.measures import Proportion
 from scoremachines.significance import rate_test, seed_test
 
-__all__ = ["Agreement", "Findings", "Order", "Point", "Rates", "agreement", "order", "rates"]
+__all__ = [
+    "Agreement",
+    "Findings",
+    "Order",
+    "Point",
+    "Rates",
+    "agreement",
+    "order",
+    "plain",
+    "rates",
+]
 
 
 @dataclass(frozen=True)
@@ -127,19 +137,26 @@ class Findings:
 
     def plain(self) -> dict[str, Any]:
         """Return everything as numbers, texts, lists and dictionaries, for JSON."""
-        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+        return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
 
 
-def _plain(value: Any) -> Any:
-    """Return a value for JSON, which has no word for NaN; networks and machines by name."""
+def plain(value: Any) -> Any:
+    """Return a value for JSON, which has no word for NaN; networks and machines by name.
+
+    Args:
+        value: numbers, texts, collections, and dataclasses of them.
+
+    Returns:
+        Numbers, texts, lists and dictionaries.
+    """
     if isinstance(value, Role | Candidate):
         return str(value)
     if is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     return None if isinstance(value, float) and value != value else value
 
 

@@ -26,7 +26,7 @@ from torch import Tensor
 import scoremachines as sm
 from scoremachines.copies import Kind, copy_kinds
 from scoremachines.matching import whole_match
-from scoremachines.measures import Proportion
+from scoremachines.proportion import Proportion
 from scoremachines.memorisation import calibrate_memorisation
 from scoremachines.placement import Placement
 

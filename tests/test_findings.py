@@ -22,7 +22,7 @@ from scoremachines.experiment.findings import (
 )
 from scoremachines.experiment.networks import CNN, SOFT
 from scoremachines.experiment.roles import Candidate, Role
-from scoremachines.measures import Proportion
+from scoremachines.proportion import Proportion
 from scoremachines.significance import rate_test, seed_test
 
 NONE, TILED = Candidate.of("none"), Candidate.of("tiled")

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from scoremachines.data import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.measures import Proportion, nearest_training_image, share_words
+from scoremachines.proportion import Proportion
+from scoremachines.nearest import nearest_training_image
+from scoremachines.measures import share_words
 
 
 def test_a_proportion_reads_as_rate_interval_and_counts() -> None:

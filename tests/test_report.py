@@ -25,7 +25,7 @@ from scoremachines.data.judge import Judge
 from scoremachines.data.shapes import shapes
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.measures import nearest_training_image
+from scoremachines.nearest import nearest_training_image
 from scoremachines.pictures import grid, mosaic, source_colours, source_map, to_bytes, to_data_uri
 from scoremachines.report import MachineView, Page, Section, page, render, write_page
 from scoremachines.report.samples import DETAILED, THUMBNAILS, TRAINING

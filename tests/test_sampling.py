@@ -11,7 +11,7 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.errors import InputError
-from scoremachines.measures import nearest_training_image
+from scoremachines.nearest import nearest_training_image
 from scoremachines.sampling import trajectory
 from scoremachines.schedule import TableSchedule, noise_schedule, predicted
 from scoremachines.trajectory import (

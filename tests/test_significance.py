@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from scoremachines.errors import InputError
-from scoremachines.measures import Proportion
+from scoremachines.proportion import Proportion
 from scoremachines.significance import rate_test, seed_test
 
 CNN = [Proportion(11, 100), Proportion(14, 100), Proportion(8, 90)]

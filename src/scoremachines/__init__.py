@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from scoremachines.experiment import compare as compare
     from scoremachines.locality import WindowSchedule as WindowSchedule
     from scoremachines.machine import ScoreMachine as ScoreMachine
-    from scoremachines.measures import Proportion as Proportion
+    from scoremachines.proportion import Proportion as Proportion
     from scoremachines.named import bbels as bbels
     from scoremachines.named import els as els
     from scoremachines.named import equivariant as equivariant
@@ -58,7 +58,7 @@ _HOMES = {
     "Network": "nets.network",
     "NetworkSettings": "nets.settings",
     "Posterior": "posterior",
-    "Proportion": "measures",
+    "Proportion": "proportion",
     "Result": "result",
     "ScoreMachine": "machine",
     "ShapesConfig": "data.shapes_config",

@@ -19,7 +19,7 @@ from scoremachines.copies import Copy, Kind
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, real, whole
 from scoremachines.matching import KindMatch, WholeMatch, placement_families, whole_match
-from scoremachines.measures import Proportion
+from scoremachines.proportion import Proportion
 from scoremachines.noisy import noisy_copies
 from scoremachines.thresholds import LOWEST, common_rank, held_out_needed, held_out_used
 

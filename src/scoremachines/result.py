@@ -12,7 +12,7 @@ from torch import Tensor
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import whole
 from scoremachines.files import folder_path
-from scoremachines.measures import nearest_training_image
+from scoremachines.nearest import nearest_training_image
 from scoremachines.pictures import figures_html, grid, mosaic
 from scoremachines.posterior import Posterior
 from scoremachines.saving import debts, save_picture, save_samples

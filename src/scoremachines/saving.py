@@ -19,7 +19,7 @@ from torch import Tensor
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.files import atomic_path
-from scoremachines.measures import nearest_training_image
+from scoremachines.nearest import nearest_training_image
 from scoremachines.pictures import grid, to_picture
 from scoremachines.posterior import Posterior
 from scoremachines.provenance import (

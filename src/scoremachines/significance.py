@@ -16,7 +16,7 @@ from scipy import stats
 from scoremachines.errors import InputError
 
 if TYPE_CHECKING:
-    from scoremachines.measures import Proportion
+    from scoremachines.proportion import Proportion
 
 __all__ = ["rate_test", "seed_test"]
 

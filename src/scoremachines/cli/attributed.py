@@ -12,7 +12,8 @@ from scoremachines.attribution import Explained
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.display import show_explained, show_image, show_nearest_map
 from scoremachines.errors import one_line
-from scoremachines.measures import Proportion, share_words
+from scoremachines.proportion import Proportion
+from scoremachines.measures import share_words
 from scoremachines.memorisation import KindMatch, KindTest, MemorisationTest, WholeMatch
 from scoremachines.placement import Placement
 from scoremachines.plots import axes_side_by_side, figure_of, save_figure

@@ -11,7 +11,7 @@ from typing import Any
 from scoremachines.cli.compare import changed_options
 from scoremachines.experiment.consistency import run
 from scoremachines.experiment.settings import ConsistencySettings
-from scoremachines.measures import Proportion
+from scoremachines.proportion import Proportion
 from scoremachines.sealed import read_json
 
 __all__ = ["consistency", "table"]

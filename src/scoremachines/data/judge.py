@@ -28,7 +28,7 @@ from torch import Tensor
 from scoremachines.data.features import Feature, FeatureFinder
 from scoremachines.data.shapes_config import ShapesConfig
 from scoremachines.errors import InputError, whole
-from scoremachines.measures import Proportion
+from scoremachines.proportion import Proportion
 
 if TYPE_CHECKING:
     from scoremachines.data.training_set import TrainingSet

@@ -20,7 +20,7 @@ from scoremachines.agreement import (
 )
 from scoremachines.data.judge import Judge
 from scoremachines.experiment.roles import Candidate, Role
-from scoremachines.measures import Proportion
+from scoremachines.proportion import Proportion
 from scoremachines.significance import rate_test, seed_test
 
 __all__ = [

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scoremachines.data.judge import Verdicts
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.measures import nearest_training_image
+from scoremachines.nearest import nearest_training_image
 from scoremachines.pictures import mosaic, source_colours, to_picture
 from scoremachines.report.views import MachineView
 from scoremachines.result import Result

@@ -19,7 +19,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.modified import newer_group
 
 FOLDER = Path("native")
-IN_PLACE = Path("src", "scoremachines", "engine")
+IN_PLACE = Path("src", "scoremachines", "engines", "native")
 # Objects are linked in this order, that of the alphabet. Of an inline function that several files
 # compile the linker keeps the first one, which must be one that every processor can run.
 SOURCES = [
@@ -131,7 +131,7 @@ class Build(build_ext):
 
 
 extension = Pybind11Extension(
-    "scoremachines.engine._native",
+    "scoremachines.engines.native._native",
     [str(FOLDER / name) for name in SOURCES],
     depends=["setup.py", *(str(path) for path in sorted(FOLDER.glob("*.hpp")))],
     cxx_std=17,

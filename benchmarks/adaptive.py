@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from scoremachines.data import open_source
-from scoremachines.engine import AdaptiveEngine, Query
-from scoremachines.posterior import Posterior
-from scoremachines.schedule import CosineSchedule
+from scoremachines.engines import AdaptiveEngine, Query
+from scoremachines.theory.posterior import Posterior
+from scoremachines.theory.schedule import CosineSchedule
 
 TIMES = ("0.02:3", "0.05:3", "0.1:3")
 """t, and the window that a calibrated network has there."""

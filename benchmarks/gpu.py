@@ -25,11 +25,11 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from scoremachines.engine import Engine, FusedEngine, Query, TorchEngine
-from scoremachines.engine.product_layout import padded_values
-from scoremachines.engine.products import products_serve
+from scoremachines.engines import Engine, FusedEngine, Query, TorchEngine
+from scoremachines.engines.triton.product_layout import padded_values
+from scoremachines.engines.triton.products import products_serve
 from scoremachines.errors import InputError
-from scoremachines.posterior import Posterior
+from scoremachines.theory.posterior import Posterior
 
 CHANNELS, MEMORY = 3, 4 * 2**30
 LEVELS = (0.999, 0.99, 0.9, 0.3)

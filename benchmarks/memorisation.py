@@ -24,11 +24,11 @@ from PIL import Image
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.copies import Kind, copy_kinds
-from scoremachines.matching import whole_match
-from scoremachines.proportion import Proportion
-from scoremachines.memorisation import calibrate_memorisation
-from scoremachines.placement import Placement
+from scoremachines.data.images.placement import Placement
+from scoremachines.metrics.copies import Kind, copy_kinds
+from scoremachines.metrics.matching import whole_match
+from scoremachines.metrics.memorisation import calibrate_memorisation
+from scoremachines.theory.proportion import Proportion
 
 COPIES = 300
 GROUNDS = (-1.0, 0.0, 1.0)

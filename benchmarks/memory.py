@@ -26,9 +26,9 @@ import torch
 
 import scoremachines as sm
 from scoremachines.attention import attention_names
-from scoremachines.engine import ENGINES
+from scoremachines.engines import ENGINES
 from scoremachines.errors import InputError
-from scoremachines.patches import SOURCES
+from scoremachines.theory.positions import SOURCES
 
 MIB = 2**20
 WINDOWS = {32: 5, 64: 9}

@@ -19,8 +19,8 @@ import torch
 
 import scoremachines as sm
 from scoremachines.calibration import SEARCHES, calibrate
-from scoremachines.locality import parse_window
-from scoremachines.sampling import trajectory
+from scoremachines.sampling.sample import trajectory
+from scoremachines.theory.locality import parse_window
 
 SCHEDULE = "0:3,0.1:3,0.3:5,0.5:9,0.7:11,0.85:15,1:17"
 WINDOWS = range(3, 20, 2)

@@ -29,10 +29,10 @@ from scoremachines.cli import (
     consistency,
     demo,
     generate,
-    painting,
     train,
 )
 from scoremachines.cli import main as cli
+from scoremachines.experiments import generate as painting
 
 SHAPES = ["shapes", "--size", "9x11", "--shapes.feature_size", "2", "--shapes.n", "12"]
 NETWORK = ["train", *SHAPES, "--network.width", "8", "--network.receptive_field", "3"]

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import scoremachines as sm
-from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
-from scoremachines.nets.adapter import adapt, load_diffusers
-from scoremachines.nets.self_attention import self_attentions
-from scoremachines.schedule import PREDICTIONS, TableSchedule, predicted
+from scoremachines.machine.denoiser import DenoiserModel
+from scoremachines.networks.adapter import adapt, load_diffusers
+from scoremachines.networks.diffusers_attention import self_attentions
+from scoremachines.theory.schedule import PREDICTIONS, TableSchedule, predicted
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning")
 

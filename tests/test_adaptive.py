@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.engine import AdaptiveEngine, NativeEngine, Query, native_instructions
+from scoremachines.engines import AdaptiveEngine, NativeEngine, Query, native_instructions
 from scoremachines.errors import InputError
-from scoremachines.posterior import Posterior
 from scoremachines.testing import check_engine
+from scoremachines.theory.posterior import Posterior
 
 pytestmark = pytest.mark.skipif(not native_instructions(), reason="built without a compiler")
 

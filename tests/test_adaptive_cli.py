@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from scoremachines.cli.generate import generate
-from scoremachines.cli.painting import paint
-from scoremachines.cli.settings import GenerateSettings
-from scoremachines.engine import native_instructions
+from scoremachines.engines import native_instructions
 from scoremachines.errors import InputError
+from scoremachines.experiments.generate import paint
+from scoremachines.experiments.run_settings import GenerateSettings
 
 pytestmark = pytest.mark.skipif(not native_instructions(), reason="built without a compiler")
 

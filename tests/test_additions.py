@@ -79,7 +79,7 @@ def test_they_are_names_of_the_command_line(package: tuple[Path, dict[str, str]]
     printed = run(["-m", "scoremachines", "generate", "--help"], package)
     assert {"nearby", "nearby-class", "average"} <= set(re.findall(r"[\w-]+", printed))
     code = (
-        "from scoremachines.specs import *\n"
+        "from scoremachines.theory.specs import *\n"
         "spec = AttentionSpec.parse('Nearby attention, class-level evidence × 0.5')\n"
         "assert str(spec) == 'nearby-class:0.5', spec\n"
         "assert str(MachineSpec.parse('average')) == 'average'\n"
@@ -92,7 +92,7 @@ COMPARES = """
 import torch
 import scoremachines as sm
 from scoremachines.attention import spec_of
-from scoremachines.experiment import make_machines
+from scoremachines.experiments import make_machines
 
 data = sm.digits().subset(range(60))
 network = sm.Network([8, 8], 1, width=4, receptive_field=3).eval()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from scoremachines.agreement import (
+from scoremachines.errors import InputError
+from scoremachines.metrics.agreement import (
     Summary,
     paired_difference,
     pearson_r,
@@ -20,7 +21,6 @@ from scoremachines.agreement import (
     r2_determination,
     summarise,
 )
-from scoremachines.errors import InputError
 
 SHAPE = (2, 3, 5, 7)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention import Measured, MultiScale, Scaled, Scene, Soft, Top1
-from scoremachines.engine import Query, ReferenceEngine
+from scoremachines.engines import Query, ReferenceEngine
 from scoremachines.errors import InputError
 
 H, W = 5, 7

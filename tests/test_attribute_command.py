@@ -13,7 +13,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from scoremachines.cli.main import main
-from scoremachines.pictures import to_bytes
+from scoremachines.io.pictures import to_bytes
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

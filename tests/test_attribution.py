@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import scoremachines as sm
-from scoremachines.attribution import attribute, usual_windows
 from scoremachines.errors import InputError
-from scoremachines.memorisation import calibrate_memorisation, whole_match
-from scoremachines.patches import patches
+from scoremachines.metrics.attribution import attribute, usual_windows
+from scoremachines.metrics.memorisation import calibrate_memorisation, whole_match
+from scoremachines.theory.positions import patches
 
 HEIGHT, WIDTH = 9, 11
 

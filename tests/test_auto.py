@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import scoremachines as sm
-from scoremachines.engine import (
+from scoremachines.engines import (
     AutoEngine,
     FusedEngine,
     NativeEngine,
@@ -16,8 +16,8 @@ from scoremachines.engine import (
     TorchEngine,
     make_engine,
 )
-from scoremachines.engine.fused import obstacle
-from scoremachines.engine.native import native_instructions
+from scoremachines.engines.native.engine import native_instructions
+from scoremachines.engines.triton.engine import obstacle
 from scoremachines.errors import InputError
 from scoremachines.testing import check_engine
 

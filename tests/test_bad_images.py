@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scoremachines.data.folder import from_folder, from_zip
+from scoremachines.data.formats.folder import from_folder, from_zip
 from scoremachines.errors import InputError
 
 H, W = 5, 7
@@ -134,7 +134,7 @@ def test_a_bomb_inside_a_text_chunk_is_refused(tmp_path):
 
 AS_NOBODY = """
 import os, sys
-from scoremachines.data.folder import from_folder
+from scoremachines.data.formats.folder import from_folder
 from scoremachines.errors import InputError
 os.chdir(sys.argv[1])
 from_folder(".")  # loads all that reading needs

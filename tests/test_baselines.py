@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.baselines import Wiener
 from scoremachines.errors import InputError
+from scoremachines.machine.baselines import Wiener
 
 SHAPE = (2, 3, 4)
 SIZE = 24

@@ -16,15 +16,15 @@ import torch
 from PIL import Image
 
 import scoremachines as sm
-from scoremachines.bench.dense import dense
-from scoremachines.bench.run import run
-from scoremachines.bench.settings import BenchSettings, numbers
-from scoremachines.bench.table import HEAD, row, speed_ups, summary
-from scoremachines.bench.tasks import engines, tasks
 from scoremachines.cli.bench import made_up
 from scoremachines.cli.main import main
-from scoremachines.engine import Query, ReferenceEngine
+from scoremachines.engines import Query, ReferenceEngine
 from scoremachines.errors import InputError
+from scoremachines.experiments.bench.dense import dense
+from scoremachines.experiments.bench.run import run
+from scoremachines.experiments.bench.settings import BenchSettings, numbers
+from scoremachines.experiments.bench.table import HEAD, row, speed_ups, summary
+from scoremachines.experiments.bench.tasks import engines, tasks
 
 SMALL = BenchSettings(
     size="9x8",
@@ -121,7 +121,7 @@ def test_a_whole_sample_is_timed_step_by_step(tmp_path: Path) -> None:
 def test_more_images_and_whole_samples_are_announced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scoremachines.estimate.LONG", 0.0)
+    monkeypatch.setattr("scoremachines.runs.estimate.LONG", 0.0)
     asked = replace(SMALL, windows="3", steps=2, schedule="0:3", engines="torch")
     run(asked, made_up(SMALL), tmp_path / "all")
     assert capsys.readouterr().err == "about 10 s: 2 measurements on more images\n"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from scoremachines.bounds import Bounds
-from scoremachines.posterior import Posterior
+from scoremachines.theory.bounds import Bounds
+from scoremachines.theory.posterior import Posterior
 
 
 def of(log_weight: Tensor, values: Tensor, kept: Tensor, more: Tensor) -> Posterior:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scoremachines.engine.native import native_instructions
+from scoremachines.engines.native.engine import native_instructions
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(path.name for path in (ROOT / "native").glob("*.?pp"))
@@ -85,7 +85,7 @@ def test_each_file_is_named_as_its_compilation_starts(small: Path) -> None:
     assert last.startswith("native part: built, ")
     side_by_side = build_in_place(small, MAX_JOBS="3")
     assert sorted(line.split()[3] for line in side_by_side[:-1]) == [f"{name}," for name in files]
-    assert len(list(small.glob("src/scoremachines/engine/_native*"))) == 1
+    assert len(list(small.glob("src/scoremachines/engines/_native*"))) == 1
 
 
 @needs_compiler
@@ -95,7 +95,7 @@ def test_a_file_that_does_not_compile_leaves_the_package_without_a_native_part(
     (small / "native" / "gradients.cpp").write_text("this is not C++\n")
     lines = build_in_place(small)
     assert "native part: it could not be built: the torch engine takes over" in lines
-    assert not list(small.glob("src/scoremachines/engine/_native*"))
+    assert not list(small.glob("src/scoremachines/engines/_native*"))
 
 
 @needs_compiler

@@ -22,10 +22,10 @@ from scoremachines.calibration import (
     calibrate_strength,
 )
 from scoremachines.errors import InputError
-from scoremachines.locality import WindowSchedule, parse_window
-from scoremachines.nets import Network, NetworkSettings
+from scoremachines.networks import Network, NetworkSettings
+from scoremachines.sampling.reverse_process import Step
 from scoremachines.testing import check_attention
-from scoremachines.trajectory import Step
+from scoremachines.theory.locality import WindowSchedule, parse_window
 
 SHAPE = (2, 7, 9)
 H, W = SHAPE[1:]

@@ -15,7 +15,7 @@ from scoremachines.calibration import MEASURES, SEARCHES, Calibration, Curves, c
 from scoremachines.calibration.figure import calibration_figure
 from scoremachines.calibration.search import make_search
 from scoremachines.errors import InputError
-from scoremachines.locality import WindowSchedule
+from scoremachines.theory.locality import WindowSchedule
 
 
 def images(count: int) -> sm.TrainingSet:

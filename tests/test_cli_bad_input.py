@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from scoremachines.cli.main import main
-from scoremachines.cli.settings import memory_bytes, size_pixels
 from scoremachines.errors import InputError
+from scoremachines.experiments.run_settings import memory_bytes, size_pixels
 
 DIGITS = ["generate", "digits", "--limit", "20", "--window", "5", "--steps", "2", "-n", "1"]
 

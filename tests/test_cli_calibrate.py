@@ -11,8 +11,13 @@ from PIL import Image
 import scoremachines as sm
 from scoremachines.calibration import Calibration, StrengthCalibration, calibrate
 from scoremachines.cli.main import main
-from scoremachines.nets import NetworkSettings
-from scoremachines.training import TrainSettings, load_network, load_run_data, train_in_folder
+from scoremachines.networks import NetworkSettings
+from scoremachines.networks.training import (
+    TrainSettings,
+    load_network,
+    load_run_data,
+    train_in_folder,
+)
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,14 @@ from diffusers import UNet2DModel
 import scoremachines as sm
 from scoremachines.calibration import calibrate
 from scoremachines.cli.main import main
-from scoremachines.experiment import compare, make_machines
-from scoremachines.nets import NetworkSettings
-from scoremachines.training import TrainSettings, load_network, load_run_data, train_in_folder
+from scoremachines.experiments import compare, make_machines
+from scoremachines.networks import NetworkSettings
+from scoremachines.networks.training import (
+    TrainSettings,
+    load_network,
+    load_run_data,
+    train_in_folder,
+)
 
 FEW = ["-n", "3", "--steps", "2"]
 

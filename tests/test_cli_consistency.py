@@ -10,8 +10,8 @@ import yaml
 
 from scoremachines.cli.consistency import table
 from scoremachines.cli.main import main
-from scoremachines.experiment import Findings
-from scoremachines.experiment.settings import CRAFTED
+from scoremachines.experiments import Findings
+from scoremachines.experiments.settings import CRAFTED
 from test_findings import row
 
 

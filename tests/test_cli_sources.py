@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scoremachines.advice import Advice
 from scoremachines.cli.console import UsedUpError, system_problem
 from scoremachines.cli.main import main
 from scoremachines.cli.messages import messages_for
 from scoremachines.data import open_source
-from scoremachines.data.arrays import from_array
+from scoremachines.data.formats.arrays import from_array
 from scoremachines.errors import InputError
-from scoremachines.experiment.trainings import SHIPPED
+from scoremachines.experiments.trainings import SHIPPED
+from scoremachines.io.advice import Advice
 
 N, H, W = 5, 6, 7
 random = np.random.default_rng(0)

@@ -13,9 +13,9 @@ import torch
 from PIL import Image, ImageCms
 
 from scoremachines.data import open_source
-from scoremachines.data.datasets import from_dataset
-from scoremachines.data.decode import decode
-from scoremachines.data.folder import from_folder
+from scoremachines.data.formats.datasets import from_dataset
+from scoremachines.data.formats.folder import from_folder
+from scoremachines.data.images.decode import decode
 
 WHITE = (0.9642, 1.0, 0.8249)  # D50
 ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))

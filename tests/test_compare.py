@@ -14,22 +14,22 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention import Agreed, Measured, Scaled, Spread
-from scoremachines.baselines import Wiener
 from scoremachines.calibration import calibrate, calibrate_strength
-from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
-from scoremachines.experiment import (
+from scoremachines.experiments import (
     Comparison,
     compare,
     make_machines,
     network_strength,
     network_window,
 )
-from scoremachines.experiment.machines import network_attention
-from scoremachines.nets import Network
-from scoremachines.pictures import grid, labelled_rows
-from scoremachines.schedule import noise_schedule
-from scoremachines.specs import AttentionSpec, machine_names
+from scoremachines.experiments.machines import network_attention
+from scoremachines.io.pictures import grid, labelled_rows
+from scoremachines.machine.baselines import Wiener
+from scoremachines.machine.denoiser import DenoiserModel
+from scoremachines.networks import Network
+from scoremachines.theory.schedule import noise_schedule
+from scoremachines.theory.specs import AttentionSpec, machine_names
 
 SHAPE = (3, 5, 7)
 

@@ -9,13 +9,13 @@ import pytest
 
 import scoremachines as sm
 from scoremachines.cli.main import main
-from scoremachines.experiment.consistency import run
-from scoremachines.experiment.networks import REPEATED, TRAININGS
-from scoremachines.experiment.plan import ANEW, CLOSED, Entry, entries, rivals, sweeps
-from scoremachines.experiment.roles import Candidate, Role
-from scoremachines.experiment.settings import ConsistencySettings
-from scoremachines.experiment.trainings import networks
-from scoremachines.specs import MachineSpec
+from scoremachines.experiments.consistency import run
+from scoremachines.experiments.networks import REPEATED, TRAININGS
+from scoremachines.experiments.plan import ANEW, CLOSED, Entry, entries, rivals, sweeps
+from scoremachines.experiments.roles import Candidate, Role
+from scoremachines.experiments.settings import ConsistencySettings
+from scoremachines.experiments.trainings import networks
+from scoremachines.theory.specs import MachineSpec
 
 
 @pytest.fixture(scope="module", params=["quick", "paper"])

@@ -8,9 +8,11 @@ import torch
 from PIL import Image
 
 import scoremachines as sm
-from scoremachines import matching
-from scoremachines.attribution import attribute
-from scoremachines.copies import (
+from scoremachines.data.images.placement import Placement
+from scoremachines.errors import InputError
+from scoremachines.metrics import matching
+from scoremachines.metrics.attribution import attribute
+from scoremachines.metrics.copies import (
     Copy,
     Kind,
     Mirrored,
@@ -22,10 +24,8 @@ from scoremachines.copies import (
     copy_kinds,
     pairs,
 )
-from scoremachines.errors import InputError
-from scoremachines.matching import placement_families, whole_match
-from scoremachines.noisy import noisy_copies
-from scoremachines.placement import Placement
+from scoremachines.metrics.matching import placement_families, whole_match
+from scoremachines.metrics.noisy import noisy_copies
 
 HEIGHT, WIDTH = 13, 17
 

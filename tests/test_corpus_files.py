@@ -12,7 +12,7 @@ import scoremachines as sm
 from corpus.commands import clean, problem
 from corpus.damage import damages
 from scoremachines.errors import InputError
-from scoremachines.training import load_network
+from scoremachines.networks.training import load_network
 
 SEED = 14
 SECONDS = 60

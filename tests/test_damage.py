@@ -14,19 +14,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, safe_open, save_file
 
-from scoremachines.bench.run import _read as read_bench
 from scoremachines.calibration import Calibration, StrengthCalibration
 from scoremachines.cli.main import main
-from scoremachines.cli.runs import open_run
 from scoremachines.data.settings import DataSettings
-from scoremachines.data.shapes_config import ShapesConfig
+from scoremachines.data.synthetic.shapes_config import ShapesConfig
 from scoremachines.errors import InputError
-from scoremachines.experiment.jobs import Model, sample_all, samples_of
-from scoremachines.experiment.networks import read_curve
-from scoremachines.experiment.shipping import CHECKPOINTS
-from scoremachines.sealed import write_json
-from scoremachines.specs import MachineSpec
-from scoremachines.training import load_network, load_run_data
+from scoremachines.experiments.bench.run import _read as read_bench
+from scoremachines.experiments.networks import read_curve
+from scoremachines.experiments.opened import open_run
+from scoremachines.experiments.sample_cache import Model, sample_all, samples_of
+from scoremachines.experiments.shipping import CHECKPOINTS
+from scoremachines.io.sealed import write_json
+from scoremachines.networks.training import load_network, load_run_data
+from scoremachines.theory.specs import MachineSpec
 
 SHAPES = ["shapes", "--size", "9x11", "--shapes.feature_size", "2", "--shapes.n", "12"]
 GENERATE = ["generate", *SHAPES, "--window", "3", "-n", "4", "--batch", "2", "--steps", "3"]

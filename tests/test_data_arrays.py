@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from scoremachines.data.arrays import from_array
+from scoremachines.data.formats.arrays import from_array
 from scoremachines.errors import InputError
 
 N, C, H, W = 11, 3, 5, 7

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from scoremachines.data.datasets import from_dataset
+from scoremachines.data.formats.datasets import from_dataset
 from scoremachines.errors import InputError
 
 N, C, H, W = 11, 3, 5, 7

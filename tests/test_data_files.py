@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from scoremachines.data import open_source
-from scoremachines.data.arrays import from_array
-from scoremachines.data.idx import from_idx
-from scoremachines.data.numpy_files import from_numpy
+from scoremachines.data.formats.arrays import from_array
+from scoremachines.data.formats.idx import from_idx
+from scoremachines.data.formats.numpy_files import from_numpy
 from scoremachines.errors import InputError
 
 N, C, H, W = 11, 3, 5, 7

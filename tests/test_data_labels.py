@@ -10,8 +10,8 @@ from torch.utils.data import ConcatDataset, Dataset, Subset, random_split
 
 import scoremachines as sm
 from scoremachines.data import TrainingSet
-from scoremachines.data.arrays import from_array
-from scoremachines.data.datasets import from_dataset
+from scoremachines.data.formats.arrays import from_array
+from scoremachines.data.formats.datasets import from_dataset
 from scoremachines.errors import InputError
 
 N, H, W = 6, 3, 5

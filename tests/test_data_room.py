@@ -18,9 +18,9 @@ from PIL import Image
 from scoremachines.cli import attribute, bench, generate, train
 from scoremachines.cli.main import main
 from scoremachines.data import open_source
-from scoremachines.data.datasets import from_dataset
-from scoremachines.data.folder import LEAST_TOTAL, MOST_RATIO
-from scoremachines.data.room import largest_set
+from scoremachines.data.formats.datasets import from_dataset
+from scoremachines.data.formats.folder import LEAST_TOTAL, MOST_RATIO
+from scoremachines.data.images.room import largest_set
 from scoremachines.errors import InputError
 
 H, W = 5, 7

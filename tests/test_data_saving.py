@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from scoremachines.data import TrainingSet
-from scoremachines.data.shapes import shapes
-from scoremachines.data.stored import load_training_set, save_training_set
+from scoremachines.data.formats.safetensors import load_training_set, save_training_set
+from scoremachines.data.synthetic.shapes import shapes
 from scoremachines.errors import InputError
 
 N, C, H, W = 11, 3, 5, 7

@@ -11,9 +11,9 @@ from PIL import Image
 
 from scoremachines.data import open_source
 from scoremachines.data.bundled import digits, photographs
-from scoremachines.data.folder import from_folder
-from scoremachines.data.shapes import shapes
-from scoremachines.data.stored import save_training_set
+from scoremachines.data.formats.folder import from_folder
+from scoremachines.data.formats.safetensors import save_training_set
+from scoremachines.data.synthetic.shapes import shapes
 from scoremachines.errors import InputError
 
 N, C, H, W = 11, 3, 5, 7

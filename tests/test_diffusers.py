@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines import pretrained
 from scoremachines.errors import InputError
-from scoremachines.trajectory import scheduler_trajectory
+from scoremachines.machine.score_machine import pretrained
+from scoremachines.sampling.reverse_process import scheduler_trajectory
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning")
 

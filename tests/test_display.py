@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import scoremachines as sm
-from scoremachines import display
-from scoremachines.attribution import attribute
-from scoremachines.memorisation import calibrate_memorisation
-from scoremachines.pictures import mosaic, to_bytes
-from scoremachines.result import SHOWN, Result
+from scoremachines.io.pictures import mosaic, to_bytes
+from scoremachines.metrics.attribution import attribute
+from scoremachines.metrics.memorisation import calibrate_memorisation
+from scoremachines.report import display
+from scoremachines.sampling.result import SHOWN, Result
 
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "explorer.ipynb"
 

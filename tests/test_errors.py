@@ -14,8 +14,8 @@ import torch
 import scoremachines as sm
 from scoremachines.calibration import predict_windows
 from scoremachines.errors import LARGEST, InputError, one_line, real, shorten, whole
-from scoremachines.experiment.settings import ConsistencySettings
-from scoremachines.training import TrainSettings
+from scoremachines.experiments.settings import ConsistencySettings
+from scoremachines.networks.training import TrainSettings
 
 DATA = sm.TrainingSet(torch.zeros(2, 1, 5, 7))
 ABSURD = 10**30

@@ -11,12 +11,12 @@ import torch
 
 import scoremachines as sm
 from scoremachines.data.settings import DataSettings
-from scoremachines.estimate import announce, in_words, run_seconds, sample_seconds, work
-from scoremachines.experiment.jobs import Model, sample_all
-from scoremachines.nets import NetworkSettings
-from scoremachines.specs import MachineSpec
-from scoremachines.training.run import TIMED, new_network, train
-from scoremachines.training.settings import TrainSettings
+from scoremachines.experiments.sample_cache import Model, sample_all
+from scoremachines.networks import NetworkSettings
+from scoremachines.networks.training.run import TIMED, new_network, train
+from scoremachines.networks.training.settings import TrainSettings
+from scoremachines.runs.estimate import announce, in_words, run_seconds, sample_seconds, work
+from scoremachines.theory.specs import MachineSpec
 
 
 def test_pairs_are_counted_as_the_theory_has_them() -> None:
@@ -71,7 +71,7 @@ def test_a_piece_tells_what_the_whole_takes(attention: str) -> None:
 def test_a_long_training_is_announced_after_a_few_steps(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("scoremachines.estimate.LONG", 0.0)
+    monkeypatch.setattr("scoremachines.runs.estimate.LONG", 0.0)
     data = sm.digits().subset(range(20))
     shape = NetworkSettings(trunk="cnn", receptive_field=3, width=4)
     settings = TrainSettings(network=shape, steps=1 + TIMED + 5, batch=4)
@@ -82,7 +82,7 @@ def test_a_long_training_is_announced_after_a_few_steps(
 def test_samples_of_an_experiment_are_announced_before_the_first(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("scoremachines.estimate.LONG", 0.0)
+    monkeypatch.setattr("scoremachines.runs.estimate.LONG", 0.0)
     shapes = replace(DataSettings(source="shapes").shapes, n=10)
     models = [
         Model(

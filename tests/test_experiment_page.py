@@ -14,22 +14,22 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from scoremachines.agreement import Summary
-from scoremachines.experiment import sentences
-from scoremachines.experiment.consistency_page import write_consistency_page
-from scoremachines.experiment.figures import (
+from scoremachines.experiments import summary_text as sentences
+from scoremachines.experiments.consistency_page import write_consistency_page
+from scoremachines.experiments.figures import (
     PAPER,
     agreement_figure,
     curve_figure,
     rates_figure,
     sweeps_figure,
 )
-from scoremachines.experiment.findings import Agreement, Findings, Order, Point
-from scoremachines.experiment.networks import CIRCULAR, CNN, ROLES, SOFT
-from scoremachines.experiment.plan import CLOSED, SHARED
-from scoremachines.experiment.roles import Candidate, Role, colour
-from scoremachines.sealed import read_json
-from scoremachines.specs import MachineSpec
+from scoremachines.experiments.networks import CIRCULAR, CNN, ROLES, SOFT
+from scoremachines.experiments.plan import CLOSED, SHARED
+from scoremachines.experiments.results import Agreement, Findings, Order, Point
+from scoremachines.experiments.roles import Candidate, Role, colour
+from scoremachines.io.sealed import read_json
+from scoremachines.metrics.agreement import Summary
+from scoremachines.theory.specs import MachineSpec
 from test_findings import row
 from test_report import Reader
 

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from scoremachines.cli.explore import explore
-from scoremachines.cli.runs import open_run
+from scoremachines.experiments.opened import open_run
 from scoremachines.explore import Desk, Server, Service
-from scoremachines.explore.packed import unpack
-from scoremachines.pictures import mosaic
+from scoremachines.explore.encoding import unpack
+from scoremachines.io.pictures import mosaic
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH")

@@ -21,13 +21,13 @@ from safetensors.torch import load_file
 
 import scoremachines as sm
 from scoremachines.cli.main import main
-from scoremachines.cli.runs import open_run
 from scoremachines.errors import InputError
+from scoremachines.experiments.opened import open_run
 from scoremachines.explore import Service
-from scoremachines.explore.packed import unpack
-from scoremachines.record import run_key
-from scoremachines.sealed import read_json, write_json, write_tensors
-from scoremachines.specs import title_of
+from scoremachines.explore.encoding import unpack
+from scoremachines.io.sealed import read_json, write_json, write_tensors
+from scoremachines.runs.record import run_key
+from scoremachines.theory.specs import title_of
 
 SHAPES = ["--shapes.size", "12", "--shapes.feature_size", "3", "--shapes.n", "9"]
 

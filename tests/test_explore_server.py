@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 import torch
 
-from scoremachines.cli.runs import open_run
 from scoremachines.errors import InputError
+from scoremachines.experiments.opened import open_run
 from scoremachines.explore import Desk, Server, Service
-from scoremachines.explore.access import Access, is_loopback
-from scoremachines.explore.packed import unpack
+from scoremachines.explore.auth import Access, is_loopback
+from scoremachines.explore.encoding import unpack
 
 
 @contextmanager

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from scoremachines.cli.main import main
-from scoremachines.cli.runs import open_run
 from scoremachines.errors import InputError
+from scoremachines.experiments.opened import open_run
 from scoremachines.explore import Service, write_static
-from scoremachines.explore.document import SCRIPTS, render_static
-from scoremachines.explore.packed import unpack
+from scoremachines.explore.encoding import unpack
+from scoremachines.explore.html import SCRIPTS, render_static
 
 
 @pytest.fixture(scope="module")

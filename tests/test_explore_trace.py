@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 import scoremachines as sm
 from scoremachines.attention import MultiScale, Scaled, Soft
-from scoremachines.explore.attended import attended, strongest
-from scoremachines.explore.packed import SMALL, pack, pack_noisy, pack_scaled, pack_trace, unpack
+from scoremachines.explore.attention_maps import attended, strongest
+from scoremachines.explore.encoding import SMALL, pack, pack_noisy, pack_scaled, pack_trace, unpack
 from scoremachines.explore.trace import Course, follow, look
-from scoremachines.trajectory import starting_noise
+from scoremachines.sampling.reverse_process import starting_noise
 
 HEIGHT, WIDTH = 5, 7
 PIXELS = HEIGHT * WIDTH

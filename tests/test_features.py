@@ -10,8 +10,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from scoremachines.data.shapes import ShapesConfig
-from scoremachines.data.shapes_config import PALETTE
+from scoremachines.data.synthetic.shapes import ShapesConfig
+from scoremachines.data.synthetic.shapes_config import PALETTE
 from test_judge import CONFIG, judge_of, noisy
 
 TWO = (("red", 2, 3, 4, 4), ("red", 9, 11, 4, 4))

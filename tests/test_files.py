@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from scoremachines.data import TrainingSet
-from scoremachines.data.stored import load_training_set, save_training_set
+from scoremachines.data.formats.safetensors import load_training_set, save_training_set
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path, is_leftover, partial_path, reading
+from scoremachines.io.files import atomic_path, is_leftover, partial_path, reading
 
 IN_LITTLE_ROOM = """
 import resource, sys, torch
 from pathlib import Path
 from scoremachines.data import TrainingSet
-from scoremachines.data.stored import save_training_set
+from scoremachines.data.formats.safetensors import save_training_set
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path
+from scoremachines.io.files import atomic_path
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 try:
     {write}

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import scoremachines as sm
-from scoremachines.agreement import paired_difference, pearson_r, summarise
-from scoremachines.data.judge import Judge
-from scoremachines.experiment.findings import (
+from scoremachines.data.synthetic.judge import Judge
+from scoremachines.experiments.networks import CNN, SOFT
+from scoremachines.experiments.results import (
     Findings,
     Order,
     Point,
@@ -20,10 +20,10 @@ from scoremachines.experiment.findings import (
     order,
     rates,
 )
-from scoremachines.experiment.networks import CNN, SOFT
-from scoremachines.experiment.roles import Candidate, Role
-from scoremachines.proportion import Proportion
-from scoremachines.significance import rate_test, seed_test
+from scoremachines.experiments.roles import Candidate, Role
+from scoremachines.metrics.agreement import paired_difference, pearson_r, summarise
+from scoremachines.metrics.significance import rate_test, seed_test
+from scoremachines.theory.proportion import Proportion
 
 NONE, TILED = Candidate.of("none"), Candidate.of("tiled")
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from scoremachines.errors import InputError
-from scoremachines.files import partial_path
-from scoremachines.folders import output_folder
+from scoremachines.io.files import partial_path
+from scoremachines.io.folders import output_folder
 
 HOLDS = """
 import os, sys, time
-from scoremachines.folders import output_folder
+from scoremachines.io.folders import output_folder
 with output_folder(sys.argv[1], marker="settings.yaml", resume=True) as folder:
     print("held", flush=True)
     time.sleep(600)
@@ -26,8 +26,8 @@ with output_folder(sys.argv[1], marker="settings.yaml", resume=True) as folder:
 AS_NOBODY = """
 import os, sys
 from scoremachines.errors import InputError
-from scoremachines.files import atomic_path
-from scoremachines.folders import output_folder
+from scoremachines.io.files import atomic_path
+from scoremachines.io.folders import output_folder
 if os.getuid() == 0:
     os.setgid(65534); os.setuid(65534)
 for attempt in (

@@ -10,23 +10,23 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.engine import (
+from scoremachines.engines import (
     FusedEngine,
     Query,
     ReferenceEngine,
     TorchEngine,
 )
-from scoremachines.engine.fused import obstacle
-from scoremachines.engine.products import (
+from scoremachines.engines.triton.engine import obstacle
+from scoremachines.engines.triton.products import (
     DIGITS,
     Products,
     patch_bytes,
     products_serve,
     query_bytes,
 )
-from scoremachines.patches import SOURCES
-from scoremachines.posterior import Posterior
 from scoremachines.testing import check_engine
+from scoremachines.theory.positions import SOURCES
+from scoremachines.theory.posterior import Posterior
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 runs_here = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from scoremachines.engine import FusedEngine, Query
-from scoremachines.engine.fused import obstacle
+from scoremachines.engines import FusedEngine, Query
+from scoremachines.engines.triton.engine import obstacle
 from scoremachines.errors import InputError
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -50,8 +50,8 @@ import sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from scoremachines.engine.fused_kernels import fused
-from scoremachines.engine.product_kernels import attend, unroll
+from scoremachines.engines.triton.kernels import fused
+from scoremachines.engines.triton.product_kernels import attend, unroll
 
 FLOATS = "noisy images bias factor factors scale log_weight means largest_out sums_out"
 FLOATS += " squares query_squares"

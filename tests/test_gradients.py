@@ -20,13 +20,13 @@ from scoremachines.attention import (
     make_attention,
 )
 from scoremachines.attention.base import Uniform
-from scoremachines.baselines import Wiener
-from scoremachines.engine import ENGINES, Plan, make_engine, native_instructions
-from scoremachines.nets import NetworkSettings
-from scoremachines.nets.network import Network
-from scoremachines.schedule import CosineSchedule
-from scoremachines.specs import GainSchedule
-from scoremachines.trajectory import kg_trajectory
+from scoremachines.engines import ENGINES, Plan, make_engine, native_instructions
+from scoremachines.machine.baselines import Wiener
+from scoremachines.networks import NetworkSettings
+from scoremachines.networks.network import Network
+from scoremachines.sampling.reverse_process import kg_trajectory
+from scoremachines.theory.schedule import CosineSchedule
+from scoremachines.theory.specs import GainSchedule
 
 SHAPE = (2, 4, 5)
 PIXELS = 20

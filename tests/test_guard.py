@@ -13,8 +13,8 @@ import torch
 
 import scoremachines as sm
 from scoremachines.errors import InputError
-from scoremachines.guard import guarded
-from scoremachines.trajectory import kg_trajectory
+from scoremachines.io.guard import guarded
+from scoremachines.sampling.reverse_process import kg_trajectory
 
 DATA = sm.TrainingSet(torch.zeros(3, 1, 5, 7))
 

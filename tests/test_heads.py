@@ -10,9 +10,9 @@ from torch.nn.functional import avg_pool2d
 import scoremachines as sm
 from scoremachines.attention import Measured
 from scoremachines.errors import InputError
-from scoremachines.nets import Network, NetworkSettings
-from scoremachines.nets.heads import COLD, HOT, Head, Top1Head, make_head
-from scoremachines.nets.settings import HEADS
+from scoremachines.networks import Network, NetworkSettings
+from scoremachines.networks.heads import COLD, HOT, Head, Top1Head, make_head
+from scoremachines.networks.settings import HEADS
 from scoremachines.testing import check_attention
 
 WIDTH, SIZE = 8, (5, 7)

@@ -10,15 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from scoremachines.data.open import open_data
 from scoremachines.data.settings import DataSettings
-from scoremachines.data.shapes_config import ShapesConfig
-from scoremachines.data.source import open_data
+from scoremachines.data.synthetic.shapes_config import ShapesConfig
 from scoremachines.errors import InputError
-from scoremachines.experiment.jobs import Model, sample_all, samples_of
-from scoremachines.nets import NetworkSettings
-from scoremachines.sampling import sample
-from scoremachines.specs import MachineSpec
-from scoremachines.training import TrainSettings, load_network, train_in_folder
+from scoremachines.experiments.sample_cache import Model, sample_all, samples_of
+from scoremachines.networks import NetworkSettings
+from scoremachines.networks.training import TrainSettings, load_network, train_in_folder
+from scoremachines.sampling.sample import sample
+from scoremachines.theory.specs import MachineSpec
 
 SHAPES = ShapesConfig(size=(7, 9), n=5, feature_size=2, features=2)
 TILED = MachineSpec.parse("tiled")

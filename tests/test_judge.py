@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from torch import Tensor
 
-from scoremachines.data.features import FeatureFinder
-from scoremachines.data.judge import Judge, Verdicts
-from scoremachines.data.shapes import ShapesConfig, arrange, make_shapes
-from scoremachines.data.shapes_config import PALETTE
+from scoremachines.data.synthetic.features import FeatureFinder
+from scoremachines.data.synthetic.judge import Judge, Verdicts
+from scoremachines.data.synthetic.shapes import ShapesConfig, arrange, make_shapes
+from scoremachines.data.synthetic.shapes_config import PALETTE
 from scoremachines.errors import InputError
 from test_shapes import configs
 

@@ -44,8 +44,8 @@ def test_killed_at_many_writes_they_go_on_and_end_the_same(
 ORPHANS = """
 import sys
 from scoremachines.data.settings import DataSettings
-from scoremachines.data.shapes_config import ShapesConfig
-from scoremachines.experiment.jobs import Model, sample_all
+from scoremachines.data.synthetic.shapes_config import ShapesConfig
+from scoremachines.experiments.sample_cache import Model, sample_all
 if __name__ == "__main__":
     data = DataSettings(source="shapes", shapes=ShapesConfig(size=24, n=400))
     sample_all([Model(data, n=200, machine="full", steps=50)], sys.argv[1], workers=2)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.denoiser import DenoiserModel
-from scoremachines.engine import native_instructions
+from scoremachines.engines import native_instructions
 from scoremachines.errors import InputError
-from scoremachines.nets.adapter import adapt
+from scoremachines.machine.denoiser import DenoiserModel
+from scoremachines.networks.adapter import adapt
 
 ENGINES = ["reference", "torch", *(["native"] if native_instructions() else [])]
 CHOICES = [

@@ -15,8 +15,8 @@ from PIL import Image
 
 from scoremachines.cli.main import main
 from scoremachines.data import open_source
-from scoremachines.data.folder import from_folder
-from scoremachines.data.numpy_files import from_numpy
+from scoremachines.data.formats.folder import from_folder
+from scoremachines.data.formats.numpy_files import from_numpy
 from scoremachines.errors import InputError
 
 H, W = 5, 7
@@ -94,7 +94,9 @@ def test_formats_that_pillow_knows_and_does_not_read_are_counted(tmp_path):
 AS_NOBODY = """
 import os, sys, warnings
 from scoremachines.data import open_source
-from scoremachines.data import folder, idx, numpy_files
+from scoremachines.data.formats import folder
+from scoremachines.data.formats import idx
+from scoremachines.data.formats import numpy_files
 from PIL import Image
 Image.init()  # while its files may be read
 if os.getuid() == 0:

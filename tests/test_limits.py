@@ -11,8 +11,8 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention import ATTENTIONS, Soft
-from scoremachines.patches import patches
-from scoremachines.sampling import trajectory
+from scoremachines.sampling.sample import trajectory
+from scoremachines.theory.positions import patches
 
 
 def images(count: int = 11, *shape: int, seed: int = 0) -> Tensor:
@@ -96,7 +96,7 @@ def test_without_noise_each_pixel_is_the_centre_of_the_nearest_patch(
     clean = images()
     noisy = images(2, seed=5)
     found = sm.ScoreMachine(sm.TrainingSet(clean), 3, sources).denoise(noisy, 1 - 1e-9)
-    from scoremachines.engine.reference import admissible
+    from scoremachines.engines.reference import admissible
 
     allowed = admissible(5, 7, 3, sources)
     near = patches(noisy, 3, sources == "wrapped")

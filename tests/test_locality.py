@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoremachines.errors import InputError
-from scoremachines.locality import WindowSchedule, check_window, parse_window, windows_of
-from scoremachines.schedule import TableSchedule, noise_schedule
+from scoremachines.theory.locality import WindowSchedule, check_window, parse_window, windows_of
+from scoremachines.theory.schedule import TableSchedule, noise_schedule
 
 KNOTS = st.dictionaries(st.floats(0, 1), st.sampled_from([1, 3, 7, 17]), min_size=1, max_size=5)
 

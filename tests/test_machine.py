@@ -11,9 +11,9 @@ from scoremachines.attention import ATTENTIONS, Measured, MultiScale, Soft, make
 from scoremachines.attention.base import Scene
 from scoremachines.attention.top1 import LogEntropy, Top1
 from scoremachines.errors import InputError
-from scoremachines.named import MACHINES
-from scoremachines.patches import SOURCES, patches
+from scoremachines.machine.named import MACHINES
 from scoremachines.testing import check_attention, check_machine
+from scoremachines.theory.positions import SOURCES, patches
 
 
 def images(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoremachines.data import TrainingSet
+from scoremachines.data.nearest import nearest_training_image
 from scoremachines.errors import InputError
-from scoremachines.proportion import Proportion
-from scoremachines.nearest import nearest_training_image
-from scoremachines.measures import share_words
+from scoremachines.metrics.words import share_words
+from scoremachines.theory.proportion import Proportion
 
 
 def test_a_proportion_reads_as_rate_interval_and_counts() -> None:

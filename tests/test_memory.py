@@ -13,15 +13,15 @@ import pytest
 import torch
 
 import scoremachines as sm
-from scoremachines.engine import Query, TorchEngine
-from scoremachines.engine.memory import (
+from scoremachines.engines import Query, TorchEngine
+from scoremachines.engines.memory import (
     SCRATCH,
     native_bytes,
     plan_native,
     plan_within,
     working_bytes,
 )
-from scoremachines.engine.native import native_instructions
+from scoremachines.engines.native.engine import native_instructions
 from scoremachines.errors import InputError
 
 MEASURE = """

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 import scoremachines as sm
 from scoremachines.attention import Agreed, MultiScale, Scaled, Shared, Soft, Spread, Tiled
-from scoremachines.denoiser import DenoiserModel
-from scoremachines.engine import TorchEngine
+from scoremachines.engines import TorchEngine
 from scoremachines.errors import InputError
-from scoremachines.nets.adapter import AdaptedNetwork, adapt, load_diffusers
-from scoremachines.schedule import CosineSchedule
-from scoremachines.training import load_network
+from scoremachines.machine.denoiser import DenoiserModel
+from scoremachines.networks.adapter import AdaptedNetwork, adapt, load_diffusers
+from scoremachines.networks.training import load_network
+from scoremachines.theory.schedule import CosineSchedule
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

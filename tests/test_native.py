@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.engine import NativeEngine, Query, ReferenceEngine, TorchEngine
-from scoremachines.engine.native import native_instructions
-from scoremachines.engine.reference import admissible
+from scoremachines.engines import NativeEngine, Query, ReferenceEngine, TorchEngine
+from scoremachines.engines.native.engine import native_instructions
+from scoremachines.engines.reference import admissible
 from scoremachines.errors import InputError
-from scoremachines.patches import SOURCES
-from scoremachines.posterior import Posterior, Sources
 from scoremachines.testing import check_engine
+from scoremachines.theory.positions import SOURCES
+from scoremachines.theory.posterior import Posterior, Sources
 
 INSTRUCTIONS = native_instructions()
 LEVELS = st.one_of(

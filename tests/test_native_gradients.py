@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import scoremachines as sm
-from scoremachines.engine import Pull, Query, TorchEngine, native_instructions
-from scoremachines.engine.native import NativeEngine
+from scoremachines.engines import Pull, Query, TorchEngine, native_instructions
+from scoremachines.engines.native.engine import NativeEngine
 
 pytestmark = pytest.mark.skipif(not native_instructions(), reason="built without a C++ compiler")
 

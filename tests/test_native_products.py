@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from scoremachines.engine import NativeEngine, Query
-from scoremachines.engine.native import native_instructions
-from scoremachines.patches import SOURCES
-from scoremachines.posterior import Posterior
+from scoremachines.engines import NativeEngine, Query
+from scoremachines.engines.native.engine import native_instructions
+from scoremachines.theory.positions import SOURCES
+from scoremachines.theory.posterior import Posterior
 
 pytestmark = pytest.mark.skipif(not native_instructions(), reason="built without a C++ compiler")
 every_set = pytest.mark.parametrize("instructions", native_instructions())

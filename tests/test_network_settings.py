@@ -13,7 +13,7 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.errors import InputError
-from scoremachines.nets import Network, NetworkSettings
+from scoremachines.networks import Network, NetworkSettings
 
 
 def network(**settings: Any) -> Network:

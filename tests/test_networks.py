@@ -17,10 +17,10 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.errors import InputError
-from scoremachines.nets import Network, NetworkSettings
-from scoremachines.nets.receptive import measured_receptive_field, sensitivity
-from scoremachines.nets.settings import HEADS, PADDINGS, TRUNKS
-from scoremachines.schedule import PREDICTIONS, clean_from, predicted
+from scoremachines.networks import Network, NetworkSettings
+from scoremachines.networks.receptive_field import measured_receptive_field, sensitivity
+from scoremachines.networks.settings import HEADS, PADDINGS, TRUNKS
+from scoremachines.theory.schedule import PREDICTIONS, clean_from, predicted
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning")
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 import scoremachines as sm
 from scoremachines.calibration import calibrate
 from scoremachines.errors import InputError
-from scoremachines.limits import Limits
-from scoremachines.nets.adapter import AdaptedNetwork, adapt, load_diffusers
-from scoremachines.trajectory import kg_trajectory
+from scoremachines.machine.limits import Limits
+from scoremachines.networks.adapter import AdaptedNetwork, adapt, load_diffusers
+from scoremachines.sampling.reverse_process import kg_trajectory
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:FutureWarning"),

@@ -17,19 +17,19 @@ import scoremachines as sm
 from scoremachines import from_folder, from_idx, from_numpy, load_training_set
 from scoremachines.cli.compare import open_network
 from scoremachines.cli.main import main
-from scoremachines.cli.runs import open_run
 from scoremachines.data import TrainingSet, open_source
 from scoremachines.data.bundled import digits
-from scoremachines.data.stored import save_training_set
+from scoremachines.data.formats.safetensors import save_training_set
 from scoremachines.errors import InputError
-from scoremachines.experiment.machines import network_strength
-from scoremachines.experiment.networks import read_curve
-from scoremachines.explore.subject import Watched, watch
-from scoremachines.files import exists, is_file, is_folder
-from scoremachines.folders import output_folder
-from scoremachines.nets import Network, NetworkSettings
-from scoremachines.nets.adapter import load_diffusers
-from scoremachines.training import load_network
+from scoremachines.experiments.machines import network_strength
+from scoremachines.experiments.networks import read_curve
+from scoremachines.experiments.opened import open_run
+from scoremachines.explore.opened_run import Watched, watch
+from scoremachines.io.files import exists, is_file, is_folder
+from scoremachines.io.folders import output_folder
+from scoremachines.networks import Network, NetworkSettings
+from scoremachines.networks.adapter import load_diffusers
+from scoremachines.networks.training import load_network
 
 TAKE_A_PATH = {
     "open_source": open_source,

@@ -23,9 +23,9 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.errors import InputError
-from scoremachines.nets.adapter import load_diffusers
-from scoremachines.sampling import trajectory
-from scoremachines.schedulers import SchedulerWarning, read_scheduler
+from scoremachines.machine.schedulers import SchedulerWarning, read_scheduler
+from scoremachines.networks.adapter import load_diffusers
+from scoremachines.sampling.sample import trajectory
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:FutureWarning"),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from scoremachines.errors import InputError
-from scoremachines.plots import axes_side_by_side, density, save_figure, scatter
+from scoremachines.io.plots import axes_side_by_side, density, save_figure, scatter
 
 
 def test_a_scatter_shows_every_series_and_names_its_axes(tmp_path: Path) -> None:

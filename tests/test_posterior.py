@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from scoremachines.posterior import Posterior, Sources
+from scoremachines.theory.posterior import Posterior, Sources
 
 SHAPE = (2, 3, 5, 7)
 BEST = 3

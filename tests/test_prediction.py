@@ -14,9 +14,9 @@ from torch import Tensor
 import scoremachines as sm
 from scoremachines.calibration import Calibration, predict_windows
 from scoremachines.calibration.information import image_information
-from scoremachines.engine import Plan, Query, ReferenceEngine, TorchEngine
+from scoremachines.engines import Plan, Query, ReferenceEngine, TorchEngine
 from scoremachines.errors import InputError
-from scoremachines.patches import SOURCES
+from scoremachines.theory.positions import SOURCES
 
 
 def images(count: int, seed: int = 0, size: tuple[int, int, int] = (2, 7, 9)) -> Tensor:

@@ -10,11 +10,11 @@ from PIL import Image
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines import pretrained
 from scoremachines.attention import Agreed, MultiScale, Scaled, Shared, Soft, Spread, Tiled
-from scoremachines.engine import AdaptiveEngine, native_instructions
+from scoremachines.engines import AdaptiveEngine, native_instructions
 from scoremachines.errors import InputError
-from scoremachines.specs import GainSchedule
+from scoremachines.machine.score_machine import pretrained
+from scoremachines.theory.specs import GainSchedule
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:

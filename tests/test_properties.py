@@ -10,7 +10,7 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention import MultiScale
-from scoremachines.engine import TorchEngine
+from scoremachines.engines import TorchEngine
 
 KINDS = [(3, "same"), (3, "inside"), (3, "wrapped"), (3, "broken"), (None, "same")]
 KINDS += [(None, "wrapped")]

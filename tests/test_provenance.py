@@ -12,8 +12,14 @@ from safetensors.torch import load_file
 
 import scoremachines as sm
 from scoremachines.errors import InputError
-from scoremachines.provenance import owed_rows, pixels_owed, shares, write_pixels, write_table
-from scoremachines.result import Result
+from scoremachines.sampling.provenance import (
+    owed_rows,
+    pixels_owed,
+    shares,
+    write_pixels,
+    write_table,
+)
+from scoremachines.sampling.result import Result
 
 HEIGHT, WIDTH, RANKS, COUNT = 5, 7, 3, 11
 

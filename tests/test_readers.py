@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from scoremachines.data import open_source
-from scoremachines.data.folder import classes_of, from_folder, from_zip, spread
+from scoremachines.data.formats.folder import classes_of, from_folder, from_zip, spread
 from scoremachines.errors import InputError
 
 N, C, H, W = 11, 3, 5, 7

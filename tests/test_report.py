@@ -21,15 +21,22 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import scoremachines as sm
-from scoremachines.data.judge import Judge
-from scoremachines.data.shapes import shapes
+from scoremachines.data.nearest import nearest_training_image
+from scoremachines.data.synthetic.judge import Judge
+from scoremachines.data.synthetic.shapes import shapes
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.nearest import nearest_training_image
-from scoremachines.pictures import grid, mosaic, source_colours, source_map, to_bytes, to_data_uri
+from scoremachines.io.pictures import (
+    grid,
+    mosaic,
+    source_colours,
+    source_map,
+    to_bytes,
+    to_data_uri,
+)
 from scoremachines.report import MachineView, Page, Section, page, render, write_page
 from scoremachines.report.samples import DETAILED, THUMBNAILS, TRAINING
-from scoremachines.result import Result
+from scoremachines.sampling.result import Result
 
 VOID = {"meta", "link", "img"}
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7*7 }} & ü\u202e'

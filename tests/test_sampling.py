@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
+from scoremachines.data.nearest import nearest_training_image
 from scoremachines.errors import InputError
-from scoremachines.nearest import nearest_training_image
-from scoremachines.sampling import trajectory
-from scoremachines.schedule import TableSchedule, noise_schedule, predicted
-from scoremachines.trajectory import (
+from scoremachines.sampling.reverse_process import (
     Step,
     kg_trajectory,
     make_scheduler,
     noise_generator,
     scheduler_names,
 )
+from scoremachines.sampling.sample import trajectory
+from scoremachines.theory.schedule import TableSchedule, noise_schedule, predicted
 
 EXACT = (
     "DDIM",

@@ -13,7 +13,7 @@ from PIL import Image
 
 import scoremachines as sm
 from scoremachines.report.samples import THUMBNAILS
-from scoremachines.saving import GRID, Samples, save_samples
+from scoremachines.sampling.saving import GRID, Samples, save_samples
 
 PEAK = """
 import sys

@@ -11,8 +11,12 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.errors import InputError
-from scoremachines.sampling import trajectory
-from scoremachines.trajectory import make_scheduler, scheduler_names, scheduler_trajectory
+from scoremachines.sampling.reverse_process import (
+    make_scheduler,
+    scheduler_names,
+    scheduler_trajectory,
+)
+from scoremachines.sampling.sample import trajectory
 
 # What diffusers' own code draws from NumPy and torch, not ours.
 pytestmark = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from scoremachines.errors import InputError
-from scoremachines.sealed import Spec, kept, read_json, read_tensors, write_json, write_tensors
+from scoremachines.io.sealed import Spec, kept, read_json, read_tensors, write_json, write_tensors
 
 EXPECTED = {
     "images": Spec((3, 2, None)),

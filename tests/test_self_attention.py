@@ -13,8 +13,8 @@ from torch import Tensor
 import scoremachines as sm
 from scoremachines.attention import Measured
 from scoremachines.errors import InputError
-from scoremachines.nets.adapter import AdaptedNetwork, adapt
-from scoremachines.nets.self_attention import captured_map, self_attentions, spread
+from scoremachines.networks.adapter import AdaptedNetwork, adapt
+from scoremachines.networks.diffusers_attention import captured_map, self_attentions, spread
 from scoremachines.testing import check_attention
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning")

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from scoremachines.cli.main import main
-from scoremachines.cli.runs import read_settings
 from scoremachines.errors import InputError
-from scoremachines.settings_file import read_settings_file
-from scoremachines.training import load_settings
+from scoremachines.experiments.opened import read_settings
+from scoremachines.io.settings_file import read_settings_file
+from scoremachines.networks.training import load_settings
 
 LAUGHS = "a0: &a0 [x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)

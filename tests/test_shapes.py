@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from scoremachines.data.features import FeatureFinder
-from scoremachines.data.shapes import ShapesConfig, arrange, make_shapes
-from scoremachines.data.shapes_config import PALETTE, SHAPES, wrong_pixels
+from scoremachines.data.synthetic.features import FeatureFinder
+from scoremachines.data.synthetic.shapes import ShapesConfig, arrange, make_shapes
+from scoremachines.data.synthetic.shapes_config import PALETTE, SHAPES, wrong_pixels
 from scoremachines.errors import InputError
 
 
@@ -223,7 +223,7 @@ def test_a_list_stands_for_height_and_width() -> None:
 
 def test_settings_load_without_torch_and_numpy() -> None:
     program = (
-        "import sys, scoremachines.data.shapes_config as settings; "
+        "import sys, scoremachines.data.synthetic.shapes_config as settings; "
         "settings.ShapesConfig(); print({'torch', 'numpy', 'scipy'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import scoremachines as sm
 from scoremachines.attention import Full, MultiScale, Scaled, Shared, Tiled, Top1
-from scoremachines.engine import Query, ReferenceEngine
+from scoremachines.engines import Query, ReferenceEngine
 
 LEVEL = 0.3
 WINDOW = 3

@@ -9,7 +9,7 @@ import torch
 
 import scoremachines as sm
 from scoremachines.calibration import Calibration
-from scoremachines.experiment.networks import (
+from scoremachines.experiments.networks import (
     CNN,
     REPEATED,
     ROUND,
@@ -17,10 +17,10 @@ from scoremachines.experiment.networks import (
     TRAININGS,
     read_curve,
 )
-from scoremachines.experiment.settings import CRAFTED
-from scoremachines.experiment.shipping import CHECKPOINTS, ship
-from scoremachines.nets import Network, NetworkSettings
-from scoremachines.training import load_network
+from scoremachines.experiments.settings import CRAFTED
+from scoremachines.experiments.shipping import CHECKPOINTS, ship
+from scoremachines.networks import Network, NetworkSettings
+from scoremachines.networks.training import load_network
 
 SHIPPED = {
     f"{role.folder}-{seed}": role

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from scoremachines.errors import InputError
-from scoremachines.proportion import Proportion
-from scoremachines.significance import rate_test, seed_test
+from scoremachines.metrics.significance import rate_test, seed_test
+from scoremachines.theory.proportion import Proportion
 
 CNN = [Proportion(11, 100), Proportion(14, 100), Proportion(8, 90)]
 TOP1 = [Proportion(21, 100), Proportion(30, 100), Proportion(15, 90)]

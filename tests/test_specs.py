@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 import scoremachines as sm
 from scoremachines.attention import build_attention, make_attention, spec_of
 from scoremachines.cli.main import main
-from scoremachines.cli.settings import CalibrateSettings, GenerateSettings, field_help
-from scoremachines.data.source import open_data
-from scoremachines.engine import ENGINES, engine_spec, make_engine, native_instructions
+from scoremachines.data.open import open_data
+from scoremachines.engines import ENGINES, engine_spec, make_engine, native_instructions
 from scoremachines.errors import InputError
-from scoremachines.experiment import make_machines
-from scoremachines.experiment.plan import CLOSED, MAPS, SHARED
-from scoremachines.explore.live import attentions
-from scoremachines.specs import (
+from scoremachines.experiments import make_machines
+from scoremachines.experiments.plan import CLOSED, MAPS, SHARED
+from scoremachines.experiments.run_settings import CalibrateSettings, GenerateSettings, field_help
+from scoremachines.explore.playground import attentions
+from scoremachines.theory.specs import (
     KG_MACHINES,
     AttentionSpec,
     EngineSpec,
@@ -100,8 +100,8 @@ WHOLE = ("tiled-class:1.3", "identity-consensus:perplexity", "multiscale@3,5-cla
 @pytest.mark.parametrize("text", [*WHOLE, "matrix", "matrix-class:0:2,1:0.5"])
 def test_from_the_command_line_to_a_folder_and_back(text: str, tmp_path: Path) -> None:
     """Command line → YAML → machine → folder → machine → title."""
-    from scoremachines.cli.painting import make_machine
-    from scoremachines.cli.runs import read_settings
+    from scoremachines.experiments.generate import make_machine
+    from scoremachines.experiments.opened import read_settings
 
     if text.startswith("matrix"):
         path = tmp_path / "maps (1).npy"

@@ -8,12 +8,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from scoremachines.bounds import Bounds
-from scoremachines.engine import AdaptiveEngine, NativeEngine, Query, native_instructions, thinning
-from scoremachines.engine.thinning import _of_some, chance, thinned, thinned_bytes, thresholds
+from scoremachines.engines import AdaptiveEngine, NativeEngine, Query, native_instructions
+from scoremachines.engines.certified import sampling as thinning
+from scoremachines.engines.certified.sampling import (
+    _of_some,
+    chance,
+    thinned,
+    thinned_bytes,
+    thresholds,
+)
 from scoremachines.errors import InputError
-from scoremachines.posterior import Moments, Posterior
 from scoremachines.testing import cases
+from scoremachines.theory.bounds import Bounds
+from scoremachines.theory.posterior import Moments, Posterior
 
 pytestmark = pytest.mark.skipif(not native_instructions(), reason="built without a compiler")
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import scoremachines as sm
-from scoremachines.copies import Copy, Mirrored, Turned
 from scoremachines.errors import InputError
-from scoremachines.matching import whole_match
-from scoremachines.memorisation import calibrate_memorisation
-from scoremachines.thresholds import common_rank, held_out_needed
+from scoremachines.metrics.copies import Copy, Mirrored, Turned
+from scoremachines.metrics.matching import whole_match
+from scoremachines.metrics.memorisation import calibrate_memorisation
+from scoremachines.metrics.thresholds import common_rank, held_out_needed
 
 
 def smooth(n: int, seed: int) -> torch.Tensor:

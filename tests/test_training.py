@@ -13,10 +13,10 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.errors import InputError
-from scoremachines.nets import Network, NetworkSettings
-from scoremachines.training import Progress, Training, TrainSettings, new_network, train
-from scoremachines.training.loop import CLOSEST, STREAM, UNTOLD, learning_rate
-from scoremachines.trajectory import noise_generator
+from scoremachines.networks import Network, NetworkSettings
+from scoremachines.networks.training import Progress, Training, TrainSettings, new_network, train
+from scoremachines.networks.training.loop import CLOSEST, STREAM, UNTOLD, learning_rate
+from scoremachines.sampling.reverse_process import noise_generator
 
 SMALL = NetworkSettings(width=8, receptive_field=3, key_width=6)
 QUICK = TrainSettings(

@@ -16,8 +16,14 @@ from hypothesis import strategies as st
 import scoremachines as sm
 from scoremachines.cli.main import main
 from scoremachines.errors import InputError
-from scoremachines.nets import NetworkSettings
-from scoremachines.training import Progress, TrainSettings, new_network, train, train_in_folder
+from scoremachines.networks import NetworkSettings
+from scoremachines.networks.training import (
+    Progress,
+    TrainSettings,
+    new_network,
+    train,
+    train_in_folder,
+)
 
 SMALL = NetworkSettings(width=3, receptive_field=3)
 ANYTHING = st.one_of(

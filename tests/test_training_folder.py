@@ -19,9 +19,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import scoremachines as sm
 from scoremachines.cli.main import main
 from scoremachines.errors import InputError
-from scoremachines.files import is_leftover
-from scoremachines.nets import NetworkSettings
-from scoremachines.training import (
+from scoremachines.io.files import is_leftover
+from scoremachines.networks import NetworkSettings
+from scoremachines.networks.training import (
     Progress,
     TrainSettings,
     load_network,
@@ -87,7 +87,7 @@ KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
 from scoremachines.cli.main import main
-from scoremachines.training import train_in_folder
+from scoremachines.networks.training import train_in_folder
 
 def written(path):
     return path.exists() and (path.stat().st_ino, path.stat().st_mtime_ns)

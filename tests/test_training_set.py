@@ -265,7 +265,7 @@ def test_tiles_cut_without_scaling():
 def test_the_package_loads_torch_only_when_it_is_used():
     program = (
         "import sys, scoremachines.data as data\n"
-        "import scoremachines.data.shapes_config\n"
+        "import scoremachines.data.synthetic.shapes_config\n"
         "assert 'torch' not in sys.modules\n"
         "data.TrainingSet, data.open_source\n"
         "assert 'torch' in sys.modules\n"

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 import scoremachines as sm
-from scoremachines.engine.native import native_instructions
+from scoremachines.engines.native.engine import native_instructions
 
 assert Path(sm.__file__).is_relative_to(sys.prefix), sm.__file__
 data = sm.shapes(n=20)

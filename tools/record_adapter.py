@@ -24,13 +24,13 @@ from scoremachines.attention import (
     Tiled,
 )
 from scoremachines.cli.main import main
-from scoremachines.engine import make_engine
-from scoremachines.experiment.digits import digits_agreement
-from scoremachines.experiment.findings import plain
-from scoremachines.experiment.networks import CNN, SOFT
-from scoremachines.experiment.shipping import CHECKPOINTS
-from scoremachines.specs import GainSchedule, attention_names
-from scoremachines.training.folder import load_network
+from scoremachines.engines import make_engine
+from scoremachines.experiments.digits import digits_agreement
+from scoremachines.experiments.networks import CNN, SOFT
+from scoremachines.experiments.results import plain
+from scoremachines.experiments.shipping import CHECKPOINTS
+from scoremachines.networks.training.folder import load_network
+from scoremachines.theory.specs import GainSchedule, attention_names
 
 __all__ = [
     "ATTENTIONS",

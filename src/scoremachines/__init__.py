@@ -8,87 +8,87 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from scoremachines.guard import guard_package
+from scoremachines._version import __version__ as __version__
+from scoremachines.io.guard import guard_package
 
 guard_package(__name__)
 
 if TYPE_CHECKING:
-    from scoremachines.baselines import Wiener as Wiener
     from scoremachines.calibration import calibrate as calibrate
-    from scoremachines.data.arrays import from_array as from_array
     from scoremachines.data.bundled import digits as digits
     from scoremachines.data.bundled import photographs as photographs
-    from scoremachines.data.datasets import from_dataset as from_dataset
-    from scoremachines.data.folder import from_folder as from_folder
-    from scoremachines.data.folder import from_picture as from_picture
-    from scoremachines.data.folder import from_zip as from_zip
-    from scoremachines.data.idx import from_idx as from_idx
-    from scoremachines.data.numpy_files import from_numpy as from_numpy
-    from scoremachines.data.shapes import shapes as shapes
-    from scoremachines.data.shapes_config import ShapesConfig as ShapesConfig
-    from scoremachines.data.source import open_source as open_source
-    from scoremachines.data.stored import load_training_set as load_training_set
-    from scoremachines.data.stored import save_training_set as save_training_set
+    from scoremachines.data.formats.arrays import from_array as from_array
+    from scoremachines.data.formats.datasets import from_dataset as from_dataset
+    from scoremachines.data.formats.folder import from_folder as from_folder
+    from scoremachines.data.formats.folder import from_picture as from_picture
+    from scoremachines.data.formats.folder import from_zip as from_zip
+    from scoremachines.data.formats.idx import from_idx as from_idx
+    from scoremachines.data.formats.numpy_files import from_numpy as from_numpy
+    from scoremachines.data.formats.safetensors import load_training_set as load_training_set
+    from scoremachines.data.formats.safetensors import save_training_set as save_training_set
+    from scoremachines.data.open import open_source as open_source
+    from scoremachines.data.synthetic.shapes import shapes as shapes
+    from scoremachines.data.synthetic.shapes_config import ShapesConfig as ShapesConfig
     from scoremachines.data.training_set import TrainingSet as TrainingSet
     from scoremachines.errors import InputError as InputError
-    from scoremachines.experiment import Comparison as Comparison
-    from scoremachines.experiment import compare as compare
-    from scoremachines.locality import WindowSchedule as WindowSchedule
-    from scoremachines.machine import ScoreMachine as ScoreMachine
-    from scoremachines.proportion import Proportion as Proportion
-    from scoremachines.named import bbels as bbels
-    from scoremachines.named import els as els
-    from scoremachines.named import equivariant as equivariant
-    from scoremachines.named import ideal as ideal
-    from scoremachines.named import local as local
-    from scoremachines.named import named_machine as named_machine
-    from scoremachines.nets.adapter import adapt as adapt
-    from scoremachines.nets.network import Network as Network
-    from scoremachines.nets.settings import NetworkSettings as NetworkSettings
-    from scoremachines.posterior import Posterior as Posterior
-    from scoremachines.result import Result as Result
-    from scoremachines.sampling import sample as sample
-    from scoremachines.trajectory import starting_noise as starting_noise
+    from scoremachines.experiments import Comparison as Comparison
+    from scoremachines.experiments import compare as compare
+    from scoremachines.machine.baselines import Wiener as Wiener
+    from scoremachines.machine.named import bbels as bbels
+    from scoremachines.machine.named import els as els
+    from scoremachines.machine.named import equivariant as equivariant
+    from scoremachines.machine.named import ideal as ideal
+    from scoremachines.machine.named import local as local
+    from scoremachines.machine.named import named_machine as named_machine
+    from scoremachines.machine.score_machine import ScoreMachine as ScoreMachine
+    from scoremachines.networks.adapter import adapt as adapt
+    from scoremachines.networks.network import Network as Network
+    from scoremachines.networks.settings import NetworkSettings as NetworkSettings
+    from scoremachines.sampling.result import Result as Result
+    from scoremachines.sampling.reverse_process import starting_noise as starting_noise
+    from scoremachines.sampling.sample import sample as sample
+    from scoremachines.theory.locality import WindowSchedule as WindowSchedule
+    from scoremachines.theory.posterior import Posterior as Posterior
+    from scoremachines.theory.proportion import Proportion as Proportion
 
-__version__ = "0.1.0"
 
 _HOMES = {
-    "Comparison": "experiment",
+    "Comparison": "experiments",
     "InputError": "errors",
-    "Network": "nets.network",
-    "NetworkSettings": "nets.settings",
-    "Posterior": "posterior",
-    "Proportion": "proportion",
-    "Result": "result",
-    "ScoreMachine": "machine",
-    "ShapesConfig": "data.shapes_config",
+    "Network": "networks.network",
+    "NetworkSettings": "networks.settings",
+    "Posterior": "theory.posterior",
+    "Proportion": "theory.proportion",
+    "Result": "sampling.result",
+    "ScoreMachine": "machine.score_machine",
+    "ShapesConfig": "data.synthetic.shapes_config",
     "TrainingSet": "data.training_set",
-    "Wiener": "baselines",
-    "WindowSchedule": "locality",
-    "adapt": "nets.adapter",
-    "bbels": "named",
+    "Wiener": "machine.baselines",
+    "WindowSchedule": "theory.locality",
+    "adapt": "networks.adapter",
+    "bbels": "machine.named",
     "calibrate": "calibration",
-    "compare": "experiment",
+    "compare": "experiments",
     "digits": "data.bundled",
-    "els": "named",
-    "equivariant": "named",
-    "from_array": "data.arrays",
-    "from_dataset": "data.datasets",
-    "from_folder": "data.folder",
-    "from_idx": "data.idx",
-    "from_numpy": "data.numpy_files",
-    "from_picture": "data.folder",
-    "from_zip": "data.folder",
-    "ideal": "named",
-    "load_training_set": "data.stored",
-    "local": "named",
-    "named_machine": "named",
-    "open_source": "data.source",
+    "els": "machine.named",
+    "equivariant": "machine.named",
+    "from_array": "data.formats.arrays",
+    "from_dataset": "data.formats.datasets",
+    "from_folder": "data.formats.folder",
+    "from_idx": "data.formats.idx",
+    "from_numpy": "data.formats.numpy_files",
+    "from_picture": "data.formats.folder",
+    "from_zip": "data.formats.folder",
+    "ideal": "machine.named",
+    "load_training_set": "data.formats.safetensors",
+    "local": "machine.named",
+    "named_machine": "machine.named",
+    "open_source": "data.open",
     "photographs": "data.bundled",
-    "sample": "sampling",
-    "save_training_set": "data.stored",
-    "shapes": "data.shapes",
-    "starting_noise": "trajectory",
+    "sample": "sampling.sample",
+    "save_training_set": "data.formats.safetensors",
+    "shapes": "data.synthetic.shapes",
+    "starting_noise": "sampling.reverse_process",
 }
 
 __all__ = [*_HOMES, "__version__"]

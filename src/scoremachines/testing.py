@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from scoremachines.attention import Attention, Scene
-from scoremachines.bounds import Bounds
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import Differentiable, Engine, Plan, Pull, Query, ReferenceEngine
-from scoremachines.machine import ScoreMachine
-from scoremachines.patches import SOURCES
-from scoremachines.posterior import Posterior
+from scoremachines.engines import Differentiable, Engine, Plan, Pull, Query, ReferenceEngine
+from scoremachines.machine.score_machine import ScoreMachine
+from scoremachines.theory.bounds import Bounds
+from scoremachines.theory.positions import SOURCES
+from scoremachines.theory.posterior import Posterior
 
 __all__ = ["Case", "cases", "check_attention", "check_engine", "check_machine"]
 

@@ -13,19 +13,19 @@ from PIL import Image
 
 import scoremachines as sm
 from scoremachines.attention import Scaled, Tiled
-from scoremachines.attribution import attribute
 from scoremachines.calibration import Curves
 from scoremachines.calibration.strength import StrengthCalibration
 from scoremachines.calibration.windows import Calibration
 from scoremachines.data.settings import DataSettings
-from scoremachines.memorisation import MemorisationTest, WholeMatch
-from scoremachines.nets.adapted import AdaptedNetwork
-from scoremachines.plots import axes_side_by_side
+from scoremachines.io.plots import axes_side_by_side
+from scoremachines.metrics.attribution import attribute
+from scoremachines.metrics.memorisation import MemorisationTest, WholeMatch
+from scoremachines.networks.adapted import AdaptedNetwork
+from scoremachines.networks.training import TrainSettings
 from scoremachines.report import MachineView, Page, Section
-from scoremachines.schedule import CosineSchedule, TableSchedule
-from scoremachines.specs import GainSchedule
-from scoremachines.training import TrainSettings
-from scoremachines.trajectory import make_scheduler
+from scoremachines.sampling.reverse_process import make_scheduler
+from scoremachines.theory.schedule import CosineSchedule, TableSchedule
+from scoremachines.theory.specs import GainSchedule
 
 __all__ = ["GOOD", "OWNERS", "USUAL"]
 

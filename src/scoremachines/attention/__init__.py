@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from scoremachines.attention.agreed import Agreed as Agreed
 from scoremachines.attention.base import Attention as Attention
 from scoremachines.attention.base import Scene as Scene
 from scoremachines.attention.base import spec_of as spec_of
@@ -13,12 +12,13 @@ from scoremachines.attention.closed_form import Identity as Identity
 from scoremachines.attention.closed_form import MultiScale as MultiScale
 from scoremachines.attention.closed_form import NoAttention as NoAttention
 from scoremachines.attention.closed_form import Tiled as Tiled
-from scoremachines.attention.measured import Maps as Maps
-from scoremachines.attention.measured import Measured as Measured
-from scoremachines.attention.measured import Soft as Soft
-from scoremachines.attention.scaled import Scaled as Scaled
-from scoremachines.attention.shared import Shared as Shared
-from scoremachines.attention.spread import Spread as Spread
+from scoremachines.attention.consensus import Agreed as Agreed
+from scoremachines.attention.gain import Scaled as Scaled
+from scoremachines.attention.groups import Shared as Shared
+from scoremachines.attention.learned import Maps as Maps
+from scoremachines.attention.learned import Measured as Measured
+from scoremachines.attention.learned import Soft as Soft
+from scoremachines.attention.perplexity import Spread as Spread
 from scoremachines.attention.top1 import Top1 as Top1
 
 __all__ = [

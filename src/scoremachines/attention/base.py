@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from scoremachines.specs.attention import AttentionSpec
+from scoremachines.theory.specs.attention import AttentionSpec
 
 __all__ = [
     "Attention",

@@ -8,19 +8,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from scoremachines.attention.agreed import Agreed
 from scoremachines.attention.base import Attention
 from scoremachines.attention.closed_form import Full, Identity, MultiScale, NoAttention, Tiled
-from scoremachines.attention.measured import Maps, Measured, Soft
-from scoremachines.attention.scaled import Scaled
-from scoremachines.attention.shared import Shared
-from scoremachines.attention.spread import Spread
+from scoremachines.attention.consensus import Agreed
+from scoremachines.attention.gain import Scaled
+from scoremachines.attention.groups import Shared
+from scoremachines.attention.learned import Maps, Measured, Soft
+from scoremachines.attention.perplexity import Spread
 from scoremachines.attention.top1 import Top1
 from scoremachines.errors import InputError
-from scoremachines.files import reading
-from scoremachines.plugins import ATTENTIONS, plugin
-from scoremachines.specs.attention import AttentionSpec
-from scoremachines.specs.gain import CALIBRATED, PERPLEXITY, GainSchedule
+from scoremachines.io.files import reading
+from scoremachines.io.plugins import ATTENTIONS, plugin
+from scoremachines.theory.specs.attention import AttentionSpec
+from scoremachines.theory.specs.gain import CALIBRATED, PERPLEXITY, GainSchedule
 
 __all__ = ["build_attention", "make_attention"]
 

@@ -11,10 +11,10 @@ from torch.autograd import Function
 
 from scoremachines.attention.base import Matrix, Scene, Specified, Uniform, Weighing
 from scoremachines.errors import InputError
-from scoremachines.locality import check_window
-from scoremachines.patches import patches
-from scoremachines.schedule import CLOSEST
-from scoremachines.specs.attention import AttentionSpec
+from scoremachines.theory.locality import check_window
+from scoremachines.theory.positions import patches
+from scoremachines.theory.schedule import CLOSEST
+from scoremachines.theory.specs.attention import AttentionSpec
 
 __all__ = ["Full", "Identity", "MultiScale", "NoAttention", "Tiled"]
 

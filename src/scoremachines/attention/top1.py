@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from scoremachines.attention.base import Gathered, Scene, Specified, Weighing
-from scoremachines.specs.attention import AttentionSpec
+from scoremachines.theory.specs.attention import AttentionSpec
 
 __all__ = ["LogEntropy", "Top1"]
 

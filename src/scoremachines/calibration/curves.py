@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError, check_counts
-from scoremachines.machine import ScoreMachine
-from scoremachines.sampling import sample_labels
-from scoremachines.schedule import predicted
-from scoremachines.trajectory import Step, kg_trajectory, starting_noise
+from scoremachines.machine.denoiser import DenoiserModel
+from scoremachines.machine.score_machine import ScoreMachine
+from scoremachines.sampling.reverse_process import Step, kg_trajectory, starting_noise
+from scoremachines.sampling.sample import sample_labels
+from scoremachines.theory.schedule import predicted
 
 __all__ = [
     "MEASURES",

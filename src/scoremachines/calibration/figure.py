@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from scoremachines.calibration.windows import Calibration
-from scoremachines.plots import axes_side_by_side
+from scoremachines.io.plots import axes_side_by_side
 
 __all__ = ["calibration_figure"]
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import Engine, Query
-from scoremachines.posterior import Posterior
-from scoremachines.trajectory import noise_generator
+from scoremachines.engines import Engine, Query
+from scoremachines.sampling.reverse_process import noise_generator
+from scoremachines.theory.posterior import Posterior
 
 __all__ = ["image_information", "noised_images"]
 

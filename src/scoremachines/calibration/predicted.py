@@ -23,11 +23,11 @@ from scoremachines.calibration.curves import Curves
 from scoremachines.calibration.information import image_information, noised_images
 from scoremachines.calibration.windows import Calibration, odd_windows
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import make_engine
+from scoremachines.engines import make_engine
 from scoremachines.errors import InputError, check_counts, real, whole
-from scoremachines.machine import ScoreMachine
-from scoremachines.patches import SOURCES
-from scoremachines.schedule import NoiseSchedule, noise_schedule
+from scoremachines.machine.score_machine import ScoreMachine
+from scoremachines.theory.positions import SOURCES
+from scoremachines.theory.schedule import NoiseSchedule, noise_schedule
 
 __all__ = ["RULES", "predict_windows"]
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from scoremachines.calibration.curves import Curves
-from scoremachines.files import reading
-from scoremachines.sealed import read_json, write_json
+from scoremachines.io.files import reading
+from scoremachines.io.sealed import read_json, write_json
 
 __all__ = ["read_choice", "write_choice"]
 

@@ -18,12 +18,12 @@ from scoremachines.calibration.curves import Curves, check_measure, follow, know
 from scoremachines.calibration.search import every
 from scoremachines.calibration.stored import read_choice, write_choice
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
-from scoremachines.locality import Window
-from scoremachines.machine import ScoreMachine
-from scoremachines.specs.gain import GainSchedule
-from scoremachines.trajectory import Step
+from scoremachines.machine.denoiser import DenoiserModel
+from scoremachines.machine.score_machine import ScoreMachine
+from scoremachines.sampling.reverse_process import Step
+from scoremachines.theory.locality import Window
+from scoremachines.theory.specs.gain import GainSchedule
 
 __all__ = ["StrengthCalibration", "calibrate_strength"]
 

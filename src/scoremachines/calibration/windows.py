@@ -19,11 +19,11 @@ from scoremachines.calibration.curves import Curves, check_measure, follow, know
 from scoremachines.calibration.search import make_search
 from scoremachines.calibration.stored import read_choice, write_choice
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
-from scoremachines.locality import WindowSchedule, check_window
-from scoremachines.machine import ScoreMachine
-from scoremachines.trajectory import Step
+from scoremachines.machine.denoiser import DenoiserModel
+from scoremachines.machine.score_machine import ScoreMachine
+from scoremachines.sampling.reverse_process import Step
+from scoremachines.theory.locality import WindowSchedule, check_window
 
 __all__ = ["Calibration", "calibrate", "odd_windows"]
 

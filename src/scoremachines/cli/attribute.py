@@ -9,23 +9,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scoremachines.attribution import attribute
-from scoremachines.cli.attributed import Attributed
-from scoremachines.cli.runs import read_settings
-from scoremachines.copies import Kind, Pair, copy_kinds
-from scoremachines.data.folder import from_picture
+from scoremachines.data.formats.folder import from_picture
+from scoremachines.data.open import open_data
 from scoremachines.data.settings import DataSettings
-from scoremachines.data.source import open_data
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import AutoEngine
-from scoremachines.engine.choice import limit_threads
+from scoremachines.engines import AutoEngine
+from scoremachines.engines.auto import limit_threads
 from scoremachines.errors import InputError
-from scoremachines.files import is_file
-from scoremachines.folders import output_folder
-from scoremachines.locality import WindowSchedule, parse_window
-from scoremachines.memorisation import calibrate_memorisation, check_test, whole_match
-from scoremachines.record import SETTINGS
-from scoremachines.thresholds import MOST, held_out_used
+from scoremachines.experiments.attributed import Attributed
+from scoremachines.experiments.opened import read_settings
+from scoremachines.io.files import is_file
+from scoremachines.io.folders import output_folder
+from scoremachines.metrics.attribution import attribute
+from scoremachines.metrics.copies import Kind, Pair, copy_kinds
+from scoremachines.metrics.memorisation import calibrate_memorisation, check_test, whole_match
+from scoremachines.metrics.thresholds import MOST, held_out_used
+from scoremachines.runs.record import SETTINGS
+from scoremachines.theory.locality import WindowSchedule, parse_window
 
 __all__ = ["attribute_image", "kinds_of"]
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 
-from scoremachines.bench.run import run
-from scoremachines.bench.settings import BenchSettings, numbers
-from scoremachines.cli.settings import memory_bytes, size_pixels
-from scoremachines.data.framing import Framing
-from scoremachines.data.room import check_room
-from scoremachines.data.source import open_data
+from scoremachines.data.images.resize import Framing
+from scoremachines.data.images.room import check_room
+from scoremachines.data.open import open_data
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import whole
+from scoremachines.experiments.bench.run import run
+from scoremachines.experiments.bench.settings import BenchSettings, numbers
+from scoremachines.experiments.run_settings import memory_bytes, size_pixels
 
 __all__ = ["bench", "made_up"]
 

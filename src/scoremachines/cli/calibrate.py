@@ -18,17 +18,17 @@ from scoremachines.calibration import (
 from scoremachines.calibration.curves import known_sources
 from scoremachines.calibration.figure import calibration_figure
 from scoremachines.calibration.windows import odd_windows
-from scoremachines.cli.opening import network_data, open_network, print_facts
-from scoremachines.cli.settings import CalibrateSettings
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.denoiser import DenoiserModel
 from scoremachines.errors import InputError
-from scoremachines.estimate import announce, run_seconds
-from scoremachines.experiment.machines import CALIBRATION, STRENGTH, network_attention
-from scoremachines.files import is_folder, reading
-from scoremachines.machine import ScoreMachine
-from scoremachines.plots import save_figure
-from scoremachines.specs import AttentionSpec
+from scoremachines.experiments.machines import CALIBRATION, STRENGTH, network_attention
+from scoremachines.experiments.opening import network_data, open_network, print_facts
+from scoremachines.experiments.run_settings import CalibrateSettings
+from scoremachines.io.files import is_folder, reading
+from scoremachines.io.plots import save_figure
+from scoremachines.machine.denoiser import DenoiserModel
+from scoremachines.machine.score_machine import ScoreMachine
+from scoremachines.runs.estimate import announce, run_seconds
+from scoremachines.theory.specs import AttentionSpec
 
 __all__ = ["calibrate_run"]
 

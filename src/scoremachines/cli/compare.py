@@ -8,29 +8,27 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from scoremachines.advice import option_name
 from scoremachines.calibration import Calibration
-from scoremachines.cli.opening import network_data, print_facts
-from scoremachines.cli.opening import open_network as open_network
-from scoremachines.cli.painting import open_device
-from scoremachines.cli.settings import CompareSettings, memory_bytes
 from scoremachines.data.settings import DataSettings
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engine import make_engine
-from scoremachines.engine.choice import limit_threads
-from scoremachines.estimate import announce, run_seconds
-from scoremachines.experiment import compare as compare_images
-from scoremachines.experiment import make_machines, network_strength, network_window
-from scoremachines.experiment.comparison import BASELINES
-from scoremachines.locality import Window, parse_window
-from scoremachines.record import begin_run
-from scoremachines.sealed import tensor_digest
-from scoremachines.specs import MachineSpec
+from scoremachines.engines import make_engine
+from scoremachines.engines.auto import limit_threads
+from scoremachines.experiments import compare as compare_images
+from scoremachines.experiments import make_machines, network_strength, network_window
+from scoremachines.experiments.compared import COMPARED
+from scoremachines.experiments.comparison import BASELINES
+from scoremachines.experiments.generate import open_device
+from scoremachines.experiments.opening import network_data, open_network, print_facts
+from scoremachines.experiments.run_settings import CompareSettings, memory_bytes
+from scoremachines.io.advice import option_name
+from scoremachines.io.sealed import tensor_digest
+from scoremachines.runs.estimate import announce, run_seconds
+from scoremachines.runs.record import begin_run
+from scoremachines.theory.locality import Window, parse_window
+from scoremachines.theory.specs import MachineSpec
 
-__all__ = ["COMPARED", "changed_options", "compare", "open_network"]
+__all__ = ["changed_options", "compare"]
 
-COMPARED = "run.json"
-"""Record of a comparison, by which its folder is recognised before it is finished."""
 FREE = ("engine", "device", "memory")
 """Settings that may differ when a comparison is continued."""
 

@@ -9,7 +9,7 @@ import yaml
 from jsonargparse import ActionConfigFile
 
 from scoremachines.errors import InputError
-from scoremachines.settings_file import BoundsError, check_yaml, read_settings_file
+from scoremachines.io.settings_file import BoundsError, check_yaml, read_settings_file
 
 __all__ = ["ConfigFile", "check_words"]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from scoremachines.cli.compare import changed_options
-from scoremachines.experiment.consistency import run
-from scoremachines.experiment.settings import ConsistencySettings
-from scoremachines.proportion import Proportion
-from scoremachines.sealed import read_json
+from scoremachines.experiments.consistency import run
+from scoremachines.experiments.settings import ConsistencySettings
+from scoremachines.io.sealed import read_json
+from scoremachines.theory.proportion import Proportion
 
 __all__ = ["consistency", "table"]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from scoremachines.cli.generate import view
-from scoremachines.cli.settings import GenerateSettings
-from scoremachines.data.shapes_config import ShapesConfig
-from scoremachines.files import atomic_path
-from scoremachines.folders import output_folder
-from scoremachines.pictures import grid
+from scoremachines.data.synthetic.shapes_config import ShapesConfig
+from scoremachines.experiments.run_settings import GenerateSettings
+from scoremachines.io.files import atomic_path
+from scoremachines.io.folders import output_folder
+from scoremachines.io.pictures import grid
 from scoremachines.report import Page, Section, write_page
-from scoremachines.result import save_picture
+from scoremachines.sampling.result import save_picture
 
 __all__ = ["demo"]
 

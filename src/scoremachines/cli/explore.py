@@ -8,14 +8,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scoremachines.cli.runs import open_run
-from scoremachines.engine import AutoEngine
-from scoremachines.engine.choice import limit_threads
+from scoremachines.engines import AutoEngine
+from scoremachines.engines.auto import limit_threads
 from scoremachines.errors import InputError, whole
-from scoremachines.estimate import announce, run_seconds
+from scoremachines.experiments.opened import open_run
 from scoremachines.explore import Desk, Server, Service, write_static
-from scoremachines.files import is_folder
-from scoremachines.specs import MachineSpec
+from scoremachines.io.files import is_folder
+from scoremachines.runs.estimate import announce, run_seconds
+from scoremachines.theory.specs import MachineSpec
 
 __all__ = ["explore"]
 

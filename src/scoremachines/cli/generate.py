@@ -6,12 +6,12 @@ import shlex
 from pathlib import Path
 from time import monotonic
 
-from scoremachines.cli.painting import paint
-from scoremachines.cli.settings import GenerateSettings
-from scoremachines.files import exists
-from scoremachines.record import SETTINGS
+from scoremachines.experiments.generate import paint
+from scoremachines.experiments.run_settings import GenerateSettings
+from scoremachines.io.files import exists
 from scoremachines.report import MachineView, Page, Section, write_page
-from scoremachines.saving import GRID
+from scoremachines.runs.record import SETTINGS
+from scoremachines.sampling.saving import GRID
 
 __all__ = ["generate", "view"]
 

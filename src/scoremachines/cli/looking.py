@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from scoremachines.cli.settings import field_help
 from scoremachines.data.settings import DataSettings
+from scoremachines.experiments.run_settings import field_help
 
 __all__ = ["add_looking", "run_looking"]
 

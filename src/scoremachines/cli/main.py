@@ -12,8 +12,6 @@ from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
-from scoremachines.advice import option_name
-from scoremachines.bench.settings import BENCH, BENCH_FLAGS, BenchSettings
 from scoremachines.cli.config import ConfigFile, check_words
 from scoremachines.cli.console import escape_unprintable, share_cores, sign_of_life, system_problem
 from scoremachines.cli.descriptions import (
@@ -27,16 +25,18 @@ from scoremachines.cli.descriptions import (
 )
 from scoremachines.cli.looking import add_looking, run_looking
 from scoremachines.cli.messages import messages_for
-from scoremachines.cli.settings import (
+from scoremachines.data.settings import DataSettings
+from scoremachines.errors import InputError, one_line
+from scoremachines.experiments.bench.settings import BENCH, BENCH_FLAGS, BenchSettings
+from scoremachines.experiments.run_settings import (
     CalibrateSettings,
     CompareSettings,
     GenerateSettings,
     field_help,
 )
-from scoremachines.data.settings import DataSettings
-from scoremachines.errors import InputError, one_line
-from scoremachines.experiment.settings import ConsistencySettings
-from scoremachines.training.settings import TrainSettings
+from scoremachines.experiments.settings import ConsistencySettings
+from scoremachines.io.advice import option_name
+from scoremachines.networks.training.settings import TrainSettings
 
 __all__ = ["main"]
 

@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from scoremachines.advice import Advice, option_name
 from scoremachines.cli.console import UsedUpError
 from scoremachines.errors import InputError, out_of_memory
+from scoremachines.io.advice import Advice, option_name
 
 __all__ = ["messages_for"]
 

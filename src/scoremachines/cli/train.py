@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scoremachines.data.source import open_data
-from scoremachines.files import folder_path
-from scoremachines.training.run import train_in_folder
-from scoremachines.training.settings import TrainSettings
+from scoremachines.data.open import open_data
+from scoremachines.io.files import folder_path
+from scoremachines.networks.training.run import train_in_folder
+from scoremachines.networks.training.settings import TrainSettings
 
 __all__ = ["train"]
 

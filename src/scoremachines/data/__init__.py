@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scoremachines.data.source import open_source
+    from scoremachines.data.open import open_source
     from scoremachines.data.training_set import TrainingSet
 
 __all__ = ["TrainingSet", "open_source"]
@@ -20,5 +20,5 @@ def __getattr__(name: str) -> object:
     if name == "TrainingSet":
         return import_module("scoremachines.data.training_set").TrainingSet
     if name == "open_source":
-        return import_module("scoremachines.data.source").open_source
+        return import_module("scoremachines.data.open").open_source
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

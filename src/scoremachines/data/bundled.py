@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from scoremachines.data.arrays import from_array
-from scoremachines.data.folder import classes_of
-from scoremachines.data.framing import Framing
-from scoremachines.data.stack import Stack
+from scoremachines.data.formats.arrays import from_array
+from scoremachines.data.formats.folder import classes_of
+from scoremachines.data.images.buffer import Stack
+from scoremachines.data.images.resize import Framing
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import whole
 

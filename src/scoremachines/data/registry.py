@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.plugins import READERS, names, plugin
+from scoremachines.io.plugins import READERS, names, plugin
 
 __all__ = ["FRAMED", "Reader", "readers_of_others"]
 

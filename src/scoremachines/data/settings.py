@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from scoremachines.data.shapes_config import ShapesConfig
+from scoremachines.data.synthetic.shapes_config import ShapesConfig
 from scoremachines.errors import InputError
 
 __all__ = ["DataSettings", "limit_values", "size_pixels"]

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from scoremachines.data.checks import CHUNK, check_pixels, checked_labels, one_number, positions
-from scoremachines.data.framing import Framing
-from scoremachines.data.stack import Stack
+from scoremachines.data.images.buffer import Stack
+from scoremachines.data.images.resize import Framing
+from scoremachines.data.validate import CHUNK, check_pixels, checked_labels, one_number, positions
 from scoremachines.errors import InputError
 
 __all__ = ["TrainingSet", "pixel_values"]

@@ -6,11 +6,11 @@ as they are asked, or written into one file that needs no server.
 
 from __future__ import annotations
 
+from scoremachines.explore.opened_run import Subject as Subject
 from scoremachines.explore.server import Desk as Desk
 from scoremachines.explore.server import Server as Server
 from scoremachines.explore.service import Service as Service
 from scoremachines.explore.static import write_static as write_static
-from scoremachines.explore.subject import Subject as Subject
 from scoremachines.explore.trace import Course as Course
 from scoremachines.explore.trace import Trace as Trace
 from scoremachines.explore.trace import follow as follow

@@ -8,17 +8,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socket import socket
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from scoremachines.errors import InputError
-from scoremachines.explore.access import COOKIE
-from scoremachines.explore.connections import Patient, drain
-from scoremachines.explore.document import policy_of, render_live, render_problem
-from scoremachines.explore.service import BusyError
-
-if TYPE_CHECKING:
-    from scoremachines.explore.server import Server
+from scoremachines.explore.auth import COOKIE, Access
+from scoremachines.explore.connections import Connections, Patient, drain
+from scoremachines.explore.html import policy_of, render_live, render_problem
+from scoremachines.explore.service import BusyError, Service
 
 __all__ = ["Handler"]
 
@@ -28,10 +25,24 @@ ANSWER = 30.0
 """Seconds that a viewer may take to receive a part of an answer."""
 
 
+class OpensRun(Protocol):
+    """What opens the run that is shown, again where its files have changed."""
+
+    def service(self, fresh: bool = False) -> Service: ...
+
+
+class Serving(Protocol):
+    """What a handler needs of its server."""
+
+    access: Access
+    connections: Connections
+    desk: OpensRun
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers one viewer."""
 
-    server: Server
+    server: Serving  # type: ignore[assignment]
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "scoremachines", ""
     connection: socket

@@ -11,7 +11,7 @@ from socket import AF_INET, AF_INET6
 from typing import Any
 
 from scoremachines.errors import InputError, system_reason
-from scoremachines.explore.access import Access, check_address
+from scoremachines.explore.auth import Access, check_address
 from scoremachines.explore.connections import Connections
 from scoremachines.explore.handler import Handler
 from scoremachines.explore.service import Service

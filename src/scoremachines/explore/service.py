@@ -10,16 +10,16 @@ from typing import Any
 
 import torch
 
-from scoremachines import __version__
+from scoremachines._version import __version__
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, whole
-from scoremachines.explore.facts import about_data, about_image, choices, verdicts_of
-from scoremachines.explore.live import answer, few, read_question
-from scoremachines.explore.packed import pack, pack_images, pack_trace
-from scoremachines.explore.subject import Subject
+from scoremachines.explore.encoding import pack, pack_images, pack_trace
+from scoremachines.explore.opened_run import Subject
+from scoremachines.explore.playground import answer, few, read_question
+from scoremachines.explore.summaries import about_data, about_image, choices, verdicts_of
 from scoremachines.explore.trace import Trace, follow, windows_at
-from scoremachines.machine import ScoreMachine
-from scoremachines.patches import PERIODIC
+from scoremachines.machine.score_machine import ScoreMachine
+from scoremachines.theory.positions import PERIODIC
 
 __all__ = ["SHOWN", "BusyError", "Service"]
 

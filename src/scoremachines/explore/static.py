@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from scoremachines.errors import InputError, whole
-from scoremachines.explore.document import render_static
-from scoremachines.explore.packed import pack, pack_images, unpack
+from scoremachines.explore.encoding import pack, pack_images, unpack
+from scoremachines.explore.html import render_static
 from scoremachines.explore.service import Service
 from scoremachines.report import write_html
 

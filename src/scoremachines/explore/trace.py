@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scoremachines.denoiser import DenoiserModel
-from scoremachines.explore.attended import Attended, attended, strongest
-from scoremachines.locality import WindowSchedule
-from scoremachines.machine import ScoreMachine
-from scoremachines.posterior import Posterior
-from scoremachines.sampling import trajectory
+from scoremachines.explore.attention_maps import Attended, attended, strongest
+from scoremachines.machine.denoiser import DenoiserModel
+from scoremachines.machine.score_machine import ScoreMachine
+from scoremachines.sampling.sample import trajectory
+from scoremachines.theory.locality import WindowSchedule
+from scoremachines.theory.posterior import Posterior
 
 __all__ = ["Course", "Trace", "follow", "look", "windows_at"]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from scoremachines import __version__
-from scoremachines.files import atomic_path
-from scoremachines.pictures import to_data_uri
+from scoremachines._version import __version__
+from scoremachines.io.files import atomic_path
+from scoremachines.io.pictures import to_data_uri
 from scoremachines.report.samples import DETAILED, some_samples, some_training_images
 from scoremachines.report.views import Page
 

@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scoremachines.data.judge import Verdicts
+from scoremachines.data.nearest import nearest_training_image
+from scoremachines.data.synthetic.judge import Verdicts
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.nearest import nearest_training_image
-from scoremachines.pictures import mosaic, source_colours, to_picture
+from scoremachines.io.pictures import mosaic, source_colours, to_picture
 from scoremachines.report.views import MachineView
-from scoremachines.result import Result
+from scoremachines.sampling.result import Result
 
 __all__ = [
     "DETAILED",

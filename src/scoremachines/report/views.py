@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scoremachines.data.judge import Verdicts
+from scoremachines.data.synthetic.judge import Verdicts
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.result import Result
+from scoremachines.sampling.result import Result
 
 __all__ = ["MachineView", "Page", "Section"]
 

@@ -1,0 +1,55 @@
+"""Attention whose listeners first agree on a group, and then choose an image (theory §4.7).
+
+    Π_u(i) = Σ_{y≠u} A_uy E_y(g) − (1 − a_u) E_u(g),    g = g(i),    a_u = min(1, max_{y≠u} A_uy)
+
+The own window enters the sum `E_u(i) + Π_u(i)` at full weight where it chooses among the images of
+a group, but about the group it is heard no louder than the loudest of the other places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from scoremachines.attention.base import Scene, Weighing
+from scoremachines.attention.groups import Shared
+
+__all__ = ["Agreed"]
+
+
+class Agreed(Shared):
+    """Another attention, told of groups of images, of which the own window is one witness.
+
+    Args:
+        attention: says who listens to whom, A.
+        groups: number of each training image's group, int64 `[N]`; None for its class.
+
+    Raises:
+        InputError: the groups are not whole numbers of at least 0.
+    """
+
+    over = "consensus"
+
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
+        others = super().weighings(scene)
+        if not others:
+            return []
+        loudest = reduce(torch.maximum, (weighing.loudest() for _, weighing in others))
+        return [*others, (scene.window, _Own(loudest.clamp(max=1) - 1))]
+
+
+@dataclass(frozen=True)
+class _Own:
+    """A weight for the own window, `[B or 1, 1, H·W or 1]`; none for all others."""
+
+    weight: Tensor
+
+    def apply(self, evidence: Tensor) -> Tensor:
+        flat = evidence.double().flatten(2)
+        return (flat * self.weight.to(flat.device)).view(evidence.shape)
+
+    def loudest(self) -> Tensor:
+        return torch.zeros(1, 1, 1, dtype=torch.float64)

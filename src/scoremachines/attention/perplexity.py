@@ -1,0 +1,42 @@
+"""The strength of a map's rows, from how widely they are spread (theory §4.8).
+
+A_uy = λ_u a_uy,    λ_u = max( 1, e^{H_u} / κ² ),    H_u = −Σ_y a_uy log a_uy
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from scoremachines.attention.base import Attention, Matrix, Scene, Specified, Weighing, spec_of
+from scoremachines.theory.specs.gain import PERPLEXITY
+
+__all__ = ["Spread"]
+
+
+class Spread(Specified):
+    """Another attention whose rows add up to 1, each times the number of windows that it hears.
+
+    Args:
+        attention: such as `Measured`; weights that are not a matrix stay as they are.
+    """
+
+    def __init__(self, attention: Attention) -> None:
+        self.attention = attention
+        inner = spec_of(attention)
+        if inner is not None and inner.gain == 1 and inner.over != "consensus":
+            self.spec = replace(inner, gain=PERPLEXITY)
+        self.pairwise = attention.pairwise
+
+    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
+        found: list[tuple[int | None, Weighing]] = []
+        for window, weighing in self.attention.weighings(scene):
+            if isinstance(weighing, Matrix):
+                area = scene.noisy[0, 0].numel() if window is None else window**2
+                # Zeros, of entropy 0 like ones, would have an infinite slope.
+                shares = weighing.weights.masked_fill(weighing.weights == 0, 1)
+                places = torch.special.entr(shares).sum(-1, keepdim=True).exp()
+                weighing = Matrix(weighing.weights * (places / area).clamp(min=1))
+            found.append((window, weighing))
+        return found

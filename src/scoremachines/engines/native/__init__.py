@@ -1,0 +1,1 @@
+"""The native engine: C++ on all cores of the processor."""

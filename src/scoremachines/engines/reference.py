@@ -1,0 +1,159 @@
+"""The formulas of theory §2, written to be read: dense, float64, without a trick.
+
+Every other engine is tested against this one. It holds `ℓ_u(i,v)` for all u, v and all images of
+a block at once, so it is for small images.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from scoremachines.engines.base import Held, Plan, Query
+from scoremachines.engines.memory import shared_bytes, shrunk
+from scoremachines.theory.positions import PERIODIC, patches
+from scoremachines.theory.posterior import Posterior, Sources
+
+__all__ = ["ReferenceEngine", "admissible"]
+
+AT_ONCE = 2**20
+"""Differences that are squared at once."""
+
+
+def admissible(height: int, width: int, window: int | None, sources: str) -> Tensor:
+    """Return whether pixel u may draw from position v: `v ∈ V(u)` (theory §2.2).
+
+    Args:
+        height: H, pixels.
+        width: W, pixels.
+        window: k, or None for the whole image.
+        sources: `"same"`, `"inside"`, `"wrapped"` or `"broken"`.
+
+    Returns:
+        Boolean `[H·W, H·W]`, indexed `[u, v]`.
+    """
+    row, column = (axis.flatten() for axis in _coordinates(height, width))
+    if sources == "same":
+        return torch.eye(height * width, dtype=torch.bool)
+    if sources == "wrapped":
+        return torch.ones(height * width, height * width, dtype=torch.bool)
+    radius = (window or 1) // 2
+    # How far the window of each pixel reaches over the four borders.
+    overlap = torch.stack(
+        [radius - row, row + radius - height + 1, radius - column, column + radius - width + 1]
+    ).clamp(min=0)
+    if sources == "inside":
+        return (overlap.sum(0) == 0).expand(height * width, -1)
+    return (overlap[:, :, None] == overlap[:, None, :]).all(0)
+
+
+def _coordinates(height: int, width: int) -> tuple[Tensor, Tensor]:
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return rows, columns
+
+
+class ReferenceEngine:
+    """The oracle: `ℓ`, `E`, softmax and mean exactly as theory §2 writes them, in float64.
+
+    Autograd follows all of it, so its answers have gradients of any order in φ.
+
+    Args:
+        memory: bytes that the engine may use above the training set.
+    """
+
+    name = "reference"
+    autograd = True
+
+    def __init__(self, memory: int = 2**30) -> None:
+        self.memory = memory
+
+    def plan(
+        self,
+        query: Query,
+        count: int,
+        *,
+        evidence: bool,
+        pairwise: bool,
+        best: int,
+        held: Held | None = None,
+    ) -> Plan:
+        bytes_of = partial(_bytes, query, evidence, pairwise, best)
+        return shrunk(Plan(batch=1, block=min(count, 16)), self.memory, bytes_of, held)
+
+    def evidence(self, query: Query, images: Tensor) -> Tensor:
+        log_likelihood = self._log_likelihood(query, images)
+        sizes = self._allowed(query).double().sum(1).log()
+        evidence = log_likelihood.logsumexp(-1) - sizes
+        return evidence.unflatten(-1, query.noisy.shape[-2:]).to(query.noisy.dtype)
+
+    def posterior(
+        self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
+    ) -> Posterior:
+        channels, height, width = query.noisy.shape[1:]
+        log_counts = self._allowed(query).double().sum(1).log()
+        log_weight = self._log_likelihood(query, images) - log_counts[:, None]
+        if bias is not None:
+            log_weight = log_weight + bias.double().flatten(-2)[..., None]
+        log_weight = log_weight.transpose(1, 2).flatten(-2)  # [B, u, (i, v)]
+        weight = log_weight.softmax(-1)
+        values = images.double().flatten(-2).transpose(1, 2).reshape(-1, channels)  # [(i, v), C]
+
+        def image(field: Tensor) -> Tensor:
+            return field.unflatten(-1, (height, width))
+
+        posterior = Posterior(
+            log_weight=image(log_weight.logsumexp(-1)),
+            mean=image((weight @ values).transpose(1, 2)).to(query.noisy.dtype),
+        )
+        if not best:
+            return posterior
+        log_weight, weight = log_weight.detach(), weight.detach()
+        entropy = image(torch.special.entr(weight).sum(-1))
+        pixels = height * width
+        flat = torch.arange(log_weight.shape[-1], device=log_weight.device).expand(
+            log_weight.shape
+        )
+        found = Sources(log_weight, index[flat // pixels], flat % pixels).best(best, dim=-1)
+        absent = found.log_weight == -torch.inf
+        fields = (
+            found.log_weight,
+            found.image.masked_fill(absent, -1),
+            found.position.masked_fill(absent, -1),
+        )
+        sources = Sources(*(image(field.transpose(1, 2)) for field in fields))
+        empty = Sources.empty(best, len(query.noisy), height, width, str(query.noisy.device))
+        return Posterior(posterior.log_weight, posterior.mean, entropy, sources.merge(empty))
+
+    def _allowed(self, query: Query) -> Tensor:
+        height, width = query.noisy.shape[-2:]
+        allowed = admissible(height, width, query.window, query.sources)
+        return allowed.to(query.noisy.device)
+
+    def _log_likelihood(self, query: Query, images: Tensor) -> Tensor:
+        """Return `ℓ_u(i,v)`, −∞ where v is not in V(u), `[B, n, H·W (u), H·W (v)]`."""
+        periodic = PERIODIC[query.sources]
+        noisy = patches(query.noisy.double(), query.window, periodic)
+        clean = patches(images.double(), query.window, periodic)
+        shape = (len(noisy), len(clean), noisy.shape[1], clean.shape[1])
+        distance = torch.empty(shape, dtype=torch.float64, device=noisy.device)
+        some = max(1, AT_ONCE // clean[0].numel())  # pixels u, so that memory is bounded
+        for b, i, u in product(range(shape[0]), range(shape[1]), range(0, shape[2], some)):
+            pixels = slice(u, u + some)
+            difference = noisy[b, pixels, None] - float(query.signal[b]) * clean[i]
+            distance[b, i, pixels] = difference.square().sum(-1)
+        variance = query.variance.to(noisy.device)[:, None, None, None]
+        return (-distance / (2 * variance)).masked_fill(~self._allowed(query), -torch.inf)
+
+
+def _bytes(query: Query, evidence: bool, pairwise: bool, best: int, plan: Plan) -> int:
+    """Return an upper estimate of the bytes in use while a plan is carried out."""
+    channels, height, width = query.noisy.shape[1:]
+    pixels = height * width
+    patch = channels * (pixels if query.window is None else query.window**2)
+    tables = plan.block * pixels**2 * (16 if best else 6)
+    patches = 3 * (plan.block + 1) * pixels * patch
+    total = 8 * (tables + patches + 3 * max(AT_ONCE, pixels * patch))
+    return total + shared_bytes(query, plan, evidence, pairwise, best)

@@ -1,0 +1,1 @@
+"""The torch engine: tiles of a few displacements, on any device."""

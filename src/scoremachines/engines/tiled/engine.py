@@ -1,0 +1,232 @@
+"""The torch engine: exact, any device, bounded memory.
+
+For one displacement `d = v − u`, the patch distances of all pixels are a box filter of the image
+of squared differences `Σ_c (φ_c(u)/√ᾱ − x_c(u+d))²`, so a pair costs a few additions instead of
+`C·k²` products. The images of a block lie along the innermost axis, where all arithmetic is plain
+vector arithmetic. Differences are squared directly: the expanded form `φ² − 2φx + x²` is no
+cheaper here and loses its digits as ᾱ → 1.
+
+One noisy image is treated at a time, so its result has the same bits whatever else is in the
+batch. Layout inside this module: `[row, column, move, n]`, where the moves of a tile are
+successive displacements along a row, and n are the images of the block.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scoremachines.engines.base import Held, Plan, Pull, Query
+from scoremachines.engines.full_image import Whole, whole_evidence, whole_posterior
+from scoremachines.engines.memory import plan_within
+from scoremachines.engines.tiled.gradient import from_sums, tiled_gradient, tiled_means
+from scoremachines.engines.tiled.tiles import Clean, Meeting
+from scoremachines.theory.posterior import Posterior, Sources
+from scoremachines.theory.runs import Run
+
+__all__ = ["TorchEngine"]
+
+NEVER = -1e30
+"""Log-weight of what has not been seen: far below any other, yet finite (−∞ − −∞ has no value)."""
+
+
+class TorchEngine:
+    """Tiles of a few displacements, many images at a time.
+
+    Args:
+        memory: bytes that the engine may use above the training set.
+    """
+
+    name = "torch"
+
+    def __init__(self, memory: int = 2**30) -> None:
+        self.memory = memory
+
+    def plan(
+        self,
+        query: Query,
+        count: int,
+        *,
+        evidence: bool,
+        pairwise: bool,
+        best: int,
+        held: Held | None = None,
+    ) -> Plan:
+        return plan_within(self.memory, query, count, evidence, pairwise, best, held)
+
+    def evidence(self, query: Query, images: Tensor) -> Tensor:
+        if query.window is None:
+            return whole_evidence(query, images)
+        clean = Clean(query, images)
+        meetings = [Meeting(query, sample, clean) for sample in range(len(query.noisy))]
+        return torch.stack([_evidence(meeting) for meeting in meetings])
+
+    def posterior(
+        self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
+    ) -> Posterior:
+        if query.window is None:
+            return whole_posterior(query, images, index, bias, best)
+        clean = Clean(query, images)
+        meetings = [Meeting(query, sample, clean) for sample in range(len(query.noisy))]
+        biases = [None] * len(meetings) if bias is None else bias.unbind()
+        pairs = zip(meetings, biases, strict=True)
+        return Posterior.cat(
+            [Running(meeting, index, best).read(its_bias) for meeting, its_bias in pairs]
+        )
+
+    def means(self, query: Query, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        if query.window is None:
+            return Whole(query, images).means(direction)
+        clean = Clean(query, images)
+        found = [
+            tiled_means(Meeting(query, sample, clean), its_direction)
+            for sample, its_direction in enumerate(direction)
+        ]
+        evidence, along = zip(*found, strict=True)
+        return torch.stack(evidence), torch.stack(along)
+
+    def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
+        if query.window is None:
+            return Whole(query, images).gradient(pull)
+        clean = Clean(query, images)
+        sums = [
+            tiled_gradient(Meeting(query, sample, clean), pull.part(slice(sample, sample + 1)))
+            for sample in range(len(query.noisy))
+        ]
+        return from_sums(query, torch.cat(sums))
+
+
+def _evidence(meeting: Meeting) -> Tensor:
+    """Return `E_u(i)` of one noisy image, `[n, H, W]`."""
+    total = meeting.full(-torch.inf, meeting.count)
+    for row in meeting.row_runs():
+        for columns in meeting.column_groups():
+            tile = meeting.log_likelihood(row, columns)
+            for move, column in enumerate(columns):
+                here = total[_query(row), _query(column)]
+                torch.logaddexp(here, tile[:, :, move], out=here)
+    evidence = meeting.fold(total).logsumexp((0, 2)) - meeting.log_counts()[..., None]
+    return evidence.movedim(-1, 0)
+
+
+def _query(run: Run) -> slice:
+    return slice(run.query, run.query + run.length)
+
+
+class Running:
+    """The posterior of the displacements seen so far (theory §2.1).
+
+    Fields are `[row, column, …]` over query positions, in which a pixel may stand more than once.
+    """
+
+    def __init__(self, meeting: Meeting, index: Tensor, best: int) -> None:
+        self.meeting, self.index, self.best = meeting, index, best
+        self.log_weight = meeting.full(NEVER)
+        self.mean = meeting.full(0.0, meeting.channels)
+        self.entropy = meeting.full(0.0)
+        none = meeting.full(-1, best).long()
+        self.sources = Sources(meeting.full(-torch.inf, best), none, none.clone())
+
+    def read(self, bias: Tensor | None) -> Posterior:
+        """Visit all displacements, with Π_u(i) `[n, H, W]`, and return the posterior `[1, …]`."""
+        spread = None if bias is None else self.meeting.spread(bias)
+        for row in self.meeting.row_runs():
+            # Sources are kept pixel by pixel, so there may be one displacement at a time only.
+            groups = self.meeting.column_groups(1 if self.best else None)
+            panel = Panel(self, row.length, sum(map(len, groups)))
+            for columns in groups:
+                tile = self.meeting.log_likelihood(row, columns)
+                if spread is not None:
+                    tile += self.meeting.moved(spread[_query(row)], columns)
+                largest = tile.amax(-1)
+                if self.best:
+                    self._keep_best(row, columns[0], tile[:, :, 0], largest[:, :, 0])
+                panel.add(row, columns, tile, largest)
+            self._merge(_query(row), *panel.reduced())
+        return self._posterior()
+
+    def _merge(self, rows: slice, log_weight: Tensor, mean: Tensor, entropy: Tensor) -> None:
+        total = torch.logaddexp(self.log_weight[rows], log_weight)
+        share = (log_weight - total).exp()
+        chosen = torch.special.entr(share) + torch.special.entr(1 - share)
+        self.entropy[rows] = self.entropy[rows].lerp(entropy, share) + chosen
+        self.mean[rows] = self.mean[rows].lerp(mean, share[..., None])
+        self.log_weight[rows] = total
+
+    def _keep_best(self, row: Run, column: Run, tile: Tensor, largest: Tensor) -> None:
+        """Put the sources of one displacement into the lists of the pixels where they belong."""
+        known = self.sources.map(lambda field: field[_query(row), _query(column)])
+        at = (largest >= known.log_weight[..., -1]).nonzero(as_tuple=True)
+        if len(at[0]) == 0:
+            return
+        weight = tile[at]
+        found, places = [], []
+        for _ in range(min(self.best, weight.shape[-1])):
+            value, place = weight.max(-1, keepdim=True)  # of equals, the first
+            found.append(value)
+            places.append(place)
+            weight.scatter_(-1, place, -torch.inf)
+        image = self.index[torch.cat(places, -1)]
+        position = (at[0] + row.source) * self.meeting.width + at[1] + column.source
+        new = Sources(torch.cat(found, -1), image, position[:, None].expand_as(image))
+        best = known.map(lambda field: field[at]).merge(new, dim=-1).best(self.best, dim=-1)
+        known.log_weight[at] = best.log_weight
+        known.image[at] = best.image
+        known.position[at] = best.position
+
+    def _posterior(self) -> Posterior:
+        """Return the posterior, with the copies of each pixel merged."""
+        copies = self.meeting.fold(self.log_weight)
+        return Posterior.merge_all(
+            self._copy(i, j) for i in range(copies.shape[0]) for j in range(copies.shape[2])
+        )
+
+    def _copy(self, i: int, j: int) -> Posterior:
+        """Return one copy of every pixel, laid out as a posterior: pixels last."""
+
+        def lay(field: Tensor) -> Tensor:
+            return self.meeting.fold(field)[i, :, j].movedim((0, 1), (-2, -1))[None]
+
+        entropy = sources = None
+        if self.best:
+            entropy, sources = lay(self.entropy).double(), self.sources.map(lay)
+            sources = Sources(sources.log_weight.double(), sources.image, sources.position)
+        posterior = Posterior(lay(self.log_weight).double(), lay(self.mean), entropy, sources)
+        return posterior.shifted(-self.meeting.log_counts().double()[None])
+
+
+class Panel:
+    """The posteriors of all displacements along one row, side by side, before they are merged."""
+
+    def __init__(self, running: Running, rows: int, moves: int) -> None:
+        meeting = running.meeting
+        self.meeting, self.wants_entropy, self.next = meeting, running.best > 0, 0
+        like, columns = running.mean, running.mean.shape[1]
+        self.log_weight = like.new_full((moves, rows, columns), NEVER)
+        self.entropy = like.new_zeros(moves, rows, columns)
+        self.mean = like.new_zeros(meeting.channels, moves, rows, columns)
+
+    def add(self, row: Run, columns: list[Run], tile: Tensor, largest: Tensor) -> None:
+        """Enter a tile: log-likelihoods `[row, column, move, n]`; overwrites them."""
+        weight = torch.softmax(tile, -1, out=self.meeting.clean.spare(tile.shape))
+        # The largest weight is exp(0) over the sum, which gives the sum without another pass.
+        self._enter(self.log_weight, columns, largest - weight.amax(-1).log())
+        if self.wants_entropy:
+            self._enter(self.entropy, columns, torch.special.entr(weight).sum(-1))
+        for channel, values in zip(self.mean, self.meeting.values(row, columns[0]), strict=True):
+            self._enter(channel, columns, torch.mul(weight, values, out=tile).sum(-1))
+        self.next += len(columns)
+
+    def _enter(self, field: Tensor, columns: list[Run], values: Tensor) -> None:
+        """Write `[row, column, move]` where each move's pixels stand: one further to the right."""
+        rows, width = field.shape[1:]
+        stride = (width, 1, rows * width + 1)
+        start = field.storage_offset() + self.next * rows * width + columns[0].query
+        field.as_strided(values.shape, stride, start).copy_(values)
+
+    def reduced(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log-weight and entropy `[row, column]` and mean `[row, column, C]` of all."""
+        share = self.log_weight.softmax(0)
+        mean = torch.stack([(share * channel).sum(0) for channel in self.mean], -1)
+        entropy = (share * self.entropy).sum(0) + torch.special.entr(share).sum(0)
+        return self.log_weight.logsumexp(0), mean, entropy

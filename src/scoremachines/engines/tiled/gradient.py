@@ -1,0 +1,147 @@
+"""Gradients of the torch engine: weights of sources, back through the box filter (theory §2.8).
+
+For one displacement, what every pixel u of a row of windows pulls is spread over its window by the
+transposed box filter and multiplied by the shifted training images: one more pass of the same kind
+as that of `tiled.py`, with the same tiles.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scoremachines.engines.base import Pull, Query
+from scoremachines.engines.tiled.tiles import Meeting
+from scoremachines.theory.positions import PERIODIC
+from scoremachines.theory.runs import Run, box_sum
+
+__all__ = ["from_sums", "tiled_gradient", "tiled_means"]
+
+
+def from_sums(query: Query, sums: Tensor) -> Tensor:
+    """Return the gradient, `√ᾱ/(1−ᾱ) (Σ c x − φ/√ᾱ Σ c)` at every pixel y.
+
+    Args:
+        query: `B` noisy images.
+        sums: `Σ c x` and `Σ c` over the sources whose windows y lies in, `[B, C+1, H, W]`.
+
+    Returns:
+        `[B, C, H, W]` in the query's dtype.
+    """
+    signal, variance = (
+        each.to(query.noisy.device)[:, None, None, None] for each in (query.signal, query.variance)
+    )
+    scaled, sums = query.noisy.double() / signal, sums.double()
+    pulled = sums[:, :-1] - scaled * sums[:, -1:]
+    return (pulled * (signal / variance)).to(query.noisy.dtype)
+
+
+def tiled_means(meeting: Meeting, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """Return `E_u(i)` and `⟨g(u), m_u(i)⟩` of one noisy image, `[n, H, W]`; g is `[C, H, W]`."""
+    along = meeting.spread(direction)
+    total = meeting.full(-torch.inf, meeting.count)
+    mean = meeting.full(0.0, meeting.count)
+    for row in meeting.row_runs():
+        for columns in meeting.column_groups():
+            tile = meeting.log_likelihood(row, columns)
+            colour = _colours(meeting, row, columns, along)
+            for move, column in enumerate(columns):
+                here = total[_query(row), _query(column)]
+                after = torch.logaddexp(here, tile[:, :, move])
+                share = torch.sub(tile[:, :, move], after).exp_()
+                mean[_query(row), _query(column)].lerp_(colour[:, :, move], share)
+                here.copy_(after)
+    totals, means = meeting.fold(total), meeting.fold(mean)
+    evidence = totals.logsumexp((0, 2), keepdim=True)
+    mean = ((totals - evidence).exp() * means).sum((0, 2))
+    evidence = evidence[0, :, 0] - meeting.log_counts()[..., None]
+    return evidence.movedim(-1, 0), mean.movedim(-1, 0)
+
+
+def tiled_gradient(meeting: Meeting, pull: Pull) -> Tensor:
+    """Return what `from_sums` wants of one noisy image, `[1, C+1, H, W]`, from a pull on it."""
+    level, gain, offset = (
+        meeting.spread(field[0].to(meeting.noisy.dtype))
+        for field in (pull.level + meeting.log_counts(), pull.gain, pull.offset)
+    )
+    along = meeting.spread(pull.direction[0])
+    if gain.shape[-1] == 1:
+        along = along * gain
+    sums = _Sums(meeting)
+    for row in meeting.row_runs():
+        for columns in meeting.column_groups():
+            tile = meeting.log_likelihood(row, columns)
+            tile.sub_(meeting.moved(level[_query(row)], columns)).exp_()
+            colour = _colours(meeting, row, columns, along)
+            if gain.shape[-1] > 1:
+                colour.mul_(meeting.moved(gain[_query(row)], columns))
+            tile.mul_(colour.add_(meeting.moved(offset[_query(row)], columns)))
+            sums.add(row, columns, tile)
+    return sums.folded()[None]
+
+
+def _query(run: Run) -> slice:
+    return slice(run.query, run.query + run.length)
+
+
+def _colours(meeting: Meeting, row: Run, columns: list[Run], along: Tensor) -> Tensor:
+    """Return `⟨g(u), x_i(v)⟩` of a tile, `[row, column, move, n]`; valid until the next tile."""
+    values = meeting.values(row, columns[0])
+    pulls = meeting.moved(along[_query(row)], columns).unsqueeze(-1)  # [row, column, move, C, 1]
+    shape = torch.Size((row.length, columns[0].length, len(columns), meeting.count))
+    found = torch.mul(values[0], pulls[:, :, :, 0], out=meeting.clean.spare(shape))
+    for channel in range(1, meeting.channels):
+        found.addcmul_(values[channel], pulls[:, :, :, channel])
+    return found
+
+
+class _Sums:
+    """What is added up at every pixel of the noisy image and its margins."""
+
+    def __init__(self, meeting: Meeting) -> None:
+        self.meeting, self.margin = meeting, meeting.window - 1
+        rows, columns = (size + self.margin for size in meeting.extent)
+        self.total = meeting.noisy.new_zeros(meeting.channels + 1, rows, columns)
+        self.buffers: list[Tensor] = []
+
+    def add(self, row: Run, columns: list[Run], tile: Tensor) -> None:
+        """Spread a tile over its windows, and enter it times the values there."""
+        margin, column = self.margin, columns[0]
+        spread = self._transposed(tile)
+        height, width = spread.shape[:2]
+        clean = self.meeting.clean.framed[:, row.source : row.source + height]
+        clean = clean[:, :, column.source : column.source + width, None]
+        product = self.buffers[1][: spread.numel()].view(spread.shape)
+        sums = [torch.mul(spread, values, out=product).sum(-1) for values in clean]
+        found = torch.stack([*sums, spread.sum(-1)])  # [C+1, row, column, move]
+        here = self.total[:, row.query : row.query + row.length + margin]
+        for move, run in enumerate(columns):
+            here[:, :, run.query : run.query + width] += found[..., move]
+
+    def _transposed(self, tile: Tensor) -> Tensor:
+        """Return the sums over all windows that a place lies in, `k − 1` larger than the tile."""
+        height, width, moves, count = tile.shape
+        margin = self.margin
+        shape = (height + 2 * margin, width + 2 * margin, moves, count)
+        cells = shape[0] * shape[1] * moves * count
+        if not self.buffers or len(self.buffers[0]) < cells:
+            self.buffers = [tile.new_empty(cells) for _ in range(3)]
+        framed = self.buffers[0][:cells].view(shape).zero_()
+        framed[margin : margin + height, margin : margin + width] = tile
+        spare = (self.buffers[1], self.buffers[2])
+        window = self.meeting.window
+        return box_sum(box_sum(framed, window, 0, spare), window, 1, spare)
+
+    def folded(self) -> Tensor:
+        """Return the sums at the pixels of the image, `[C+1, H, W]`."""
+        meeting, radius = self.meeting, self.margin // 2
+        if not PERIODIC[meeting.sources]:  # beyond the border there are zeros, which do not change
+            height, width = meeting.height, meeting.width
+            return self.total[:, radius : radius + height, radius : radius + width]
+        folded = self.total
+        for dim, size in ((1, meeting.height), (2, meeting.width)):
+            place = (torch.arange(folded.shape[dim], device=folded.device) - radius) % size
+            shape = [*folded.shape]
+            shape[dim] = size
+            folded = folded.new_zeros(shape).index_add_(dim, place, folded)
+        return folded

@@ -1,0 +1,1 @@
+"""Ground floor: files written whole, folders of runs, pictures and figures."""

@@ -1,0 +1,1 @@
+"""The score machine and what surrounds it: attention streams, gradients, baselines, folders."""

@@ -1,0 +1,258 @@
+"""What a machine has to beat: the Gaussian denoiser of the training set (theory §3).
+
+The other baseline, the ideal score, is a machine itself: `scoremachines.ideal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from diffusers import ModelMixin as ModelMixin  # pipelines look for it beside the class
+from torch import Tensor
+
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import InputError
+from scoremachines.io.files import folder_path, reading
+from scoremachines.io.model_folder import local_folder
+from scoremachines.io.plugins import DENOISERS as GROUP
+from scoremachines.io.plugins import plugin
+from scoremachines.machine.denoiser import DenoiserModel, gradients_in
+from scoremachines.machine.inputs import check_levels, check_noisy
+from scoremachines.machine.pretrained import load_parts, save_parts
+from scoremachines.theory.locality import Window
+from scoremachines.theory.schedule import (
+    CLOSEST,
+    PREDICTIONS,
+    NoiseSchedule,
+    TableSchedule,
+    noise_schedule,
+)
+
+__all__ = ["Baseline", "Wiener", "make_denoiser"]
+
+BLOCK = 1024
+"""Images that are converted to float64 at a time."""
+
+
+class Moments(NamedTuple):
+    """Mean μ `[D]` and covariance `Σ = V diag(λ) Vᵀ`: V `[D, K]`, λ `[K]`; Σ is 0 beyond V."""
+
+    mean: Tensor
+    axes: Tensor
+    variances: Tensor
+
+
+class Baseline(DenoiserModel):
+    """A denoiser of a training set that is no score machine; a subclass has `denoise`.
+
+    Args:
+        data: the training set.
+        schedule: ᾱ(t) on which it is sampled: `"cosine"` (KG), `"linear"` (DDPM) or a table.
+        prediction_type: what `forward` returns: `"epsilon"`, `"sample"` (x̂0) or `"v_prediction"`.
+        alphas_cumprod: ᾱ at the timesteps that `forward` is given; DDPM's 1,000 by default.
+
+    Raises:
+        InputError: a choice that does not exist.
+    """
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        schedule: str | NoiseSchedule | Sequence[float] = "cosine",
+        *,
+        prediction_type: str = "epsilon",
+        alphas_cumprod: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        if prediction_type not in PREDICTIONS:
+            raise InputError("prediction_type", prediction_type, ", ".join(PREDICTIONS))
+        self.data = data
+        self.schedule, self.timesteps = noise_schedule(schedule), TableSchedule.linear()
+        self.register_buffer("unit", torch.ones(()), persistent=False)  # device and dtype
+        channels, height, width = data.shape
+        self.register_to_config(
+            sample_size=[height, width],
+            in_channels=channels,
+            out_channels=channels,
+            prediction_type=prediction_type,
+            alphas_cumprod=None,
+        )
+        if alphas_cumprod is not None:
+            self.match(alphas_cumprod)
+
+    def save_pretrained(self, save_directory: str | Path, *args: object, **kwargs: object) -> None:
+        """Write the denoiser into a folder, its training set included.
+
+        Args:
+            save_directory: the folder; made if it is missing.
+            *args: accepted for `diffusers`, which passes formats that do not apply here.
+            **kwargs: likewise.
+
+        Raises:
+            InputError: the schedule is none that a file can hold, or the folder cannot be written.
+        """
+        self.check_caller()
+        save_parts(self, self.data, folder_path("save_directory", save_directory), ({}, {}))
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Baseline:
+        """Read a denoiser from a folder that `save_pretrained` wrote.
+
+        Args:
+            pretrained_model_name_or_path: the folder; nothing is looked up on a network.
+            **kwargs: as in `ScoreMachine.from_pretrained`.
+
+        Returns:
+            The denoiser.
+
+        Raises:
+            InputError: none is in that folder, a setting is missing or unknown, or its training
+                set has changed since.
+        """
+        folder = local_folder("path", pretrained_model_name_or_path, kwargs.get("subfolder"))
+        with reading("path", folder, "a folder as save_pretrained wrote it"):
+            parts, kept = load_parts(folder, cls.__name__)
+            found = cls(**parts).fit_beside(folder)
+        return found.with_dtype(kwargs.get("torch_dtype") or kwargs.get("dtype") or kept)
+
+
+class Wiener(Baseline):
+    """The Wiener filter: the exact denoiser, were images Gaussian (theory §3).
+
+    With mean μ and covariance `Σ = mean_i (x_i − μ)(x_i − μ)ᵀ` of the training set,
+
+        x̂0 = μ + √ᾱ Σ (ᾱ Σ + (1−ᾱ) I)⁻¹ (φ − √ᾱ μ)
+
+    It is the best denoiser that is affine in φ, whatever the images' distribution. It works in
+    float64. For N images of D numbers, its making takes time of order `N D min(N, D)`.
+
+    References: N. Wiener, *Extrapolation, Interpolation, and Smoothing of Stationary Time Series*,
+    1949. B. Wang & J. Vastola, *The unreasonable effectiveness of Gaussian score approximation for
+    diffusion models and its applications*, 2024, arXiv:2412.09726.
+
+    Args:
+        data: the training set.
+        schedule: ᾱ(t) on which it is sampled: `"cosine"` (KG), `"linear"` (DDPM) or a table.
+        **options: as in `Baseline`.
+
+    Raises:
+        InputError: a choice that does not exist.
+    """
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        schedule: str | NoiseSchedule | Sequence[float] = "cosine",
+        **options: Any,
+    ) -> None:
+        super().__init__(data, schedule, **options)
+        self._known: dict[tuple[int | None, torch.device], Moments] = {}
+
+    def denoise(
+        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
+    ) -> Tensor:
+        """Return x̂0.
+
+        Args:
+            noisy: φ, `[B, C, H, W]`.
+            alpha_bar: ᾱ in [0, 1], one value or `[B]`.
+            labels: use mean and covariance of this class, one label or `[B]`.
+
+        Returns:
+            `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1]; with its gradient in φ, if
+                `noisy` requires grad.
+
+        Raises:
+            InputError: the images have another shape, or there is no such class.
+        """
+        check_noisy(noisy, self.shape)
+        levels = check_levels(alpha_bar, len(noisy)).tolist()
+        told = [None] if labels is None else self._classes(labels, len(noisy))
+        # One by one, so that no sample depends on its neighbours, not even in its last bit.
+        with gradients_in(noisy):
+            clean = [
+                _filtered(image.double().flatten(), level, self._moments(label, noisy.device))
+                for image, level, label in zip(noisy, cycle(levels), cycle(told), strict=False)
+            ]
+            return torch.stack(clean).view(noisy.shape).to(noisy.dtype)
+
+    def _classes(self, labels: Tensor | int, count: int) -> list[int]:
+        """Return the number of one class, or of as many as there are samples."""
+        listed = labels.flatten().tolist() if isinstance(labels, Tensor) else [labels]
+        if len(listed) not in (1, count):
+            raise InputError("labels", labels, f"one label or {count} labels")
+        return [self.data.label(label) for label in listed]
+
+    def _moments(self, label: int | None, device: torch.device) -> Moments:
+        if (label, device) not in self._known:
+            data = self.data if label is None else self.data.subset(self.data.of_class(label))
+            with torch.inference_mode(False), torch.no_grad():  # they outlive the caller's mode
+                moments = Moments(*(each.to(device) for each in _moments(data)))
+            self._known[label, device] = moments
+        return self._known[label, device]
+
+
+def _filtered(noisy: Tensor, alpha_bar: float, moments: Moments) -> Tensor:
+    """Return x̂0 of one image as a vector, `[D]`."""
+    mean, axes, variances = moments
+    signal, noise = alpha_bar**0.5, max(CLOSEST, 1 - alpha_bar)
+    gain = signal * variances / (alpha_bar * variances + noise)
+    return mean + axes @ (gain * (axes.T @ (noisy - signal * mean)))
+
+
+def _moments(data: TrainingSet) -> Moments:
+    """Return mean and eigen-decomposition of the covariance, of images as vectors, float64."""
+    starts = range(0, len(data), BLOCK)
+    blocks = [slice(start, start + BLOCK) for start in starts]
+    size = data.shape[0] * data.shape[1] * data.shape[2]
+
+    def vectors(block: slice) -> Tensor:
+        return data.block(block, torch.float64).flatten(1)
+
+    total = torch.zeros(size, dtype=torch.float64, device=data.pixels.device)
+    mean = sum((vectors(block).sum(0) for block in blocks), total) / len(data)
+    if len(data) < size:
+        centred = torch.cat([vectors(block) - mean for block in blocks])
+        _, lengths, axes = torch.linalg.svd(centred, full_matrices=False)
+        return Moments(mean, axes.T, lengths.square() / len(data))
+    covariance = torch.zeros(size, size, dtype=torch.float64, device=mean.device)
+    for block in blocks:
+        centred = vectors(block) - mean
+        covariance.addmm_(centred.T, centred)
+    variances, axes = torch.linalg.eigh(covariance / len(data))
+    return Moments(mean, axes, variances.clamp(min=0))
+
+
+DENOISERS: dict[str, Callable[[TrainingSet, Window, NoiseSchedule], DenoiserModel]] = {
+    "wiener": lambda data, window, schedule: Wiener(data, schedule),
+}
+"""Denoisers that are no score machines."""
+
+
+def make_denoiser(
+    name: str, data: TrainingSet, window: Window, schedule: NoiseSchedule
+) -> DenoiserModel:
+    """Return a denoiser that is no score machine, by name.
+
+    Args:
+        name: `"wiener"`, or that of an entry point `scoremachines.denoisers`, which names a
+            function of `(data, window, schedule)` that returns a `DenoiserModel`.
+        data: the training set.
+        window: k or k(t), for those that have one.
+        schedule: ᾱ(t).
+
+    Returns:
+        The denoiser.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    make = DENOISERS[name] if name in DENOISERS else plugin(GROUP, name)
+    made = make(data, window, schedule)
+    if not isinstance(made, DenoiserModel):
+        raise InputError(GROUP, made, "scoremachines.machine.denoiser.DenoiserModel")
+    return made

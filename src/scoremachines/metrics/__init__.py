@@ -1,0 +1,1 @@
+"""Agreement, memorisation and attribution, with their uncertainty (theory §6)."""

@@ -1,0 +1,1 @@
+"""Runs: what is recorded of them, and how long they take."""

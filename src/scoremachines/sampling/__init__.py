@@ -1,0 +1,1 @@
+"""From noise to images, with provenance (theory §1.3, §6.3)."""

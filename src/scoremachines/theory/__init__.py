@@ -1,0 +1,1 @@
+"""The objects of the theory: noise, locality, positions, the posterior (theory §1–§3)."""

@@ -1,0 +1,198 @@
+"""Machines that a network can be compared with, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scoremachines.errors import InputError
+from scoremachines.io.plugins import DENOISERS, names
+from scoremachines.theory.specs.attention import (
+    MATRIX,
+    AttentionSpec,
+    attention_names,
+    maps_names,
+    read_name,
+)
+
+__all__ = [
+    "KG_MACHINES",
+    "WIENER",
+    "MachineSpec",
+    "denoiser_names",
+    "kg_machine",
+    "machine_names",
+    "painter",
+    "title_of",
+]
+
+KG_MACHINES = {
+    "ideal": "same",
+    "equivariant": "wrapped",
+    "local": "same",
+    "els": "inside",
+    "bbels": "broken",
+}
+"""KG's machines with their sources; the first two see the whole image, the others a window."""
+WHOLE_IMAGE = ("ideal", "equivariant")
+WIENER, NETWORK = "wiener", "network"
+PLAIN = AttentionSpec()
+TITLES = {
+    "ideal": "Ideal score (IS)",
+    "equivariant": "Equivariant score (ES)",
+    "local": "Local score (LS)",
+    "els": "Equivariant local score (ELS)",
+    "bbels": "Boundary-broken ELS",
+    WIENER: "Wiener filter",
+}
+SYNONYMS = {
+    "is": "ideal",
+    "es": "equivariant",
+    "ls": "local",
+    "ideal score": "ideal",
+    "equivariant score": "equivariant",
+    "local score": "local",
+    "equivariant local score": "els",
+}
+"""Other names, in small letters, under which documents and pages know machines."""
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """A machine that a network can be compared with.
+
+    Args:
+        name: a key of `KG_MACHINES`, or `"wiener"`; None for the machine with the sources of the
+            network's own padding, and an attention.
+        attention: of that machine.
+
+    Raises:
+        InputError: there is no such machine, or a named one is given an attention.
+    """
+
+    name: str | None = None
+    attention: AttentionSpec = PLAIN
+
+    def __post_init__(self) -> None:
+        if self.name is not None and self.name not in _titles():
+            raise InputError("machine", self.name, ", ".join(_titles()))
+        if self.name is not None and self.attention != PLAIN:
+            raise InputError("attention", str(self.attention), f"none, of {self.name}")
+
+    @classmethod
+    def parse(cls, text: str | MachineSpec | AttentionSpec) -> MachineSpec:
+        """Return the machine that a text stands for.
+
+        Args:
+            text: a name or title of a machine or an attention, or a spec.
+
+        Returns:
+            The machine.
+
+        Raises:
+            InputError: it stands for none.
+        """
+        if isinstance(text, MachineSpec):
+            return text
+        if isinstance(text, AttentionSpec):
+            return cls(attention=text)
+        if isinstance(text, str):
+            name = read_name(text, _titles(), SYNONYMS)
+            if name is not None:
+                return cls(name)
+            attention = AttentionSpec.read(text)
+            if attention is not None and attention.map != MATRIX:
+                return cls(attention=attention)
+        accepted = f"{', '.join(machine_names())}; with an attention also its gain: measured:1.3"
+        raise InputError("machine", text, accepted)
+
+    def __str__(self) -> str:
+        return self.name or str(self.attention)
+
+    @property
+    def title(self) -> str:
+        """What pages call it."""
+        return _titles()[self.name] if self.name is not None else self.attention.title
+
+    @property
+    def sees_whole_image(self) -> bool:
+        """Whether it has no window."""
+        return self.name in WHOLE_IMAGE
+
+    @property
+    def sources(self) -> str:
+        """V(u) of a machine of Kamb & Ganguli (theory §2.2)."""
+        return KG_MACHINES[self.name or "els"]
+
+    @property
+    def is_denoiser(self) -> bool:
+        """Whether it is a denoiser of another kind than a score machine."""
+        return self.name is not None and self.name not in KG_MACHINES
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is one of those that every network is compared with."""
+        return self.name == "ideal" or self.is_denoiser
+
+    @property
+    def without_attention(self) -> bool:
+        """Whether it has a window and no attention, so that others' lead is measured from it."""
+        return self.name in ("bbels", "els", "local") or self == MachineSpec()
+
+
+def denoiser_names() -> list[str]:
+    """Return the names of denoisers that are no score machines, of other packages too."""
+    return [name for name in _titles() if name not in KG_MACHINES]
+
+
+def painter(name: str | MachineSpec) -> MachineSpec:
+    """Return what can paint images by itself: a machine of Kamb & Ganguli, or a denoiser.
+
+    Args:
+        name: its name, or a spec.
+
+    Returns:
+        The machine.
+
+    Raises:
+        InputError: it is none of them.
+    """
+    text = str(name) if isinstance(name, MachineSpec) else name
+    known = read_name(text, _titles(), SYNONYMS) if isinstance(text, str) else None
+    if known is None:
+        raise InputError("machine", text, ", ".join(_titles()))
+    return MachineSpec(known)
+
+
+def _titles() -> dict[str, str]:
+    """Return the titles of named machines, those of other packages at the end."""
+    others = {name: f"{name[0].upper()}{name[1:]}" for name in names(DENOISERS)}
+    return TITLES | {name: title for name, title in others.items() if name not in TITLES}
+
+
+def kg_machine(name: str | MachineSpec) -> MachineSpec:
+    """Return a machine of Kamb & Ganguli.
+
+    Args:
+        name: its name, or a spec.
+
+    Returns:
+        The machine.
+
+    Raises:
+        InputError: it is none of them.
+    """
+    text = str(name) if isinstance(name, MachineSpec) else name
+    known = read_name(text, TITLES, SYNONYMS) if isinstance(text, str) else None
+    if known not in KG_MACHINES:
+        raise InputError("machine", text, ", ".join(KG_MACHINES))
+    return MachineSpec(known)
+
+
+def machine_names() -> list[str]:
+    """Return the names of everything that a network can be compared with."""
+    return [*_titles(), *attention_names(), *maps_names()]
+
+
+def title_of(name: str) -> str:
+    """Return the title of a machine, of an attention, or of the network, given its name."""
+    return "The trained network" if name == NETWORK else MachineSpec.parse(name).title

@@ -9,11 +9,13 @@ Monte Carlo, H is exact.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import log
 
 import torch
 from torch import Tensor
 
+from scoremachines.data.reduction import Block, Pass, reduce
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Query
 from scoremachines.sampling.reverse_process import noise_generator
@@ -64,14 +66,8 @@ def image_information(
     entropies = []
     for start in range(0, len(noisy), plan.batch):
         part = query.part(slice(start, start + plan.batch))
-        blocks = (
-            _summary(engine.evidence(part, images))
-            for images in (
-                data.block(slice(first, first + plan.block), noisy.dtype, noisy.device)
-                for first in range(0, len(data), plan.block)
-            )
-        )
-        entropies.append(Posterior.merge_all(blocks).entropy)
+        blocks = Pass(data, plan.block, noisy.dtype, noisy.device)
+        entropies.append(reduce(ImageEntropy(engine, part), blocks).entropy)
     entropy = torch.cat([each for each in entropies if each is not None])
     if sources == "inside":  # no training patch crosses the border
         radius = window // 2
@@ -80,8 +76,24 @@ def image_information(
     return log(len(data)) - entropy.mean((1, 2))
 
 
-def _summary(evidence: Tensor) -> Posterior:
-    """Return a block's log total weight and entropy, which merge (theory §2.1)."""
-    evidence = evidence.double()
-    entropy = torch.special.entr(evidence.softmax(1)).sum(1)
-    return Posterior(evidence.logsumexp(1), torch.zeros_like(evidence[:, :1]), entropy)
+@dataclass(frozen=True)
+class ImageEntropy:
+    """Entropy of the posterior over images, `H_u = −Σ_i w_u(i) log w_u(i)`, `w_u ∝ e^{E_u(i)}`.
+
+    Args:
+        engine: what computes the evidence.
+        query: the noisy images.
+    """
+
+    engine: Engine
+    query: Query
+
+    def of(self, block: Block) -> Posterior:
+        """Return a block's log total weight and entropy."""
+        evidence = self.engine.evidence(self.query, block.images).double()
+        entropy = torch.special.entr(evidence.softmax(1)).sum(1)
+        return Posterior(evidence.logsumexp(1), torch.zeros_like(evidence[:, :1]), entropy)
+
+    def merge(self, one: Posterior, other: Posterior) -> Posterior:
+        """Return those of both (theory §2.1)."""
+        return one.merge(other)

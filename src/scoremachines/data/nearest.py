@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import sqrt
 
 import torch
 from torch import Tensor
 
+from scoremachines.data.reduction import Block, Pass, reduce
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, whole
 
-__all__ = ["nearest_training_image"]
+__all__ = ["Found", "Nearest", "nearer", "nearest_training_image"]
+
+Found = tuple[Tensor, Tensor]
+"""Distances, and the places of the images at which they are found."""
+
+DIRECT = "donot_use_mm_for_euclid_dist"
+"""Differences, so that a copy is at distance 0."""
 
 
 def nearest_training_image(
@@ -41,14 +49,43 @@ def nearest_training_image(
     memory = whole("memory", memory, 1)
     vectors = images.detach().flatten(1)
     count, size = vectors.shape
-    best = vectors.new_full((count,), torch.inf)
-    index = torch.zeros(count, dtype=torch.int64, device=images.device)
     length = max(1, memory // ((count + size) * vectors.element_size()))
-    for start in range(0, len(data), length):
-        block = data.block(slice(start, start + length), images.dtype, images.device).flatten(1)
-        distance = torch.cdist(vectors, block, compute_mode="donot_use_mm_for_euclid_dist")
+    blocks = Pass(data, length, images.dtype, images.device)
+    distance, index = reduce(Nearest(vectors), blocks)
+    return index, distance / sqrt(size)
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Distance `min_i ‖x − x_i‖` of vectors, and the first i that has it.
+
+    Args:
+        vectors: x, `[n, D]`.
+    """
+
+    vectors: Tensor
+
+    def of(self, block: Block) -> Found:
+        """Return distance and place of each vector's nearest image in a block, `[n]`."""
+        images = block.images.flatten(1)
+        distance = torch.cdist(self.vectors, images, compute_mode=DIRECT)
         nearest, position = distance.min(1)
-        closer = nearest < best
-        best = torch.where(closer, nearest, best)
-        index = torch.where(closer, position + start, index)
-    return index, best / sqrt(size)
+        return nearest, block.index[position]
+
+    def merge(self, one: Found, other: Found) -> Found:
+        """Return the nearer of both; of equals the first."""
+        return nearer(one, other)
+
+
+def nearer(one: Found, other: Found) -> Found:
+    """Return the smaller distances of two parts with their places; of equals the first.
+
+    Args:
+        one: distance and place, both of the same shape.
+        other: of the part that comes after it.
+
+    Returns:
+        Distance and place.
+    """
+    closer = other[0] < one[0]
+    return torch.where(closer, other[0], one[0]), torch.where(closer, other[1], one[1])

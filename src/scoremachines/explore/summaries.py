@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from scoremachines.data.reduction import Block, Pass, reduce
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.explore.playground import attentions
 from scoremachines.machine.score_machine import ScoreMachine
@@ -81,13 +83,28 @@ def about_image(image: Tensor, known: Tensor | None, data: TrainingSet | None) -
 
 def _nearest(image: Tensor, data: TrainingSet) -> list[dict[str, Any]]:
     """Return the training images nearest to an image, nearest first, with their distances."""
-    parts = []
-    for start in range(0, len(data), BLOCK):
-        block = data.block(slice(start, start + BLOCK), torch.float32, "cpu")
-        parts.append((block - image).square().mean((1, 2, 3)).sqrt())
-    distance = torch.cat(parts)
+    distance = reduce(Distances(image), Pass(data, BLOCK, torch.float32, "cpu"))
     order = distance.argsort(stable=True)[:NEAREST].tolist()
     return [{"index": i, "distance": round(float(distance[i]), 4)} for i in order]
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Root mean square distance of an image `[C, H, W]` to every training image, `[N]`.
+
+    Args:
+        image: the image.
+    """
+
+    image: Tensor
+
+    def of(self, block: Block) -> Tensor:
+        """Return those to a block."""
+        return (block.images - self.image).square().mean((1, 2, 3)).sqrt()
+
+    def merge(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return both, in order."""
+        return torch.cat([one, other])
 
 
 def verdicts_of(images: Tensor, data: TrainingSet | None) -> list[dict[str, Any]] | None:

@@ -6,6 +6,7 @@ The other baseline, the ideal score, is a machine itself: `scoremachines.ideal`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import torch
 from diffusers import ModelMixin as ModelMixin  # pipelines look for it beside the class
 from torch import Tensor
 
+from scoremachines.data.reduction import Block, Pass, reduce
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.io.files import folder_path, reading
@@ -206,25 +208,65 @@ def _filtered(noisy: Tensor, alpha_bar: float, moments: Moments) -> Tensor:
 
 def _moments(data: TrainingSet) -> Moments:
     """Return mean and eigen-decomposition of the covariance, of images as vectors, float64."""
-    starts = range(0, len(data), BLOCK)
-    blocks = [slice(start, start + BLOCK) for start in starts]
-    size = data.shape[0] * data.shape[1] * data.shape[2]
-
-    def vectors(block: slice) -> Tensor:
-        return data.block(block, torch.float64).flatten(1)
-
-    total = torch.zeros(size, dtype=torch.float64, device=data.pixels.device)
-    mean = sum((vectors(block).sum(0) for block in blocks), total) / len(data)
-    if len(data) < size:
-        centred = torch.cat([vectors(block) - mean for block in blocks])
+    blocks = Pass(data, BLOCK, torch.float64)
+    mean = reduce(Total(), blocks) / len(data)
+    if len(data) < len(mean):
+        centred = reduce(Centred(mean), blocks)
         _, lengths, axes = torch.linalg.svd(centred, full_matrices=False)
         return Moments(mean, axes.T, lengths.square() / len(data))
-    covariance = torch.zeros(size, size, dtype=torch.float64, device=mean.device)
-    for block in blocks:
-        centred = vectors(block) - mean
-        covariance.addmm_(centred.T, centred)
-    variances, axes = torch.linalg.eigh(covariance / len(data))
+    variances, axes = torch.linalg.eigh(reduce(Scatter(mean), blocks) / len(data))
     return Moments(mean, axes, variances.clamp(min=0))
+
+
+class Total:
+    """`Σ_i x_i` of images as vectors, `[D]`."""
+
+    def of(self, block: Block) -> Tensor:
+        """Return the sum of a block."""
+        return block.images.flatten(1).sum(0)
+
+    def merge(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return the sum of both."""
+        return one + other
+
+
+@dataclass(frozen=True)
+class Centred:
+    """`x_i − μ` of all images, `[N, D]`.
+
+    Args:
+        mean: μ, `[D]`.
+    """
+
+    mean: Tensor
+
+    def of(self, block: Block) -> Tensor:
+        """Return those of a block."""
+        return block.images.flatten(1) - self.mean
+
+    def merge(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return both, one below the other."""
+        return torch.cat([one, other])
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """`Σ_i (x_i − μ)(x_i − μ)ᵀ`, `[D, D]`.
+
+    Args:
+        mean: μ, `[D]`.
+    """
+
+    mean: Tensor
+
+    def of(self, block: Block) -> Tensor:
+        """Return the sum of a block."""
+        centred = block.images.flatten(1) - self.mean
+        return centred.T @ centred
+
+    def merge(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return the sum of both."""
+        return one + other
 
 
 DENOISERS: dict[str, Callable[[TrainingSet, Window, NoiseSchedule], DenoiserModel]] = {

@@ -14,7 +14,7 @@ by nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from scoremachines.data.images.placement import Placement
+from scoremachines.data.nearest import Found, nearer
+from scoremachines.data.reduction import Block, Pass, reduce
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, whole
 from scoremachines.metrics.copies import Copy, Kind, check_kinds
@@ -129,7 +131,7 @@ def whole_match(
     families = placement_families(kinds, shift, *data.shape[1:])
     every = [placement for family in families for placement in family]
     length = max(1, BLOCK // math.prod(data.shape))
-    count = -(-len(images) // length) * sum(1 for _ in _spans(data, length)) * len(every)
+    count = -(-len(images) // length) * -(-len(data) // length) * len(every)
     shares, places = [], []
     with tqdm(total=count, desc="looking for copies", leave=False, delay=2, disable=None) as bar:
         for start in range(0, max(1, len(images)), length):
@@ -195,9 +197,34 @@ def _area(placement: Placement, height: int, width: int) -> int:
     return (rows.stop - rows.start) * (columns.stop - columns.start)
 
 
-def _spans(data: TrainingSet, length: int) -> Iterator[slice]:
-    for start in range(0, len(data), length):
-        yield slice(start, min(start + length, len(data)))
+@dataclass(frozen=True)
+class NearestAtPlacements:
+    """The training image nearest to each query at every placement: score and place, `[P, n]`.
+
+    `own` `[n]` are places in the training set that are passed over; `bar` counts placements.
+    """
+
+    queries: Tensor
+    placements: Sequence[Placement]
+    own: Tensor | None
+    bar: tqdm | None = None
+
+    def of(self, block: Block) -> Found:
+        """Return score and place of the nearest image of a block."""
+        found = []
+        for placement in self.placements:
+            scores = _scores(self.queries, block.images, placement)
+            if self.own is not None:
+                scores[self.own[:, None] == block.index] = torch.inf
+            found.append(scores.min(1))
+            if self.bar is not None:
+                self.bar.update()
+        lowest, nearest = (torch.stack(fields) for fields in zip(*found, strict=True))
+        return lowest, block.index[nearest]
+
+    def merge(self, one: Found, other: Found) -> Found:
+        """Return the nearer of both; of equals the first."""
+        return nearer(one, other)
 
 
 def _search(
@@ -208,22 +235,10 @@ def _search(
     bar: tqdm,
 ) -> Tensor:
     """Return each query's nearest training image at every placement, int64 `[P, n]`."""
-    index = torch.zeros(len(placements), len(queries), dtype=torch.int64)
-    best = torch.full(index.shape, torch.inf)
     length = max(1, BLOCK // max(len(queries), math.prod(data.shape)))
-    for span in _spans(data, length):
-        block = data.block(span, torch.float32, "cpu")
-        for place, placement in enumerate(placements):
-            scores = _scores(queries, block, placement)
-            if own is not None:
-                inside = ((own >= span.start) & (own < span.stop)).nonzero()[:, 0]
-                scores[inside, own[inside] - span.start] = torch.inf
-            lowest, nearest = scores.min(1)
-            closer = lowest < best[place]
-            best[place] = torch.where(closer, lowest, best[place])
-            index[place] = torch.where(closer, nearest + span.start, index[place])
-            bar.update()
-    return index
+    blocks = Pass(data, length, torch.float32, "cpu")
+    lowest, index = reduce(NearestAtPlacements(queries, placements, own, bar), blocks)
+    return torch.where(torch.isfinite(lowest), index, 0)
 
 
 def _scores(queries: Tensor, block: Tensor, placement: Placement) -> Tensor:

@@ -1,0 +1,108 @@
+"""Statistics that merge: the same in any division of the training set, here and in processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import scoremachines as sm
+from scoremachines.calibration.information import ImageEntropy
+from scoremachines.data.nearest import Nearest
+from scoremachines.data.reduction import (
+    Executor,
+    Here,
+    Pass,
+    Processes,
+    Reduction,
+    reduce,
+)
+from scoremachines.engines import Query, make_engine
+from scoremachines.errors import InputError
+from scoremachines.explore.summaries import Distances
+from scoremachines.machine.baselines import Centred, Scatter, Total
+from scoremachines.metrics.copies import Copy
+from scoremachines.metrics.matching import NearestAtPlacements, placement_families
+from scoremachines.theory.posterior import Posterior
+
+COUNT, SHAPE = 11, (3, 5, 7)
+
+
+def training_set(*, same: bool = False) -> sm.TrainingSet:
+    draw = torch.Generator().manual_seed(0)
+    pixels = torch.rand(COUNT, *SHAPE, generator=draw) * 2 - 1
+    if same:  # ties, which the first place wins
+        pixels[3:] = pixels[2]
+    return sm.TrainingSet(pixels)
+
+
+def statistics() -> dict[str, Reduction[Any]]:
+    draw = torch.Generator().manual_seed(1)
+    images = torch.rand(2, *SHAPE, generator=draw) * 2 - 1
+    query = Query(images, torch.tensor([0.3, 0.8], dtype=torch.float64), 3, "inside")
+    (placements,) = placement_families([Copy()], 1, *SHAPE[1:])
+    own = torch.tensor([4, 10])
+    return {
+        "nearest": Nearest(images.flatten(1)),
+        "distances": Distances(images[0]),
+        "whole": NearestAtPlacements(images, placements, own),
+        "entropy": ImageEntropy(make_engine("torch"), query),
+        "total": Total(),
+        "centred": Centred(torch.zeros(105)),
+        "scatter": Scatter(torch.zeros(105)),
+    }
+
+
+def fields(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, Posterior):
+        assert value.entropy is not None
+        return [value.log_weight, value.entropy]
+    return [value] if isinstance(value, torch.Tensor) else list(value)
+
+
+@pytest.mark.parametrize("same", [False, True])
+@given(block=st.integers(1, COUNT + 2), divide=st.integers(1, COUNT - 1))
+@settings(max_examples=15)
+def test_any_division_gives_the_same(same: bool, block: int, divide: int) -> None:
+    data, listed = training_set(same=same), statistics()
+    if same:  # products round ties apart
+        listed.pop("whole")
+    whole = reduce(list(listed.values()), Pass(data, COUNT))
+    found = reduce(list(listed.values()), Pass(data, block))
+    parts = [torch.arange(divide), torch.arange(divide, COUNT)]
+    values = [reduce(list(listed.values()), Pass(data, 4, members=part)) for part in parts]
+    for name, statistic, *rest in zip(listed, listed.values(), whole, found, *values, strict=True):
+        known, blocks, first, second = rest
+        for other in (blocks, statistic.merge(first, second)):
+            for a, b in zip(fields(known), fields(other), strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_processes_give_the_same_bits(workers: int) -> None:
+    data, listed = training_set(), list(statistics().values())
+    here = reduce(listed, Pass(data, 2), Here())
+    there = reduce(listed, Pass(data, 2), Processes(workers))
+    for one, other in zip(here, there, strict=True):
+        for a, b in zip(fields(one), fields(other), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_one_statistic_has_one_value() -> None:
+    data = training_set()
+    total = reduce(Total(), Pass(data, 3))
+    torch.testing.assert_close(total, data.pixels.flatten(1).sum(0))
+    assert isinstance(Here(), Executor)
+    assert isinstance(Processes(1), Executor)
+    assert isinstance(Total(), Reduction)
+
+
+def test_what_cannot_be_reduced_is_refused() -> None:
+    data = training_set()
+    with pytest.raises(InputError, match="at least one image"):
+        reduce(Total(), Pass(data, 3, members=torch.arange(0)))
+    with pytest.raises(InputError, match="workers"):
+        Processes(0)

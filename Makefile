@@ -42,7 +42,7 @@ wheel: $(VENV)/.dev
 
 clean:
 	rm -rf .venv demo bench build dist htmlcov .coverage* .*_cache .hypothesis src/*.egg-info \
-	  src/scoremachines/engines/_native.*
+	  src/scoremachines/engines/native/_native.*
 
 # pip is the last thing that `venv` installs: where it is missing, the environment is not complete.
 $(BIN)/pip:

@@ -85,7 +85,7 @@ def test_each_file_is_named_as_its_compilation_starts(small: Path) -> None:
     assert last.startswith("native part: built, ")
     side_by_side = build_in_place(small, MAX_JOBS="3")
     assert sorted(line.split()[3] for line in side_by_side[:-1]) == [f"{name}," for name in files]
-    assert len(list(small.glob("src/scoremachines/engines/_native*"))) == 1
+    assert len(list(small.glob("src/scoremachines/engines/native/_native*"))) == 1
 
 
 @needs_compiler
@@ -95,7 +95,7 @@ def test_a_file_that_does_not_compile_leaves_the_package_without_a_native_part(
     (small / "native" / "gradients.cpp").write_text("this is not C++\n")
     lines = build_in_place(small)
     assert "native part: it could not be built: the torch engine takes over" in lines
-    assert not list(small.glob("src/scoremachines/engines/_native*"))
+    assert not list(small.glob("src/scoremachines/engines/native/_native*"))
 
 
 @needs_compiler
@@ -120,7 +120,7 @@ def test_without_a_compiler_the_torch_engine_takes_over_and_says_so_once(
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
     run([*install, "--target", str(site), str(copy)], copy, **NO_COMPILER)
-    assert not list(site.glob("scoremachines/engine/_native*"))
+    assert not list(site.glob("scoremachines/engines/native/_native*"))
     ended = run([sys.executable, "-c", USE], tmp_path, PYTHONPATH=str(site))
     assert ended.stdout.split() == [str(site / "scoremachines" / "__init__.py"), "torch"]
     said = ended.stderr.strip().splitlines()

@@ -125,7 +125,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(
 def test_an_unfinished_batch_goes_on_from_its_last_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from scoremachines.cli import painting
+    from scoremachines.experiments import generate as painting
 
     words = ["generate", "digits", "--limit", "100", "--window", "5", "-n", "2", "--steps", "6"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"

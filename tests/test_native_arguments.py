@@ -260,7 +260,7 @@ def question() -> dict[str, object]:
     ],
 )
 def test_each_wrong_argument_is_named(argument: str, value: object, named: str) -> None:
-    from scoremachines.engines import _native  # type: ignore[attr-defined]
+    from scoremachines.engines.native import _native  # type: ignore[attr-defined]
 
     assert len(_native.posterior(**question())) == 6
     with pytest.raises(ValueError, match=named):
@@ -269,7 +269,7 @@ def test_each_wrong_argument_is_named(argument: str, value: object, named: str) 
 
 def test_runs_far_from_each_other_are_visited_one_by_one() -> None:
     """They are no neighbours that could share memory."""
-    from scoremachines.engines import _native  # type: ignore[attr-defined]
+    from scoremachines.engines.native import _native  # type: ignore[attr-defined]
 
     far = np.array([[0, 0, 5], [4000, 0, 5], [9000, 0, 5], [2, 0, 5]], np.int32)
     noisy = np.random.default_rng(0).standard_normal((1, 2, 5, 9007)).astype(np.float32)
@@ -282,7 +282,7 @@ def test_runs_far_from_each_other_are_visited_one_by_one() -> None:
 @pytest.mark.parametrize("value", [None, "x", [1, 2], object(), 3.5])
 @pytest.mark.parametrize("argument", ["noisy", "scale", "images", "index", "rows", "columns"])
 def test_what_is_no_array_is_refused(argument: str, value: object) -> None:
-    from scoremachines.engines import _native  # type: ignore[attr-defined]
+    from scoremachines.engines.native import _native  # type: ignore[attr-defined]
 
     with pytest.raises(TypeError):
         _native.posterior(**(question() | {argument: value}))

@@ -13,13 +13,19 @@ from corpus.good import GOOD, OWNERS, USUAL
 __all__ = ["Call", "calls"]
 
 MODULES = """
-agreement attention attention.agreed attention.measured attention.scaled attention.shared
-attention.closed_form attribution baselines calibration.predicted calibration.strength
-calibration.windows calibration.figure data.bundled data.judge data.shapes data.readers
-data.shapes_config data.source data.training_set denoiser display engine experiment.comparison
-locality machine measures memorisation named nets.adapted nets.adapter nets.network
-nets.receptive nets.settings pictures plots posterior provenance report.page report.views
-result sampling schedule significance training.folder training.run training.settings trajectory
+attention attention.building attention.closed_form attention.consensus attention.gain
+attention.groups attention.learned calibration.figure calibration.predicted calibration.strength
+calibration.windows data.bundled data.formats.arrays data.formats.datasets data.formats.folder
+data.formats.idx data.formats.numpy_files data.formats.safetensors data.nearest data.open
+data.synthetic.judge data.synthetic.shapes data.synthetic.shapes_config data.training_set
+engines experiments.comparison io.pictures io.plots machine.baselines machine.denoiser
+machine.named machine.score_machine metrics.agreement metrics.attribution metrics.memorisation
+metrics.significance metrics.words networks.adapted networks.adapter networks.network
+networks.receptive_field networks.settings networks.training.folder networks.training.run
+networks.training.settings report.display report.page report.views sampling.provenance
+sampling.result sampling.reverse_process sampling.sample theory.locality theory.posterior
+theory.proportion theory.schedule theory.specs.attention theory.specs.engine theory.specs.gain
+theory.specs.machine
 """
 """Where the public names are: those of the package, and of the modules that the docs name."""
 LEFT_OUT = {
@@ -50,6 +56,9 @@ LEFT_OUT = {
         "Step",
     ),
     *("Verdicts", "WholeMatch", "wrong_pixels"),
+    # Parts of readers, reductions and the grammar, which no user takes part in.
+    *("arranged", "as_tensor", "scaled", "classes_of", "spread", "Nearest", "nearer", "read_name"),
+    *("is_idx", "number_text", "Baseline", "Total", "Centred", "Scatter"),
 }
 
 

@@ -17,6 +17,7 @@ from scoremachines.calibration import Curves
 from scoremachines.calibration.strength import StrengthCalibration
 from scoremachines.calibration.windows import Calibration
 from scoremachines.data.settings import DataSettings
+from scoremachines.engines import make_engine
 from scoremachines.io.plots import axes_side_by_side
 from scoremachines.metrics.attribution import attribute
 from scoremachines.metrics.memorisation import MemorisationTest, WholeMatch
@@ -25,7 +26,7 @@ from scoremachines.networks.training import TrainSettings
 from scoremachines.report import MachineView, Page, Section
 from scoremachines.sampling.reverse_process import make_scheduler
 from scoremachines.theory.schedule import CosineSchedule, TableSchedule
-from scoremachines.theory.specs import GainSchedule
+from scoremachines.theory.specs import AttentionSpec, GainSchedule
 
 __all__ = ["GOOD", "OWNERS", "USUAL"]
 
@@ -116,6 +117,7 @@ GOOD: dict[str, Callable[[], Any]] = {
     "strength": lambda: 0.5,
     "strengths": lambda: (0.0, 1.0),
     "times": lambda: (0.5, 1.0),
+    "gains": lambda: (0.0, 1.0),
     "windows": lambda: (1, 3),
     "window": lambda: 3,
     "knots": lambda: {0.0: 1, 1.0: 3},
@@ -206,16 +208,17 @@ USUAL: dict[str, dict[str, Callable[[], Any]]] = {
     "arrange": {"index": lambda: 1},
     "from_folder": {"path": lambda: "pictures", "size": lambda: (6, 8)},
     "from_zip": {"path": lambda: "pictures.zip"},
-    "from_file": {"path": lambda: "images.npy"},
+    "from_numpy": {"path": lambda: "images.npy"},
+    "from_picture": {"path": lambda: "picture.png"},
     "from_idx": {"path": lambda: "images-idx3-ubyte"},
     "ShapesConfig": {"values": lambda: 2, "size": lambda: 12, "feature_size": lambda: 3},
     "open_data": {"settings": lambda: DataSettings("digits", limit=5)},
-    "save": {"path": lambda: "set.safetensors"},
-    "load": {"path": lambda: "whole.safetensors"},
+    "save_training_set": {"path": lambda: "set.safetensors"},
+    "load_training_set": {"path": lambda: "whole.safetensors"},
     **{key: {"sample": lambda: 1} for key in ("show_entropy", "show_map", "show_source")},
     "open_source": {"limit": lambda: 5},
     "check_test": {"level": lambda: 0.1},
-    "make_engine": {"name": lambda: "torch"},
+    "make_engine": {"engine": lambda: "torch"},
     "make_scheduler": {"name": lambda: "DDIM"},
     "check_window": {"shape": lambda: (6, 8)},
     "Proportion": {"successes": lambda: 1},
@@ -255,6 +258,17 @@ USUAL: dict[str, dict[str, Callable[[], Any]]] = {
     "scheduler_trajectory": {"scheduler": lambda: make_scheduler("DDIM")},
     "noise_generator": {"index": lambda: 3},
     **{key: {"path": lambda: "run"} for key in ("load_network", "load_run_data", "load_settings")},
+    "build_attention": {"spec": lambda: AttentionSpec("tiled")},
+    "AttentionSpec": {"map": lambda: "tiled", "windows": lambda: None, "path": lambda: None},
+    "MachineSpec": {"attention": lambda: AttentionSpec()},
+    "EngineSpec": {"name": lambda: "torch"},
+    **{key: {"text": lambda: "torch"} for key in ("parse", "read", "read_gain")},
+    "checked": {"gain": lambda: 1.3},
+    "gain_text": {"gain": lambda: 1.3},
+    "as_engine": {"engine": lambda: "torch", "memory": lambda: 2**28},
+    "engine_spec": {"engine": lambda: make_engine("torch")},
+    "make_denoiser": {"name": lambda: "wiener"},
+    "share_words": {"share": lambda: 0.5},
     "train_in_folder": {"folder": lambda: "trained", "resume": lambda: True},
     "TrainSettings": {"size": lambda: "6x8", "network": lambda: SMALL},
 }

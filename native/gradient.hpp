@@ -1,4 +1,4 @@
-// What becomes of the log-weights of all pairs: the gradient in φ, and what it needs (theory 2.8, 4.9).
+// What becomes of the log-weights of all pairs: the gradient in φ (theory 2.8, 4.9).
 #pragma once
 
 // For one displacement, what the pixels of a row pull is spread over their windows: down in columns, whose
@@ -213,81 +213,4 @@ template <class T, class Stored, int C> class GradientSink {
     Buffer<T> fields_;        // level, gain and offset [H, W, 3, lanes]
     Buffer<T> rows_;          // what was pulled in the last k rows
     Buffer<T> columns_, sums_;
-};
-
-// log Σ_v exp ℓ of every image of a block, and the mean of ⟨g, x⟩ under these weights.
-template <class T, class Stored, int C> class MeansSink {
-    using V = Lanes<T>;
-    static constexpr int lanes = Pair<T>::count;
-
-  public:
-    static constexpr bool sifts = false, ends = false;
-
-    MeansSink(const Question<T>& question, const T* direction)
-        : question_(question),
-          channels_(C ? C : question.channels),
-          pixels_(question.height * question.width),
-          direction_(direction),
-          colours_(std::size_t(pixels_) * channels_),
-          most_(std::size_t(pixels_) * lanes),
-          sums_(std::size_t(pixels_) * 2 * lanes) {}
-
-    void clear(int sample) {
-        most_.fill(static_cast<T>(never));
-        sums_.fill(0);
-        const T* from = direction_ + std::size_t(sample) * channels_ * pixels_;
-        for (int u = 0; u < pixels_; ++u)
-            for (int c = 0; c < channels_; ++c)
-                colours_[std::size_t(u) * channels_ + c] =
-                    static_cast<T>(from[std::size_t(c) * pixels_ + u] / double(Stored::scale));
-    }
-
-    template <class Laid>
-    APART void row(const Laid& block, const Group& group, int pixel_row, int source_row, const T* const* lines) {
-        const int width = question_.width, channels = C ? C : channels_;
-        for (int g = 0; g < group.size; ++g) {
-            const Run run = group.runs[g];
-            const typename Stored::Unit* values = block.values(source_row, run.source);
-            const T* logs = lines[g] + std::size_t(group.offset(g)) * lanes;
-            int u = pixel_row * width + run.query % width;
-            for (int j = 0; j < run.length; ++j) {
-                Pair<T> along = Pair<T>::all(T(0));
-                for (int c = 0; c < channels; ++c)
-                    along = Pair<T>::fused(Pair<T>::all(colours_[std::size_t(u) * channels + c]),
-                                           Stored::get(values + (std::ptrdiff_t(j) * channels + c) * Stored::size), along);
-                const Pair<T> one = Pair<T>::load(logs + std::size_t(j) * lanes);
-                add(std::size_t(u) * lanes, one.first, along.first);
-                add(std::size_t(u) * lanes + V::count, one.second, along.second);
-                if (++u == (pixel_row + 1) * width) u = pixel_row * width;
-            }
-        }
-    }
-
-    double evidence(int pixel, int lane) const {
-        const std::size_t place = std::size_t(pixel) * lanes + lane;
-        return ln2 * most_.get()[place] + std::log(double(sums_.get()[2 * place - lane % V::count]));
-    }
-    double along(int pixel, int lane) const {
-        const std::size_t place = 2 * (std::size_t(pixel) * lanes + lane) - lane % V::count;
-        return double(sums_.get()[place + V::count]) / double(sums_.get()[place]);
-    }
-
-  private:
-    void add(std::size_t place, V one, V along) {
-        V most = V::load(most_.get() + place);
-        if (!V::any_above(one, most - V::all(static_cast<T>(question_.depth / ln2)))) return;
-        const V zero = V::all(T(0)), apart = one - most;
-        const V share = power_of_two<T>(zero - V::larger(apart, zero - apart));
-        T* sums = sums_.get() + 2 * place;
-        const V sum = V::load(sums), mean = V::load(sums + V::count);
-        V::choose_above(one, most, V::fused(sum, share, V::all(T(1))), sum + share).store(sums);
-        V::choose_above(one, most, V::fused(mean, share, along), V::fused(along, share, mean)).store(sums + V::count);
-        V::larger(one, most).store(most_.get() + place);
-    }
-
-    const Question<T>& question_;
-    const int channels_, pixels_;
-    const T* direction_;
-    std::vector<T> colours_;
-    Buffer<T> most_, sums_;  // [H·W, 2 lanes], and for each vector Σ 2^(L − most), the same times ⟨g, x⟩
 };

@@ -52,43 +52,6 @@ template <class T, class Stored, int C> class GradientWork : public Work<T, Stor
     std::vector<std::vector<double>> parts_;  // Σ c x and Σ c [C + 1, H, W] of each sample and chunk
 };
 
-template <class T, class Stored, int C> class MeansWork : public Work<T, Stored> {
-  public:
-    MeansWork(const Question<T>& question, const T* direction, T* evidence, T* along)
-        : Work<T, Stored>(question), direction_(direction), evidence_(evidence), along_(along) {}
-
-    static void run(void* self, std::int64_t unit) { static_cast<MeansWork*>(self)->run_unit(unit); }
-
-  private:
-    void run_unit(std::int64_t unit) {
-        this->blocks(unit, [this](int, int sample, int first, int last) {
-            Sweep<T, Stored> sweep(this->question_, this->noisy_.data());
-            MeansSink<T, Stored, C> sink(this->question_, direction_);
-            for (int image = first; image < last; image += Pair<T>::count) {
-                sweep.take(image);
-                for (int b = sample; b < sample + this->samples_; ++b) {
-                    sink.clear(b);
-                    sweep.visit(b, false, sink);
-                    write(b, image, sweep.present(), sink);
-                }
-            }
-        });
-    }
-
-    void write(int sample, int image, int present, const MeansSink<T, Stored, C>& sink) {
-        const std::size_t first = std::size_t(sample) * this->question_.count + image;
-        for (int lane = 0; lane < present; ++lane)
-            for (int pixel = 0; pixel < this->pixels_; ++pixel) {
-                const std::size_t place = (first + lane) * this->pixels_ + pixel;
-                evidence_[place] = static_cast<T>(this->lifts_[sample][pixel] + sink.evidence(pixel, lane));
-                along_[place] = static_cast<T>(sink.along(pixel, lane));
-            }
-    }
-
-    const T* direction_;
-    T *evidence_, *along_;
-};
-
 template <class T, class Stored, int C>
 void gradient_of(const Question<T>& question, const Pulls<T>& pulls, double* sums) {
     using Work = GradientWork<T, Stored, C>;
@@ -97,33 +60,8 @@ void gradient_of(const Question<T>& question, const Pulls<T>& pulls, double* sum
     work.finish(sums);
 }
 
-template <class T, class Stored, int C>
-void means_of(const Question<T>& question, const T* direction, T* evidence, T* along) {
-    using Work = MeansWork<T, Stored, C>;
-    Work work(question, direction, evidence, along);
-    in_parallel(work.units(), question.threads, &Work::run, &work);
-}
-
-// Calls ask(channels, stored) with types that say how many channels there are, 3 or 0 for any number, and how
-// values are stored.
-template <class T, class Ask> void by_kind(const Question<T>& question, const Ask& ask) {
-    const auto with_channels = [&](auto stored) {
-        if (question.channels == 3) return ask(std::integral_constant<int, 3>(), stored);
-        ask(std::integral_constant<int, 0>(), stored);
-    };
-    if constexpr (std::is_same_v<T, float>)
-        if (question.bytes) return with_channels(Packed());
-    with_channels(Plain<T>());
-}
-
 template <class T> void gradient(const Question<T>& question, const Pulls<T>& pulls, double* sums) {
     by_kind(question, [&](auto channels, auto stored) {
         gradient_of<T, decltype(stored), channels>(question, pulls, sums);
-    });
-}
-
-template <class T> void means(const Question<T>& question, const T* direction, T* evidence, T* along) {
-    by_kind(question, [&](auto channels, auto stored) {
-        means_of<T, decltype(stored), channels>(question, direction, evidence, along);
     });
 }

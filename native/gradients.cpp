@@ -1,22 +1,21 @@
-// The border to Python of gradients: every argument is checked here.
+// The border to Python of gradients and moments: every argument is checked here.
 #include "arguments.hpp"
 
 using namespace scoremachines;
 
 namespace {
 
-template <class T>
-py::tuple means(const Arguments<T>& given, const py::array& direction, const std::string& instructions) {
+template <class T> py::tuple moments(const Arguments<T>& given, const std::string& instructions) {
     Question<T> q = question_of(given);
     q.rounding = rounding_of_evidence;
     const Kernels<T>& kernels = kernels_of<T>(chosen(instructions));
-    const T* along = data<T>(direction, "direction", {q.batch, q.channels, q.height, q.width});
-    const std::vector<py::ssize_t> shape{q.batch, q.count, q.height, q.width};
-    py::array_t<T> evidence(shape), mean(shape);
-    T *evidences = evidence.mutable_data(), *means = mean.mutable_data();
+    py::array_t<double> evidence({q.batch, q.count, q.height, q.width});
+    py::array_t<T> mean({q.batch, q.count, q.channels, q.height, q.width});
+    double* evidences = evidence.mutable_data();
+    T* means = mean.mutable_data();
     {
         const py::gil_scoped_release free;
-        kernels.means(q, along, evidences, means);
+        kernels.moments(q, evidences, means);
     }
     return py::make_tuple(evidence, mean);
 }
@@ -51,21 +50,20 @@ py::array gradient(const Arguments<T>& given, const PullArguments& pull, const s
 
 void define_gradients(py::module_& module) {
     module.def(
-        "means",
+        "moments",
         [](const py::array& noisy, const py::array& scale, const py::array& images,
-           const py::array& rows, const py::array& columns, int window, bool wrapped,
-           const py::array& direction, double depth, int threads,
-           const std::string& instructions) -> py::tuple {
+           const py::array& rows, const py::array& columns, int window, bool wrapped, double depth,
+           int threads, const std::string& instructions) -> py::tuple {
             return by_type(noisy, [&](auto zero) -> py::tuple {
                 using T = decltype(zero);
-                return means<T>({noisy, scale, images, rows, columns, py::none(), window, wrapped, depth,
-                                 threads},
-                                direction, instructions);
+                return moments<T>({noisy, scale, images, rows, columns, py::none(), window, wrapped,
+                                   depth, threads},
+                                  instructions);
             });
         },
         py::arg("noisy"), py::arg("scale"), py::arg("images"), py::arg("rows"), py::arg("columns"),
-        py::arg("window"), py::arg("wrapped"), py::arg("direction"), py::arg("depth"),
-        py::arg("threads"), py::arg("instructions") = "");
+        py::arg("window"), py::arg("wrapped"), py::arg("depth"), py::arg("threads"),
+        py::arg("instructions") = "");
     module.def(
         "gradient",
         [](const py::array& noisy, const py::array& scale, const py::array& images,

@@ -9,7 +9,7 @@
 #include "sweep.hpp"
 #include "posterior.hpp"
 #include "thinned.hpp"
-#include "evidence.hpp"
+#include "moments.hpp"
 #include "gradient.hpp"
 #include "whole.hpp"
 
@@ -180,40 +180,6 @@ template <class T, class Stored> class PosteriorWork : public Work<T, Stored> {
     std::vector<Part> parts_;
 };
 
-template <class T, class Stored> class EvidenceWork : public Work<T, Stored> {
-  public:
-    EvidenceWork(const Question<T>& question, T* evidence)
-        : Work<T, Stored>(question), evidence_(evidence) {}
-
-    static void run(void* self, std::int64_t unit) { static_cast<EvidenceWork*>(self)->run_unit(unit); }
-
-  private:
-    void run_unit(std::int64_t unit) {
-        this->blocks(unit, [this](int, int sample, int first, int last) {
-            Sweep<T, Stored> sweep(this->question_, this->noisy_.data());
-            EvidenceSink<T> sink(this->question_);
-            for (int image = first; image < last; image += Pair<T>::count) {
-                sweep.take(image);
-                for (int b = sample; b < sample + this->samples_; ++b) {
-                    sink.clear();
-                    sweep.visit(b, false, sink);
-                    write(b, image, sweep.present(), sink);
-                }
-            }
-        });
-    }
-
-    void write(int sample, int image, int present, const EvidenceSink<T>& sink) {
-        const std::size_t first = std::size_t(sample) * this->question_.count + image;
-        for (int lane = 0; lane < present; ++lane)
-            for (int pixel = 0; pixel < this->pixels_; ++pixel)
-                evidence_[(first + lane) * this->pixels_ + pixel] =
-                    static_cast<T>(this->lifts_[sample][pixel] + sink.read(pixel, lane));
-    }
-
-    T* evidence_;
-};
-
 template <class T, class Stored>
 void posterior_of(const Question<T>& question, const Answer<T>& answer) {
     using Work = PosteriorWork<T, Stored>;
@@ -222,26 +188,15 @@ void posterior_of(const Question<T>& question, const Answer<T>& answer) {
     work.finish();
 }
 
-template <class T, class Stored> void evidence_of(const Question<T>& question, T* evidence) {
-    using Work = EvidenceWork<T, Stored>;
-    Work work(question, evidence);
-    in_parallel(work.units(), question.threads, &Work::run, &work);
-}
-
 template <class T> void posterior(const Question<T>& question, const Answer<T>& answer) {
     if constexpr (std::is_same_v<T, float>)
         if (question.bytes) return posterior_of<T, Packed>(question, answer);
     posterior_of<T, Plain<T>>(question, answer);
 }
 
-template <class T> void evidence(const Question<T>& question, T* evidence) {
-    if constexpr (std::is_same_v<T, float>)
-        if (question.bytes) return evidence_of<T, Packed>(question, evidence);
-    evidence_of<T, Plain<T>>(question, evidence);
-}
-
+#include "moments_work.hpp"
 #include "gradient_work.hpp"
 
 template <class T>
-constexpr Kernels<T> kernels{&posterior<T>, &evidence<T>, &means<T>, &gradient<T>, &distances<T>,
+constexpr Kernels<T> kernels{&posterior<T>, &evidence<T>, &moments<T>, &gradient<T>, &distances<T>,
                              &average<T>};

@@ -78,8 +78,8 @@ template <class T> struct WholeQuestion {
 template <class T> struct Kernels {
     void (*posterior)(const Question<T>&, const Answer<T>&);
     void (*evidence)(const Question<T>&, T* evidence);  // [B, n, H, W], log Σ_v exp ℓ
-    // The same, and the mean of ⟨g, x⟩ under exp ℓ, given g [B, C, H, W].
-    void (*means)(const Question<T>&, const T* direction, T* evidence, T* along);
+    // The same in double, and the mean of x under exp ℓ [B, n, C, H, W].
+    void (*moments)(const Question<T>&, double* evidence, T* means);
     // Σ c x and Σ c over the sources whose windows a pixel lies in [B, C + 1, H, W].
     void (*gradient)(const Question<T>&, const Pulls<T>&, double* sums);
     // ‖φ/√ᾱ − x‖² [B, n], given φ/√ᾱ [B, d].

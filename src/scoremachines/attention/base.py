@@ -26,6 +26,7 @@ __all__ = [
     "Uniform",
     "Weighing",
     "depends",
+    "hears_all",
     "spec_of",
     "windows_heard",
 ]
@@ -108,6 +109,22 @@ def spec_of(attention: object) -> AttentionSpec | None:
     """Return the spec that describes an attention; None where there is none."""
     spec = getattr(attention, "spec", None)
     return spec if isinstance(spec, AttentionSpec) else None
+
+
+def hears_all(attention: object) -> bool:
+    """Return whether an attention reads the evidence of all images before it weighs any.
+
+    Args:
+        attention: however deep it is wrapped; it has a true attribute `hears_all` then.
+
+    Returns:
+        Whether.
+    """
+    while not getattr(attention, "hears_all", False):
+        attention = getattr(attention, "attention", None)
+        if attention is None:
+            return False
+    return True
 
 
 def windows_heard(

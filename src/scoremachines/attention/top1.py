@@ -87,6 +87,7 @@ class Top1(Specified):
 
     spec = AttentionSpec("top1")
     pairwise = True
+    hears_all = True
 
     @torch.no_grad()
     def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:

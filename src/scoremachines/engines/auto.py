@@ -85,9 +85,9 @@ class AutoEngine:
         engine = self.on(query.noisy.device)
         return engine.posterior(query, _readable(engine, query, images), index, bias, best)
 
-    def means(self, query: Query, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
         engine = self._with_gradient(query)
-        return engine.means(query, _readable(engine, query, images), direction)
+        return engine.moments(query, _readable(engine, query, images))
 
     def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
         engine = self._with_gradient(query)

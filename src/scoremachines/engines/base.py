@@ -115,7 +115,8 @@ class Engine(Protocol):
 
     An engine with a true attribute `reads_bytes` is also given images as they are stored: uint8,
     where a byte b stands for b/127.5 − 1. One with a true attribute `threaded` shares its work
-    among as many threads as torch has.
+    among as many threads as torch has. One with a true attribute `reads_once` has `moments`, at
+    less cost than evidence and posterior together: with attention, x̂0 is then made of them.
     """
 
     name: str
@@ -182,16 +183,16 @@ class Engine(Protocol):
 class Differentiable(Protocol):
     """What an engine needs beyond `Engine` for x̂0 to have a gradient in φ (theory §2.8)."""
 
-    def means(self, query: Query, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-        """Return `E_u(i)` and the mean of u's colour within each image, along a direction.
+    def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `E_u(i)` and `m_u(i)`, the mean of u's colour within each image (theory §2).
 
         Args:
             query: `B` noisy images.
             images: as in `Engine.evidence`.
-            direction: g, `[B, C, H, W]` in the query's dtype.
 
         Returns:
-            `E_u(i)` and `⟨g(u), m_u(i)⟩`, both `[B, n, H, W]` in the query's dtype.
+            `E_u(i)`, nats, float64 `[B, n, H, W]`, and `m_u(i)`, `[B, n, C, H, W]` in the query's
+            dtype.
         """
         ...
 

@@ -101,15 +101,15 @@ class Whole:
             return self.images
         return irfft2(rfft2(within).conj()[:, None] * self.spectra, s=self.images.shape[-2:])
 
-    def means(self, direction: Tensor) -> tuple[Tensor, Tensor]:
-        """Return `E_u(i)` and `⟨g(u), m_u(i)⟩`, given g `[B, C, H, W]`; both `[B, n, H, W]`."""
-        evidence = self.evidence()
-        along = torch.empty_like(evidence)
-        for sample, its_direction in enumerate(direction.double()):
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Return `E_u(i)`, float64 `[B, n, H, W]`, and `m_u(i)`, `[B, n, C, H, W]`."""
+        noisy = self.query.noisy
+        evidence, means = [], []
+        for sample in range(len(noisy)):
             log_weight = self.log_weight(sample)
-            within = (log_weight - log_weight.logsumexp((-2, -1), keepdim=True)).exp()
-            along[sample] = (self._means(within) * its_direction).sum(1)
-        return evidence, along
+            evidence.append(log_weight.logsumexp((-2, -1), keepdim=True))
+            means.append(self._means((log_weight - evidence[-1]).exp()).to(noisy.dtype))
+        return torch.stack(evidence).expand(-1, -1, *noisy.shape[-2:]), torch.stack(means)
 
     def gradient(self, pull: Pull) -> Tensor:
         """Return the gradient of all noisy images for a pull on them, `[B, C, H, W]`."""

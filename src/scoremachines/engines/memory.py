@@ -148,8 +148,10 @@ def shared_bytes(
     """
     pixels = query.noisy.shape[-2] * query.noisy.shape[-1]
     total = _merging_bytes(query, plan, extent or pixels, best)
-    # Evidence, twice in float64, and what attention has added up so far; then all in one.
-    total += plan.block * plan.batch * pixels * 48 if evidence else 0
+    # Evidence, twice in float64, and what attention has added up so far; then all in one; and the
+    # mean colours of images, weighed too.
+    colours = 2 * query.noisy.shape[1] * query.noisy.element_size()
+    total += plan.block * plan.batch * pixels * (48 + colours) if evidence else 0
     return total + (_pairs_bytes(query, plan) if pairwise else 0)
 
 

@@ -89,6 +89,15 @@ class ReferenceEngine:
         evidence = log_likelihood.logsumexp(-1) - sizes
         return evidence.unflatten(-1, query.noisy.shape[-2:]).to(query.noisy.dtype)
 
+    def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `E_u(i)` `[B, n, H, W]` and `m_u(i)` `[B, n, C, H, W]`, float64 (theory §2)."""
+        log_likelihood = self._log_likelihood(query, images)
+        size = query.noisy.shape[-2:]
+        evidence = log_likelihood.logsumexp(-1) - self._allowed(query).double().sum(1).log()
+        values = images.double().flatten(-2).transpose(1, 2)  # [n, v, C]
+        mean = (log_likelihood.softmax(-1) @ values).transpose(-2, -1)
+        return evidence.unflatten(-1, size), mean.unflatten(-1, size)
+
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:

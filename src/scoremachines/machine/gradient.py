@@ -193,8 +193,8 @@ class _Asked:
 
     def means(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return `E_u(i)` and `⟨g(u), m_u(i)⟩`, float64."""
-        evidence, along = self.engine.means(self.query, images, self.direction)
-        return evidence.double(), along.double()
+        evidence, mean = self.engine.moments(self.query, images)
+        return evidence, mean.mul_(self.direction[:, None]).sum(2).double()
 
     def gradient(self, images: Tensor, pull: Pull) -> Tensor:
         found: Tensor = self.engine.gradient(self.query, images, pull)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from scoremachines.attention import Attention, Scene
-from scoremachines.attention.base import Weighing, depends, windows_heard
+from scoremachines.attention.base import depends, hears_all, windows_heard
 from scoremachines.attention.groups import Groups, grouping
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Held, Plan, Query
@@ -18,11 +18,14 @@ from scoremachines.errors import InputError
 from scoremachines.machine.gradient import Backward, attached, differentiable
 from scoremachines.theory.positions import PERIODIC
 from scoremachines.theory.posterior import Posterior
+from scoremachines.machine.reading import Reading, Weighings, moments_bytes, reads_once
 
 __all__ = ["Stream"]
 
-Weighings = list[tuple[int | None, Weighing]]
-Shared = dict[int | None, Groups | None]
+Shared = dict[int | None, Groups]
+
+SMALL = 64
+"""Training images of a block, below which keeping what they say is not worth the room."""
 
 
 class Stream:
@@ -59,7 +62,7 @@ class Stream:
         """
         if wanted := torch.is_grad_enabled() and query.noisy.requires_grad:
             self.engine = differentiable(self.engine)
-        plan = self.plan(query, best)
+        plan, keep = self._planned(query, best)
         # The graph of A over pairs of pixels takes the place of one more noisy image.
         halved = wanted and self.attention.pairwise
         batch = max(1, plan.batch // 2) if halved else plan.batch
@@ -67,9 +70,9 @@ class Stream:
             some = slice(start, start + batch)
             part, times = query.part(some), time[some]
             if wanted and not self._by_autograd:
-                yield attached(part, partial(self._with_backward, times, plan.block, best))
+                yield attached(part, partial(self._with_backward, times, plan.block, best, keep))
             else:
-                yield self._answer(part, times, plan.block, best)[0]
+                yield self._answer(self._reading(part, plan.block, keep), times, best)[0]
 
     @property
     def _by_autograd(self) -> bool:
@@ -89,7 +92,26 @@ class Stream:
         Raises:
             InputError: the memory does not suffice for one noisy and one training image.
         """
+        return self._planned(query, best)[0]
+
+    def _planned(self, query: Query, best: int) -> tuple[Plan, bool]:
+        """Return the plan, and whether what images say is kept until all have been heard."""
+        plan = self._plan(query, best)
+        heard = best == 0 and (self.groups is not None or hears_all(self.attention))
+        if not (heard and reads_once(self.engine, query)):
+            return plan, False
+        try:
+            smaller = self._plan(query, best, kept=self.count * moments_bytes(query))
+        except InputError:
+            return plan, False
+        # Blocks as small as this would cost more than they save.
+        return (smaller, True) if smaller.block >= min(plan.block, SMALL) else (plan, False)
+
+    def _plan(self, query: Query, best: int, kept: int = 0) -> Plan:
+        """Return a plan, given how many bytes are kept for each noisy image."""
         windows = windows_heard(self.attention, query.window, tuple(query.noisy.shape[-2:]))
+        held = self._held(query, best, len(windows))
+        held = replace(held, noisy=held.noisy + kept)
         plans = [
             self.engine.plan(
                 replace(query, window=window),
@@ -97,7 +119,7 @@ class Stream:
                 evidence=self.attention.name != "none",
                 pairwise=self.attention.pairwise,
                 best=best,
-                held=self._held(query, best, len(windows)),
+                held=held,
             )
             for window in windows
         ]
@@ -114,28 +136,31 @@ class Stream:
         evidence = (windows + 3) * 8 * groups
         return Held(*(height * width * each for each in (answer, evidence, copied)))
 
+    def _reading(self, query: Query, block: int, keep: bool = False) -> Reading:
+        """Return some noisy images before the training set."""
+        blocks = partial(self._blocks, block, query.noisy.dtype)
+        return Reading(self.engine, query, blocks, reads_once(self.engine, query), keep)
+
     def _answer(
-        self, query: Query, time: Tensor, block: int, best: int, leaf: Tensor | None = None
+        self, reading: Reading, time: Tensor, best: int, leaf: Tensor | None = None
     ) -> tuple[Posterior, Weighings, Shared]:
         """Return a posterior, and what attention and groups had to say.
 
         Attention sees `leaf`, if it is given, in the place of the noisy images.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() or leaf is not None):
-            weighings = self.attention.weighings(self._scene(query, time, block, leaf))
-        shared = {window: self._shared(query, window, block) for window, _ in weighings}
-        posterior = Posterior.merge_all(
-            self._posterior(query, images, index, weighings, shared, best)
-            for images, index in self._blocks(block, query.noisy.dtype)
-        )
-        return posterior, weighings, shared
+            weighings = self.attention.weighings(self._scene(reading, time, leaf))
+        windows = {window for window, _ in weighings} if self.groups is not None else ()
+        shared = {window: self._shared(reading, window) for window in windows}
+        return reading.posterior(weighings, shared, best), weighings, shared
 
     def _with_backward(
-        self, time: Tensor, block: int, best: int, query: Query
+        self, time: Tensor, block: int, best: int, keep: bool, query: Query
     ) -> tuple[Posterior, Backward]:
         """Return a posterior without a graph, and what its gradient is computed from."""
         leaf = query.noisy.clone().requires_grad_()
-        posterior, weighings, shared = self._answer(query, time, block, best, leaf)
+        reading = self._reading(query, block, keep)
+        posterior, weighings, shared = self._answer(reading, time, best, leaf)
         # Fields of evidence are more, and larger, than those of the forward pass.
         shrunk = 4 if self.attention.pairwise else 2 if weighings else 1
         block = max(1, block // shrunk)
@@ -145,11 +170,10 @@ class Stream:
             return posterior, Backward(self.engine, bare, again)
 
         def weigh(noisy: Tensor) -> Weighings:
-            return self.attention.weighings(self._scene(query, time, block, noisy))
+            return self.attention.weighings(self._scene(self._reading(query, block), time, noisy))
 
-        gathered = {window: each for window, each in shared.items() if each is not None}
         kept = None if any(depends(weighing) for _, weighing in weighings) else weighings
-        return posterior, Backward(self.engine, bare, again, weigh, kept, gathered or None)
+        return posterior, Backward(self.engine, bare, again, weigh, kept, shared or None)
 
     def weighings(self, query: Query, time: Tensor) -> Weighings:
         """Return how the attention weighs what each place says of a query's noisy images.
@@ -161,15 +185,14 @@ class Stream:
         Returns:
             For each window κ of the evidence its weighing (theory §4); `[]` without attention.
         """
-        return self.attention.weighings(self._scene(query, time, self.plan(query, 0).block))
+        reading = self._reading(query, self.plan(query, 0).block)
+        return self.attention.weighings(self._scene(reading, time))
 
-    def _shared(self, query: Query, window: int | None, block: int) -> Groups | None:
-        """Return the evidence of groups of images, where the attention speaks of groups."""
-        if self.groups is None:
-            return None
+    def _shared(self, reading: Reading, window: int | None) -> Groups:
+        """Return the evidence of groups of images, of which the attention speaks."""
         gathered = Groups(self.groups)
-        for images, index in self._blocks(block, query.noisy.dtype):
-            gathered.add(self.engine.evidence(replace(query, window=window), images), index)
+        for evidence, index in reading.evidence(window):
+            gathered.add(evidence, index)
         return gathered
 
     def _blocks(self, block: int, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
@@ -187,7 +210,7 @@ class Stream:
                 images = self.data.block(index, kind)
             yield images, index.to(images.device)
 
-    def _scene(self, query: Query, time: Tensor, block: int, noisy: Tensor | None = None) -> Scene:
+    def _scene(self, reading: Reading, time: Tensor, noisy: Tensor | None = None) -> Scene:
         """Return what the attention may look at; `noisy` is φ where it is to have a graph."""
 
         def evidence(window: int | None) -> Iterator[Tensor]:
@@ -195,56 +218,13 @@ class Stream:
                 reason = "it reads evidence, through which no gradient passes"
                 accepted = "weighings that are found under torch.no_grad(), or engine reference"
                 raise InputError("attention", self.attention.name, accepted, reason)
-            shared = self._shared(query, window, block)
-            if shared is not None:
-                yield shared.evidence()
+            if self.groups is not None:
+                yield self._shared(reading, window).evidence()
                 return
-            for images, _ in self._blocks(block, query.noisy.dtype):
-                yield self.engine.evidence(replace(query, window=window), images)
+            for found, _ in reading.evidence(window):
+                yield found
 
+        query = reading.query
         seen = query.noisy if noisy is None else noisy
         periodic = PERIODIC[query.sources]
         return Scene(seen, query.alpha_bar, time, query.window, periodic, evidence)
-
-    def _posterior(
-        self,
-        query: Query,
-        images: Tensor,
-        index: Tensor,
-        weighings: Weighings,
-        shared: Shared,
-        best: int,
-    ) -> Posterior:
-        """Return what one block says, once attention has reweighed its images."""
-        if not weighings:
-            return self.engine.posterior(query, images, index, None, best)
-        bias: Tensor | None = None
-        for place, (window, weighing) in enumerate(weighings):  # with room for one at a time
-            part = weighing.apply(self._evidence(query, window, images, index, shared[window]))
-            if bias is None:
-                bias = part
-            elif place > 1 and not (bias.requires_grad or part.requires_grad):
-                bias.add_(part)  # a sum of ours
-            else:
-                bias = bias + part
-            del part
-        assert bias is not None
-        # Sums over many pixels are large numbers with small differences: the largest one is taken
-        # out in float64, so that float32 keeps the differences that matter.
-        offset = bias.detach().amax(1)
-        small = (bias - offset[:, None]).to(query.noisy.dtype)
-        del bias  # the engine's memory counts on it
-        return self.engine.posterior(query, images, index, small, best).shifted(offset)
-
-    def _evidence(
-        self,
-        query: Query,
-        window: int | None,
-        images: Tensor,
-        index: Tensor,
-        groups: Groups | None,
-    ) -> Tensor:
-        """Return what a block says at one window, of its images or of their groups."""
-        if groups is not None:
-            return groups.of(index)
-        return self.engine.evidence(replace(query, window=window), images)

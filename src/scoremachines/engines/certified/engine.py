@@ -41,6 +41,7 @@ class AdaptiveEngine:
 
     name = "adaptive"
     reads_bytes = True
+    reads_once = True
     threaded = True
 
     def __init__(
@@ -75,6 +76,9 @@ class AdaptiveEngine:
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         return self.exact.evidence(query, images)
+
+    def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.exact.moments(query, images)
 
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int

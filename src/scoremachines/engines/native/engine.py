@@ -87,6 +87,7 @@ class NativeEngine:
 
     name = "native"
     reads_bytes = True
+    reads_once = True
     threaded = True
 
     def __init__(
@@ -149,18 +150,18 @@ class NativeEngine:
         sources = Sources(*lists)
         return Posterior(log_weight, mean, entropy, sources).shifted(-log_counts[None])
 
-    def means(self, query: Query, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
         if query.window is None:
-            return self._whole(query, images).means(direction)
+            return self._whole(query, images).moments()
+        precise = doubtful(query)
+        if precise.any():
+            parts = [self.moments(part, images) for part in _each(query, precise)]
+            evidence, mean = (torch.cat(fields) for fields in zip(*parts, strict=True))
+            return evidence, mean.to(query.noisy.dtype)
         log_counts = _log_counts(query)
-        evidence, along = _native.means(
-            **self.arguments(query, images),
-            direction=direction.contiguous().numpy(),
-            depth=depth(query, log_counts, 1),
-        )
-        return torch.from_numpy(evidence).sub_(log_counts.to(direction.dtype)), (
-            torch.from_numpy(along)
-        )
+        found = _native.moments(**self.arguments(query, images), depth=depth(query, log_counts, 1))
+        evidence, mean = map(torch.from_numpy, found)
+        return evidence.sub_(log_counts), mean
 
     def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
         if query.window is None:
@@ -168,11 +169,9 @@ class NativeEngine:
         precise = doubtful(query)
         if precise.any():
             parts = []
-            for b, doubled in enumerate(precise.tolist()):
-                part, its_pull = query.part(slice(b, b + 1)), pull.part(slice(b, b + 1))
-                kind = torch.float64 if doubled else query.noisy.dtype
-                part = replace(part, noisy=part.noisy.to(kind))
-                parts.append(self.gradient(part, images, its_pull.to(kind)))
+            for b, part in enumerate(_each(query, precise)):
+                its_pull = pull.part(slice(b, b + 1)).to(part.noisy.dtype)
+                parts.append(self.gradient(part, images, its_pull))
             return torch.cat([part.to(query.noisy.dtype) for part in parts])
         log_counts = _log_counts(query)
         fields = {"level": pull.level + log_counts, "gain": pull.gain, "offset": pull.offset}
@@ -195,11 +194,8 @@ class NativeEngine:
     ) -> Posterior:
         """Return the posterior of each noisy image by itself, of the doubtful ones in float64."""
         parts = []
-        for b, doubled in enumerate(precise.tolist()):
-            part = query.part(slice(b, b + 1))
-            kind = torch.float64 if doubled else query.noisy.dtype
-            part = replace(part, noisy=part.noisy.to(kind))
-            its_bias = None if bias is None else bias[b : b + 1].to(kind)
+        for b, part in enumerate(_each(query, precise)):
+            its_bias = None if bias is None else bias[b : b + 1].to(part.noisy.dtype)
             parts.append(self.posterior(part, images, index, its_bias, best))
         return Posterior.cat([part.to(query.noisy.dtype) for part in parts])
 
@@ -271,6 +267,15 @@ class _Ideal(Whole):
         weights = weight.reshape(1, -1).to(self.query.noisy.dtype)
         found = _native.average(weights.numpy(), self.flat.numpy(), **self.running)
         return torch.from_numpy(found).view(self.query.noisy.shape[1:])
+
+
+def _each(query: Query, precise: Tensor) -> list[Query]:
+    """Return a query for each noisy image, of the doubtful ones in float64."""
+    parts = []
+    for b, doubled in enumerate(precise.tolist()):
+        part = query.part(slice(b, b + 1))
+        parts.append(replace(part, noisy=part.noisy.double()) if doubled else part)
+    return parts
 
 
 def _log_counts(query: Query) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor
 from scoremachines.engines.base import Held, Plan, Pull, Query
 from scoremachines.engines.full_image import Whole, whole_evidence, whole_posterior
 from scoremachines.engines.memory import plan_within
-from scoremachines.engines.tiled.gradient import from_sums, tiled_gradient, tiled_means
+from scoremachines.engines.tiled.gradient import from_sums, tiled_gradient, tiled_moments
 from scoremachines.engines.tiled.tiles import Clean, Meeting
 from scoremachines.theory.posterior import Posterior, Sources
 from scoremachines.theory.runs import Run
@@ -38,6 +38,7 @@ class TorchEngine:
     """
 
     name = "torch"
+    reads_once = True
 
     def __init__(self, memory: int = 2**30) -> None:
         self.memory = memory
@@ -74,16 +75,14 @@ class TorchEngine:
             [Running(meeting, index, best).read(its_bias) for meeting, its_bias in pairs]
         )
 
-    def means(self, query: Query, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
         if query.window is None:
-            return Whole(query, images).means(direction)
+            return Whole(query, images).moments()
         clean = Clean(query, images)
-        found = [
-            tiled_means(Meeting(query, sample, clean), its_direction)
-            for sample, its_direction in enumerate(direction)
-        ]
-        evidence, along = zip(*found, strict=True)
-        return torch.stack(evidence), torch.stack(along)
+        samples = range(len(query.noisy))
+        found = [tiled_moments(Meeting(query, sample, clean)) for sample in samples]
+        evidence, mean = zip(*found, strict=True)
+        return torch.stack(evidence), torch.stack(mean)
 
     def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
         if query.window is None:

@@ -15,7 +15,7 @@ from scoremachines.engines.tiled.tiles import Meeting
 from scoremachines.theory.positions import PERIODIC
 from scoremachines.theory.runs import Run, box_sum
 
-__all__ = ["from_sums", "tiled_gradient", "tiled_means"]
+__all__ = ["from_sums", "tiled_gradient", "tiled_moments"]
 
 
 def from_sums(query: Query, sums: Tensor) -> Tensor:
@@ -36,25 +36,26 @@ def from_sums(query: Query, sums: Tensor) -> Tensor:
     return (pulled * (signal / variance)).to(query.noisy.dtype)
 
 
-def tiled_means(meeting: Meeting, direction: Tensor) -> tuple[Tensor, Tensor]:
-    """Return `E_u(i)` and `⟨g(u), m_u(i)⟩` of one noisy image, `[n, H, W]`; g is `[C, H, W]`."""
-    along = meeting.spread(direction)
+def tiled_moments(meeting: Meeting) -> tuple[Tensor, Tensor]:
+    """Return `E_u(i)`, float64 `[n, H, W]`, and `m_u(i)`, `[n, C, H, W]`, of one noisy image."""
     total = meeting.full(-torch.inf, meeting.count)
-    mean = meeting.full(0.0, meeting.count)
+    means = [meeting.full(0.0, meeting.count) for _ in range(meeting.channels)]
     for row in meeting.row_runs():
         for columns in meeting.column_groups():
             tile = meeting.log_likelihood(row, columns)
-            colour = _colours(meeting, row, columns, along)
+            values = meeting.values(row, columns[0])[..., 0, :]
             for move, column in enumerate(columns):
                 here = total[_query(row), _query(column)]
                 after = torch.logaddexp(here, tile[:, :, move])
                 share = torch.sub(tile[:, :, move], after).exp_()
-                mean[_query(row), _query(column)].lerp_(colour[:, :, move], share)
+                for mean, colour in zip(means, values, strict=True):
+                    mean[_query(row), _query(column)].lerp_(colour, share)
                 here.copy_(after)
-    totals, means = meeting.fold(total), meeting.fold(mean)
+    totals = meeting.fold(total)
     evidence = totals.logsumexp((0, 2), keepdim=True)
-    mean = ((totals - evidence).exp() * means).sum((0, 2))
-    evidence = evidence[0, :, 0] - meeting.log_counts()[..., None]
+    shares = (totals - evidence).exp()
+    mean = torch.stack([(shares * meeting.fold(each)).sum((0, 2)) for each in means])
+    evidence = evidence[0, :, 0].double() - meeting.log_counts()[..., None]
     return evidence.movedim(-1, 0), mean.movedim(-1, 0)
 
 

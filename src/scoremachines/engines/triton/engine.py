@@ -157,8 +157,8 @@ class FusedEngine:
             return parts[0]
         return Posterior.cat(parts).at(torch.cat(order).argsort())
 
-    def means(self, query: Query, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-        return self.torch.means(query, images, direction)
+    def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.torch.moments(query, images)
 
     def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
         return self.torch.gradient(query, images, pull)

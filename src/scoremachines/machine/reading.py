@@ -1,0 +1,174 @@
+"""Some noisy images before the training set, block by block (theory §2.1, §4).
+
+With attention x̂0 is made of what each image i says of each pixel u, its evidence and its mean
+colour, once `Π_u` is known:
+
+    x̂0(u) = Σ_i softmax_i( log p(i) + E_u(i) + Π_u(i) ) m_u(i)
+
+so that one pass over the training set suffices. Where an attention must hear all images before it
+can weigh any, what they said is kept if there is room, and computed again if not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scoremachines.attention.base import Weighing
+from scoremachines.attention.groups import Groups
+from scoremachines.engines import Query
+from scoremachines.engines.full_image import NOTHING
+from scoremachines.theory.posterior import Posterior
+
+__all__ = ["Blocks", "Reading", "Weighings", "moments_bytes", "reads_once"]
+
+Weighings = list[tuple[int | None, Weighing]]
+Blocks = Callable[[], Iterator[tuple[Tensor, Tensor]]]
+
+
+def reads_once(engine: Any, query: Query) -> bool:
+    """Return whether an engine's `moments` cost less than its evidence and posterior together."""
+    chosen = engine.on(query.noisy.device) if hasattr(engine, "on") else engine
+    return bool(getattr(chosen, "reads_once", False))
+
+
+def moments_bytes(query: Query) -> int:
+    """Return the bytes of what one image says of one noisy image, evidence and mean colours."""
+    channels, height, width = query.noisy.shape[1:]
+    return height * width * (8 + channels * query.noisy.element_size())
+
+
+@dataclass
+class Reading:
+    """What an engine says of some noisy images.
+
+    Args:
+        engine: an `Engine`, with `moments` if they are wanted.
+        query: the noisy images.
+        blocks: yields training images and their places, the same blocks each time.
+        once: whether posteriors are made of moments.
+        keep: whether moments are kept once they are read.
+    """
+
+    engine: Any
+    query: Query
+    blocks: Blocks
+    once: bool
+    keep: bool
+    _kept: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def evidence(self, window: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield `E_u(i)` of each block at a window, `[B, n, H, W]`, and the images' places."""
+        for number, (images, index) in enumerate(self.blocks()):
+            if self.keep and window == self.query.window:
+                yield self._moments(number, images)[0], index
+            else:
+                yield self.engine.evidence(replace(self.query, window=window), images), index
+
+    def posterior(
+        self, weighings: Weighings, shared: dict[int | None, Groups], best: int
+    ) -> Posterior:
+        """Return the posterior of all images.
+
+        Args:
+            weighings: how the attention weighs evidence at each window; `[]` for Π = 0.
+            shared: evidence of groups at each window, if the attention speaks of groups.
+            best: how many sources to name.
+
+        Returns:
+            The posterior.
+        """
+        told = _told(weighings, shared)
+        return Posterior.merge_all(
+            self._of_block(number, images, index, weighings, told, best)
+            for number, (images, index) in enumerate(self.blocks())
+        )
+
+    def _of_block(
+        self,
+        number: int,
+        images: Tensor,
+        index: Tensor,
+        weighings: Weighings,
+        told: tuple[Groups, Tensor] | None,
+        best: int,
+    ) -> Posterior:
+        """Return what one block says, once attention has reweighed its images."""
+        if not weighings:
+            return self.engine.posterior(self.query, images, index, None, best)
+        moments = self._moments(number, images) if self.once and not best else None
+        if told is None:
+            testimony = self._testimony(images, weighings, moments)
+        else:
+            groups, known = told
+            testimony = known[:, groups.rank(index)]
+        if moments is not None:
+            return _of_moments(*moments, testimony)
+        # Sums over many pixels are large numbers with small differences: the largest one is taken
+        # out in float64, so that float32 keeps the differences that matter.
+        offset = testimony.detach().amax(1)
+        bias = (testimony - offset[:, None]).to(self.query.noisy.dtype)
+        del testimony  # the engine's memory counts on it
+        return self.engine.posterior(self.query, images, index, bias, best).shifted(offset)
+
+    def _moments(self, number: int, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `E_u(i)` and `m_u(i)` of a block."""
+        if number < len(self._kept):
+            return self._kept[number]
+        evidence, mean = self.engine.moments(self.query, images)
+        if self.keep:
+            self._kept.append((evidence, mean))
+        return evidence, mean
+
+    def _testimony(
+        self, images: Tensor, weighings: Weighings, moments: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """Return `Π_u(i)` of a block, float64 `[B, n, H, W]`."""
+        total: Tensor | None = None
+        for place, (window, weighing) in enumerate(weighings):  # with room for one at a time
+            if moments is not None and window == self.query.window:
+                evidence = moments[0]
+            else:
+                evidence = self.engine.evidence(replace(self.query, window=window), images)
+            part = weighing.apply(evidence)
+            del evidence
+            if total is None:
+                total = part
+            elif place > 1 and not (total.requires_grad or part.requires_grad):
+                total.add_(part)  # a sum of ours
+            else:
+                total = total + part
+            del part
+        assert total is not None
+        return total
+
+
+def _told(
+    weighings: Weighings, shared: dict[int | None, Groups]
+) -> tuple[Groups, Tensor] | None:
+    """Return some groups of images, and `Π_u` of each group, float64 `[B, G, H, W]`."""
+    if not (weighings and shared):
+        return None
+    parts = [weighing.apply(shared[window].evidence()) for window, weighing in weighings]
+    return shared[weighings[0][0]], sum(parts[1:], parts[0])
+
+
+def _of_moments(evidence: Tensor, mean: Tensor, testimony: Tensor) -> Posterior:
+    """Return the posterior of images whose evidence and mean colour are known.
+
+    One noisy image at a time, for how many there are may change how sums are rounded.
+    """
+    log_weight = evidence + testimony
+    del testimony
+    most = log_weight.amax(1)
+    # exp is slow where it underflows, and less than any rounding counts for nothing.
+    share = log_weight.sub_(most[:, None]).clamp_(min=math.log(NOTHING)).to(mean.dtype).exp_()
+    total = torch.stack([its.sum(0) for its in share])
+    pairs = zip(share, mean, strict=True)
+    sums = torch.stack([(its_share[:, None] * its_mean).sum(0) for its_share, its_mean in pairs])
+    return Posterior(most + total.double().log(), sums / total[:, None])

@@ -21,19 +21,22 @@ template <> struct Precision<double> {
 
 constexpr double ln2 = 0.69314718055994530942;
 
-// The coefficient of r^n in 2^r.
-template <class T> constexpr T coefficient(int n) {
-    double power = 1;
-    for (int factor = 0; factor < n; ++factor) power *= ln2;
-    return static_cast<T>(Precision<T>::term(n) * power);
-}
+// The coefficients of r^n in 2^r: a table, for compilers leave a recursion to be run.
+template <class T> struct Coefficients {
+    T of[Precision<T>::degree + 1] = {};
+    constexpr Coefficients() {
+        double power = 1;
+        for (int n = 0; n <= Precision<T>::degree; ++n, power *= ln2)
+            of[n] = static_cast<T>(Precision<T>::term(n) * power);
+    }
+};
 
-template <class T> IN_PLACE Lanes<T> polynomial(Lanes<T> r) {
-    constexpr int degree = Precision<T>::degree;
-    Lanes<T> sum = Lanes<T>::all(coefficient<T>(degree));
+template <class T, int degree = Precision<T>::degree> IN_PLACE Lanes<T> polynomial(Lanes<T> r) {
+    constexpr Coefficients<T> coefficient;
+    Lanes<T> sum = Lanes<T>::all(coefficient.of[degree]);
 #pragma GCC unroll 13
     for (int term = degree - 1; term >= 0; --term)
-        sum = Lanes<T>::fused(sum, r, Lanes<T>::all(coefficient<T>(term)));
+        sum = Lanes<T>::fused(sum, r, Lanes<T>::all(coefficient.of[term]));
     return sum;
 }
 

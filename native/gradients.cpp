@@ -20,6 +20,26 @@ template <class T> py::tuple moments(const Arguments<T>& given, const std::strin
     return py::make_tuple(evidence, mean);
 }
 
+py::array pairs(const py::array& evidence, int threads, const std::string& instructions) {
+    PairQuestion<double> q{};
+    q.evidence = data<double>(evidence, "evidence", {-1, -1});
+    for (int axis = 0; axis < 2; ++axis)
+        if (evidence.shape(axis) < 1 || evidence.shape(axis) > most)
+            refuse("evidence", "both axes must be from 1 to 2^24");
+    if (threads < 1 || threads > 4096) refuse("threads", "from 1 to 4096");
+    q.pixels = int(evidence.shape(0));
+    q.count = int(evidence.shape(1));
+    q.threads = threads;
+    const Kernels<double>& kernels = kernels_of<double>(chosen(instructions));
+    py::array_t<double> tables({4, q.pixels, q.pixels});
+    q.tables = tables.mutable_data();
+    {
+        const py::gil_scoped_release free;
+        kernels.pairs(q);
+    }
+    return std::move(tables);
+}
+
 struct PullArguments {
     py::array direction, level, gain, offset;
 };
@@ -64,6 +84,7 @@ void define_gradients(py::module_& module) {
         py::arg("noisy"), py::arg("scale"), py::arg("images"), py::arg("rows"), py::arg("columns"),
         py::arg("window"), py::arg("wrapped"), py::arg("depth"), py::arg("threads"),
         py::arg("instructions") = "");
+    module.def("pairs", &pairs, py::arg("evidence"), py::arg("threads"), py::arg("instructions") = "");
     module.def(
         "gradient",
         [](const py::array& noisy, const py::array& scale, const py::array& images,

@@ -195,8 +195,14 @@ template <class T> void posterior(const Question<T>& question, const Answer<T>& 
 }
 
 #include "moments_work.hpp"
+#include "pairs.hpp"
 #include "gradient_work.hpp"
+
+template <class T> constexpr auto pairs_of() -> void (*)(const PairQuestion<T>&) {
+    if constexpr (std::is_same_v<T, double>) return &pairs<T>;
+    return nullptr;
+}
 
 template <class T>
 constexpr Kernels<T> kernels{&posterior<T>, &evidence<T>, &moments<T>, &gradient<T>, &distances<T>,
-                             &average<T>};
+                             &average<T>, pairs_of<T>()};

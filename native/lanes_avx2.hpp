@@ -75,6 +75,7 @@ template <> struct Lanes<double> {
         return {_mm256_fnmadd_pd(a.value, b.value, c.value)};
     }
     static Lanes larger(Lanes a, Lanes b) { return {_mm256_max_pd(a.value, b.value)}; }
+    static Lanes smaller(Lanes a, Lanes b) { return {_mm256_min_pd(a.value, b.value)}; }
     static bool any_above(Lanes a, Lanes b) {
         return _mm256_movemask_pd(_mm256_cmp_pd(a.value, b.value, _CMP_GT_OQ)) != 0;
     }

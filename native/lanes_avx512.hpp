@@ -69,6 +69,7 @@ template <> struct Lanes<double> {
         return {_mm512_fnmadd_pd(a.value, b.value, c.value)};
     }
     static Lanes larger(Lanes a, Lanes b) { return {_mm512_max_pd(a.value, b.value)}; }
+    static Lanes smaller(Lanes a, Lanes b) { return {_mm512_min_pd(a.value, b.value)}; }
     static bool any_above(Lanes a, Lanes b) {
         return _mm512_cmp_pd_mask(a.value, b.value, _CMP_GT_OQ) != 0;
     }

@@ -17,6 +17,7 @@ template <class T> struct Lanes {
     // c − a · b.
     static Lanes less(Lanes a, Lanes b, Lanes c) { return {c.value - a.value * b.value}; }
     static Lanes larger(Lanes a, Lanes b) { return choose_above(a, b, a, b); }
+    static Lanes smaller(Lanes a, Lanes b) { return choose_above(a, b, b, a); }
     static bool any_above(Lanes a, Lanes b) {
         const auto above = a.value > b.value;
         bool any = false;

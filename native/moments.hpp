@@ -81,7 +81,7 @@ template <class T, class Stored, int C, bool Means> class MomentsSink {
     template <int G> void add_row(const Row<G>& row, const Columns& columns) {
         if (whole_) return add_whole(row, columns);
         const int first = choose<0>(row, columns), second = choose<1>(row, columns);
-        whole_ = first + second == 2 * columns.extent;
+        whole_ = first + second > columns.extent;
         add_chosen<0>(row, columns, first);
         add_chosen<1>(row, columns, second);
     }
@@ -89,19 +89,19 @@ template <class T, class Stored, int C, bool Means> class MomentsSink {
     // The places that were chosen for one half of the images.
     int* some(int half) { return some_.data() + std::size_t(half) * (question_.width + group_size); }
 
-    // Lists the places where something weighs anything for one half of the images; moves references up.
+    // Lists the places where something weighs anything for one half of the images.
     template <int half, int G> APART int choose(const Row<G>& row, const Columns& columns) {
         int count = 0, *chosen = some(half);
         for (int x = 0; x < columns.extent; ++x) {
             chosen[count] = x;
-            count += weighs(row, x, columns[x], half);
+            count += V::any_above(row.most(x, half) - V::load(row.reference(columns[x], half)), V::all(floor_));
         }
         return count;
     }
 
     template <int half, int G> APART void add_chosen(const Row<G>& row, const Columns& columns, int count) {
         const int* chosen = some(half);
-        for (int one = 0; one < count; ++one) add<half>(row, chosen[one], columns[chosen[one]]);
+        for (int one = 0; one < count; ++one) add<half, true>(row, chosen[one], columns[chosen[one]]);
     }
 
     // Adds the pairs of all places, and notes whether all weigh something.
@@ -110,10 +110,10 @@ template <class T, class Stored, int C, bool Means> class MomentsSink {
         for (int x = 0; x < columns.extent; ++x) {
             const int column = columns[x];
             for (int half = 0; half < 2; ++half) count += weighs(row, x, column, half);
-            add<0>(row, x, column);
-            add<1>(row, x, column);
+            add<0, false>(row, x, column);
+            add<1, false>(row, x, column);
         }
-        whole_ = count == 2 * columns.extent;
+        whole_ = count > columns.extent;
     }
 
     // Whether something weighs anything at one place, for one half of the images; moves references up.
@@ -123,14 +123,18 @@ template <class T, class Stored, int C, bool Means> class MomentsSink {
         return V::any_above(apart, V::all(floor_));
     }
 
-    // Adds the pairs of one place and one half of the images.
-    template <int half, int G> IN_PLACE void add(const Row<G>& row, int x, int column) const {
+    // Adds the pairs of one place and one half of the images; may move their references up first.
+    template <int half, bool moves, int G> IN_PLACE void add(const Row<G>& row, int x, int column) const {
         const int channels = !Means ? 0 : C ? C : channels_;
         const std::size_t place = std::size_t(column) * 2 + half;
-        const V reference = V::load(row.reference(column, half));
+        const V before = V::load(row.reference(column, half));
+        const V reference = moves ? V::larger(before, row.most(x, half)) : before;
+        const V factor = moves ? power_of_two<T>(before - reference) : V::all(T(1));
+        if (moves) reference.store(row.reference(column, half));
         T* sums = row.sums + place * (channels + 1) * lanes;
         V weights[G];
         V total = V::load(sums);
+        if (moves) total = total * factor;
         for (int g = 0; g < G; ++g) {
             weights[g] = power_of_two<T>(V::load(row.lines[g] + (std::size_t(x) * 2 + half) * lanes) - reference);
             total = total + weights[g];
@@ -138,6 +142,7 @@ template <class T, class Stored, int C, bool Means> class MomentsSink {
         total.store(sums);
         for (int c = 0; c < channels; ++c) {
             V sum = V::load(sums + (c + 1) * lanes);
+            if (moves) sum = sum * factor;
             for (int g = 0; g < G; ++g) {
                 const Pair<T> value =
                     Stored::get(row.values[g] + (std::ptrdiff_t(x) * channels + c) * Stored::size);

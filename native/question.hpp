@@ -74,6 +74,14 @@ template <class T> struct WholeQuestion {
     int threads;
 };
 
+// What P pixels say of n images, and tables over pairs of pixels (pairs.hpp).
+template <class T> struct PairQuestion {
+    int pixels, count;
+    const T* evidence;  // E [P, n], nats
+    T* tables;          // [4, P, P]
+    int threads;
+};
+
 // The kernels of one instruction set.
 template <class T> struct Kernels {
     void (*posterior)(const Question<T>&, const Answer<T>&);
@@ -86,6 +94,7 @@ template <class T> struct Kernels {
     void (*distances)(const WholeQuestion<T>&, const T* noisy, double* distances);
     // Σ_i w_i x_i [B, d], given w [B, n].
     void (*average)(const WholeQuestion<T>&, const T* weights, double* average);
+    void (*pairs)(const PairQuestion<T>&);  // in double alone
 };
 
 // Runs work(data, unit) for units 0 .. units-1 on some threads; the first exception is thrown.

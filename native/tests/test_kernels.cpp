@@ -132,7 +132,7 @@ template <class T> void check_evidence(const Kernels<T>& kernels, const Asked<T>
     }
 }
 
-// The gradient of sources that pull as they like, patch by patch; and the means along a direction.
+// The gradient of sources that pull as they like, patch by patch; and the mean colours of images.
 template <class T> void check_gradient(const Kernels<T>& kernels, const Asked<T>& asked, std::mt19937& draw) {
     Question<T> q = asked.question;
     q.bias = nullptr;
@@ -140,13 +140,14 @@ template <class T> void check_gradient(const Kernels<T>& kernels, const Asked<T>
     const int pixels = q.height * q.width, fields = q.channels + 1, radius = q.window / 2;
     const bool of_images = naive::below(draw, 2), periodic = q.noisy_height > q.height + q.window - 1;
     const int images = of_images ? q.count : 1;
-    std::vector<T> direction(q.batch * q.channels * pixels), evidence(q.batch * q.count * pixels), along(evidence);
+    std::vector<T> direction(q.batch * q.channels * pixels), means(q.batch * q.count * q.channels * pixels);
+    std::vector<double> evidence(q.batch * q.count * pixels), colours(means.size(), 0.0);
     std::vector<double> level(q.batch * images * pixels, -HUGE_VAL), gain(level.size()), offset(level.size());
     naive::fill(draw, direction, 1);
     naive::fill(draw, gain, 1);
     naive::fill(draw, offset, 1);
-    kernels.means(q, direction.data(), evidence.data(), along.data());
-    std::vector<double> known(q.batch * fields * pixels, 0.0), sums(known), total(evidence.size(), 0.0), mean(total);
+    kernels.moments(q, evidence.data(), means.data());
+    std::vector<double> known(q.batch * fields * pixels, 0.0), sums(known), total(evidence.size(), 0.0);
     const auto at = [&](int b, const naive::Pair& pair) {
         return (std::size_t(b) * images + (of_images ? pair.image : 0)) * pixels + pair.pixel;
     };
@@ -156,12 +157,14 @@ template <class T> void check_gradient(const Kernels<T>& kernels, const Asked<T>
         for (const naive::Pair& pair : pairs) {
             const int row = int(pair.source.position / q.width), column = int(pair.source.position % q.width);
             double colour = 0;
-            for (int c = 0; c < q.channels; ++c)
-                colour += direction[(b * q.channels + c) * pixels + pair.pixel] *
-                          naive::clean(asked, pair.image, c, row, column);
-            const std::size_t own = (std::size_t(b) * q.count + pair.image) * pixels + pair.pixel;
+            const std::size_t image = std::size_t(b) * q.count + pair.image, own = image * pixels + pair.pixel;
             const double share = std::exp(pair.source.weight - evidence[own]);
-            total[own] += share, mean[own] += share * colour;
+            total[own] += share;
+            for (int c = 0; c < q.channels; ++c) {
+                const double value = naive::clean(asked, pair.image, c, row, column);
+                colour += direction[(b * q.channels + c) * pixels + pair.pixel] * value;
+                colours[(image * q.channels + c) * pixels + pair.pixel] += share * value;
+            }
             const double pull = std::exp(pair.source.weight - level[at(b, pair)]) *
                                 (gain[at(b, pair)] * colour + offset[at(b, pair)]);
             for (int a = -radius; a <= radius; ++a)
@@ -182,9 +185,36 @@ template <class T> void check_gradient(const Kernels<T>& kernels, const Asked<T>
     for (std::size_t j = 0; j < known.size(); ++j)
         expect(sums[j], known[j], rounding<T>() * (10 + deep) * q.window * q.window, "gradient");
     for (std::size_t j = 0; j < total.size(); ++j) {
-        expect(along[j], mean[j] / total[j], rounding<T>() * (10 + std::abs(evidence[j])), "mean along");
-        expect(total[j], 1, rounding<T>() * (10 + std::abs(evidence[j])), "evidence of means");
+        const double scale = rounding<T>() * (10 + std::abs(evidence[j]));
+        expect(total[j], 1, scale, "evidence of moments");
+        for (int c = 0; c < q.channels; ++c) {
+            const std::size_t at = (j / pixels * q.channels + c) * pixels + j % pixels;
+            expect(means[at], colours[at] / total[j], scale, "mean colour");
+        }
     }
+}
+
+// The entropies of pairs of pixels, in plain loops.
+void check_pairs(const Kernels<double>& kernels, std::mt19937& draw) {
+    const int pixels = 1 + naive::below(draw, 40), count = 1 + naive::below(draw, 40);
+    std::vector<double> evidence(std::size_t(pixels) * count), tables(std::size_t(4) * pixels * pixels);
+    naive::fill(draw, evidence, std::pow(10.0, naive::below(draw, 6) - 2));
+    kernels.pairs({pixels, count, evidence.data(), tables.data(), 1 + naive::below(draw, 3)});
+    for (int u = 0; u < pixels; ++u)
+        for (int y = 0; y < pixels; ++y) {
+            std::vector<double> sums(count);
+            for (int i = 0; i < count; ++i) sums[i] = evidence[u * count + i] + evidence[y * count + i];
+            std::sort(sums.rbegin(), sums.rend());
+            const double second = sums[std::min(1, count - 1)];
+            double rest = 0, gaps = 0;
+            for (int i = 1; i < count; ++i) {
+                rest += std::exp(sums[i] - second);
+                gaps += (sums[0] - sums[i]) * std::exp(sums[i] - second);
+            }
+            const double known[] = {sums[0], sums[0] - second, rest, gaps};
+            for (int field = 0; field < 4; ++field)
+                expect(tables[(std::size_t(field) * pixels + u) * pixels + y], known[field], 1e-10, "pairs");
+        }
 }
 
 template <class T> void check_whole(const Kernels<T>& kernels, const Asked<T>& asked, std::mt19937& draw) {
@@ -223,6 +253,7 @@ template <class T> void check(const Kernels<T>& kernels, int rounds) {
         check_evidence(kernels, asked);
         check_gradient(kernels, asked, draw);
         check_whole(kernels, asked, draw);
+        if constexpr (std::is_same_v<T, double>) check_pairs(kernels, draw);
     }
 }
 

@@ -99,7 +99,7 @@ def check_engine(
 
     Args:
         engine: the engine; one that leaves sources out may be off by as much as it says. Its
-            gradient is checked if it is `Differentiable`.
+            gradient and its moments are checked if it is `Differentiable`, or reads once.
         dtypes: of the queries; x̂0 must agree to 1e-9 in float64 and 1e-4 in float32.
         best: how many sources to ask for; in float64 they must be the same.
         device: where the engine runs.
@@ -130,6 +130,25 @@ def check_engine(
             _close(plain.mean, found.mean, tolerance, f"{case.text}, without sources", bound)
             if isinstance(engine, Differentiable):
                 _same_gradient(engine, case, known, tolerance)
+            if isinstance(engine, Differentiable) or getattr(engine, "reads_once", False):
+                _same_moments(engine, case, tolerance)
+
+
+def _same_moments(engine: Any, case: Case, tolerance: float) -> None:
+    """Compare what images say of each pixel with what the reference says (theory §2)."""
+    query = case.query
+    exact = Query(query.noisy.double(), query.alpha_bar, query.window, query.sources)
+    known, known_mean = ReferenceEngine().moments(exact, case.images.double())
+    evidence, mean = engine.moments(query, case.images)
+    relative = 1 + known.abs()
+    _close(evidence / relative, known / relative, tolerance, f"{case.text}, moments")
+    # Log-likelihoods are rounded in proportion to their size, and weights with them.
+    _close(
+        mean / relative[:, :, None],
+        known_mean / relative[:, :, None],
+        tolerance,
+        f"{case.text}, mean colours",
+    )
 
 
 def _same_gradient(engine: Differentiable, case: Case, known: Posterior, tolerance: float) -> None:
@@ -245,6 +264,8 @@ class _Blocks:
     def __init__(self, engine: Engine, block: int) -> None:
         self.engine, self.block, self.name = engine, block, engine.name
         self.evidence, self.posterior = engine.evidence, engine.posterior
+        self.reads_once = getattr(engine, "reads_once", False)
+        self.moments = getattr(engine, "moments", None)
 
     def plan(self, query: Query, count: int, **demand: Any) -> Plan:
         return Plan(self.engine.plan(query, count, **demand).batch, self.block)

@@ -65,26 +65,40 @@ class Identity(Specified):
         variances = 1 - scene.alpha_bar.clamp(CLOSEST, 1 - CLOSEST)
         for noisy, variance in zip(scene.noisy, variances.tolist(), strict=True):
             around = patches(noisy[None].double().clone(), scene.window, scene.periodic)[0]
-            closeness = _SquaredDistances.apply(around.contiguous())
+            closeness = _SquaredDistances.apply(around.contiguous(), LOST * variance)
             closeness.div_(-4 * variance).fill_diagonal_(-torch.inf)
             rows.append(closeness.softmax(-1))
             del closeness, around
         return [(scene.window, Matrix(torch.stack(rows)))]
 
 
+LOST = 1e-11
+"""What rounding may take of a log-weight by products, nats; x̂0 then loses far less."""
+
+
 class _SquaredDistances(Function):
-    """Squared distances of all pairs of rows `[n, D]`, `[n, n]`, with gradients of any order."""
+    """Squared distances of all pairs of rows `[n, D]`, `[n, n]`, with gradients of any order.
+
+    They may be off by `lost`, or by what rounding takes of sums of squared differences.
+    """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, lost: float) -> Tensor:
         ctx.save_for_backward(rows)
-        return torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").square_()
+        # Products cost a tenth, but subtract numbers as large as the squared norms.
+        centred = rows - rows.mean(0)
+        products = float(centred.square().sum(-1).max()) * 2**-50 <= lost
+        if products:
+            found = torch.cdist(centred, centred, compute_mode="use_mm_for_euclid_dist")
+        else:
+            found = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
+        return found.square_()
 
     @staticmethod
-    def backward(ctx: Any, pull: Tensor) -> Tensor:
+    def backward(ctx: Any, pull: Tensor) -> tuple[Tensor, None]:
         (rows,) = ctx.saved_tensors
         both = pull + pull.T
-        return 2 * (both.sum(-1, keepdim=True) * rows - both @ rows)
+        return 2 * (both.sum(-1, keepdim=True) * rows - both @ rows), None
 
 
 class MultiScale(Specified):

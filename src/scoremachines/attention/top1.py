@@ -8,6 +8,9 @@ The entropy is gathered block by block. With `d_i ≥ 0` the gap of image i to t
 
 has no cancellation, and R and T are kept as logarithms, so that two partners can still be told
 apart where both entropies are far below the smallest floating-point number.
+
+The native part finds them to 12 digits. Pairs that are that near to the least are computed anew, so
+that the partner, and which of two equals is the first, do not depend on who computes.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from torch.nn.functional import softplus
 
 from scoremachines.attention.base import Gathered, Scene, Specified, Weighing
 from scoremachines.theory.specs.attention import AttentionSpec
+from scoremachines.engines.pairs import by_native_part, pair_sums
 
 __all__ = ["LogEntropy", "Top1"]
 
@@ -52,7 +56,8 @@ class LogEntropy:
         # that these do not vanish however far below the best they all are.
         gap.scatter_(-1, at, torch.inf)
         least = gap.amin(-1, keepdim=True).nan_to_num(posinf=0)
-        weight = (least - gap).exp()
+        # exp is many times slower where it underflows; what is less counts for nothing.
+        weight = (least - gap).clamp_(min=-700).exp_().scatter_(-1, at, 0)
         gap.scatter_(-1, at, 0)
         rest, gaps = weight.sum(-1).log(), weight.mul_(gap).sum(-1).log()
         return cls(best[..., 0], rest - least[..., 0], gaps - least[..., 0])
@@ -97,8 +102,14 @@ class Top1(Specified):
         for evidence in scene.evidence(scene.window):
             fields = (field.double().flatten(1).T for field in evidence)
             tables = [_with_block(*pair) for pair in zip(tables, fields, strict=True)]
-        partners = [_partner(table) for table in tables if table is not None]
-        return [(scene.window, Gathered(torch.stack(partners)))]
+        close = CLOSE if by_native_part(scene.noisy.device) else 0.0
+        found = [_Candidates(table, close) for table in tables if table is not None]
+        if any(candidates.doubtful for candidates in found):
+            for evidence in scene.evidence(scene.window):
+                for candidates, field in zip(found, evidence, strict=True):
+                    candidates.hear(field.double().flatten(1).T)
+        partners = torch.stack([candidates.partner() for candidates in found])
+        return [(scene.window, Gathered(partners))]
 
 
 def _with_block(known: LogEntropy | None, evidence: Tensor) -> LogEntropy:
@@ -106,27 +117,71 @@ def _with_block(known: LogEntropy | None, evidence: Tensor) -> LogEntropy:
 
     What is known already, `[H·W, H·W]`, is overwritten.
     """
-    pixels = len(evidence)
+    if by_native_part(evidence.device):
+        entropy = LogEntropy(*pair_sums(evidence))
+        return entropy if known is None else known.merge(entropy)
+    pixels, count = evidence.shape
     table = known or LogEntropy(*(evidence.new_empty(pixels, pixels) for _ in range(3)))
-    rows = max(1, 2**18 // evidence.numel())
+    across = max(1, AT_ONCE // count)
+    rows = max(1, across // pixels)
     for first in range(0, pixels, rows):
         # The pair (u, y) is the pair (y, u), so y need not start before u.
-        here = slice(first, first + rows), slice(first, None)
-        entropy = LogEntropy.of(evidence[here[0], None] + evidence[None, here[1]])
-        if known is not None:
-            entropy = LogEntropy(*(field[here] for field in known.fields)).merge(entropy)
-        for field, part in zip(table.fields, entropy.fields, strict=True):
-            field[here] = part
-            field.T[here] = part
+        for other in range(first, pixels, across):
+            here = slice(first, first + rows), slice(other, other + across)
+            entropy = LogEntropy.of(evidence[here[0], None] + evidence[None, here[1]])
+            if known is not None:
+                entropy = LogEntropy(*(field[here] for field in known.fields)).merge(entropy)
+            for field, part in zip(table.fields, entropy.fields, strict=True):
+                field[here] = part
+                field.T[here] = part
     return table
 
 
-def _partner(table: LogEntropy) -> Tensor:
-    """Return y*(u), of equals the first, `[H·W]`."""
-    partners = []
-    for u, row in enumerate(zip(*table.fields, strict=True)):
-        value = LogEntropy(*row).value()
+AT_ONCE = 2**16
+"""Sums of evidence that are taken at once: as many as the cache holds."""
+CLOSE = 1e-9
+"""Log entropies of the native part that differ by less, relatively, are computed anew."""
+
+
+class _Candidates:
+    """The partners of each pixel whose entropies are least, or so near that it may be theirs.
+
+    Args:
+        table: of all pairs.
+        close: how near to the least a log entropy may be so, relatively.
+    """
+
+    def __init__(self, table: LogEntropy, close: float) -> None:
+        value = table.value()
         if len(value) > 1:
-            value[u] = torch.inf
-        partners.append(value.min(-1).indices)
-    return torch.stack(partners)
+            value.fill_diagonal_(torch.inf)
+        least = value.amin(1, keepdim=True)
+        near = value <= least + close * (1 + least.abs())
+        near |= value == least  # of infinite ones
+        self.pixel, self.other = near.nonzero(as_tuple=True)
+        self.pixels = len(value)
+        self.doubtful = close > 0 and len(self.pixel) > self.pixels
+        self.entropy: LogEntropy | None = None
+
+    def hear(self, evidence: Tensor) -> None:
+        """Enter what a block says, `E` `[H·W, n]`, in the same order of its terms each time."""
+        rows = max(1, AT_ONCE // evidence.shape[1])
+        parts = []
+        for some in torch.arange(len(self.pixel), device=evidence.device).split(rows):
+            pairs = evidence[self.pixel[some]] + evidence[self.other[some]]
+            parts.append(LogEntropy.of(pairs).fields)
+        found = LogEntropy(*(torch.cat(field) for field in zip(*parts, strict=True)))
+        self.entropy = found if self.entropy is None else self.entropy.merge(found)
+
+    def partner(self) -> Tensor:
+        """Return y*(u), of equals the first, `[H·W]`."""
+        other = self.other
+        if self.entropy is not None:
+            other = other.masked_fill(self._beaten(self.entropy.value()), self.pixels)
+        first = other.new_full((self.pixels,), self.pixels)
+        return first.scatter_reduce_(0, self.pixel, other, "amin")
+
+    def _beaten(self, value: Tensor) -> Tensor:
+        """Return whether another candidate for the same pixel has a smaller value."""
+        least = value.new_full((self.pixels,), torch.inf)
+        return value != least.scatter_reduce_(0, self.pixel, value, "amin")[self.pixel]

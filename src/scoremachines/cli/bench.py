@@ -9,6 +9,7 @@ import torch
 from scoremachines.data.images.resize import Framing
 from scoremachines.data.images.room import check_room
 from scoremachines.data.open import open_data
+from scoremachines.experiments.bench.attentions import run as time_attentions
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import whole
 from scoremachines.experiments.bench.run import run
@@ -24,6 +25,7 @@ def bench(
     *,
     quick: bool = False,
     sample: bool = False,
+    attentions: bool = False,
     resume: bool = False,
 ) -> Path:
     """Measure the engines, print the table, and write `bench.json` and `bench.png`.
@@ -33,6 +35,7 @@ def bench(
         output: folder to write to.
         quick: a few small measurements instead, to see that everything works.
         sample: one whole ELS sample on all images instead.
+        attentions: every attention beside none instead, into a file `attentions.json`.
         resume: go on where a benchmark in that folder stopped.
 
     Returns:
@@ -43,6 +46,11 @@ def bench(
     """
     settings = settings.quick() if quick else settings
     data = made_up(settings) if settings.source is None else open_data(settings)
+    if attentions:
+        memory = memory_bytes(settings.memory)
+        found = time_attentions(settings, data, output, memory=memory)
+        print(f"measurements: {found}")
+        return found
     found = run(
         settings,
         data,

@@ -54,6 +54,7 @@ def tiled_moments(meeting: Meeting) -> tuple[Tensor, Tensor]:
     totals = meeting.fold(total)
     evidence = totals.logsumexp((0, 2), keepdim=True)
     shares = (totals - evidence).exp()
+    shares /= shares.sum((0, 2), keepdim=True)  # what rounding leaves of 1
     mean = torch.stack([(shares * meeting.fold(each)).sum((0, 2)) for each in means])
     evidence = evidence[0, :, 0].double() - meeting.log_counts()[..., None]
     return evidence.movedim(-1, 0), mean.movedim(-1, 0)

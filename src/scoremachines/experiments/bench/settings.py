@@ -22,11 +22,13 @@ examples:
   scoremachines bench -o bench                               made-up images, up to 50,000
   scoremachines bench --data cifar10.zip --threads 2 -o bench
   scoremachines bench --data cifar10.zip --engines native --sample -o sample
+  scoremachines bench --attentions --counts 500 --windows 7 -o attentions
   scoremachines bench -o bench --resume                      go on after an interruption
 """
 BENCH_FLAGS = {
     "quick": "a few small measurements, to see that everything works",
     "sample": "time one whole ELS sample on all images instead",
+    "attentions": "time every attention beside none instead",
 }
 
 

@@ -1,0 +1,119 @@
+"""What attention costs beside none: every attention by every engine, in one run (theory §4)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scoremachines.attention import ATTENTIONS, Soft
+from scoremachines.experiments.bench.processor import cores, processor
+from scoremachines.experiments.bench.settings import BenchSettings, numbers
+from scoremachines.experiments.bench.tasks import BASELINE, checked, engines
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.engines import make_engine
+from scoremachines.io.folders import output_folder
+from scoremachines.machine import ScoreMachine
+from scoremachines.io.sealed import write_json
+
+__all__ = ["FILE", "HEAD", "run"]
+
+FILE = "attentions.json"
+HEAD = ["| engine | N | k | ᾱ | attention | seconds | of none |", "|---" * 7 + "|"]
+
+
+def run(
+    settings: BenchSettings, data: TrainingSet, output: str | Path, *, memory: int = 2**30
+) -> Path:
+    """Time ELS with none and with every attention, print a table, and write a file.
+
+    Seconds are those of the processor, of all threads together; on a GPU those of the clock. All
+    machines of a row of measurements take turns, and the shortest time of each counts.
+
+    Args:
+        settings: engines, numbers of images, windows, levels, repeats and threads.
+        data: the training set.
+        output: folder to write to.
+        memory: bytes that an engine may use above the training set.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: a setting or the folder cannot be used.
+    """
+    counts, windows = checked(settings, data)
+    names, left_out = engines(settings)
+    torch.set_num_threads(settings.threads or cores())
+    rows: list[dict[str, Any]] = []
+    with output_folder(output, marker=FILE) as folder:
+        about = f"{processor()}, {torch.get_num_threads()} thread(s), {data.name}"
+        print("\n".join([*left_out, about, "", *HEAD]), flush=True)
+        for count in counts:
+            few = TrainingSet(
+                data.block(slice(0, count), None),
+                None if data.labels is None else data.labels[:count],
+            ).to(settings.device)
+            for window in windows:
+                for name in names:
+                    if name != BASELINE:
+                        engine = make_engine(name, memory)
+                        rows += _measured(settings, few, window, engine)
+                        content = {"settings": asdict(settings), "machine": about, "rows": rows}
+                        write_json(folder / FILE, content)
+        return folder / FILE
+
+
+def _measured(
+    settings: BenchSettings, data: TrainingSet, window: int, engine: Any
+) -> list[dict[str, Any]]:
+    """Measure one engine at one window, and print a row for each measurement."""
+    pixels = data.shape[1] * data.shape[2]
+    draw = torch.Generator().manual_seed(settings.seed)
+    matrix = torch.rand(pixels, pixels, generator=draw, dtype=torch.float64) / pixels
+    choices = {**{name: make() for name, make in ATTENTIONS.items()}, "matrix": Soft(matrix)}
+    machines = {
+        name: ScoreMachine(data, window, "inside", attention, engine=engine)
+        for name, attention in choices.items()
+    }
+    noise = torch.randn((1, *data.shape), generator=draw).to(settings.device)
+    clean = data.block(slice(0, 1), torch.float32)
+    rows = []
+    for level in numbers("levels", settings.levels, 0, 1):
+        noisy = level**0.5 * clean + (1 - level) ** 0.5 * noise
+        times = _shortest(list(machines.values()), noisy, level, settings.repeat)
+        for name, seconds in zip(machines, times, strict=True):
+            row = {
+                "engine": engine.name,
+                "count": len(data),
+                "window": window,
+                "level": level,
+                "attention": name,
+                "seconds": seconds,
+                "ratio": seconds / times[0],
+            }
+            rows.append(row)
+            cells = [engine.name, len(data), window, f"{level:g}", name, f"{seconds:.3f}"]
+            print("| " + " | ".join(map(str, [*cells, f"{row['ratio']:.2f}"])) + " |", flush=True)
+    return rows
+
+
+def _shortest(
+    machines: Sequence[ScoreMachine], noisy: Tensor, level: float, repeat: int
+) -> list[float]:
+    """Return the shortest time of each machine, seconds; they take turns."""
+    clock = time.perf_counter if noisy.is_cuda else time.process_time
+    best = [float("inf")] * len(machines)
+    for _ in range(repeat):
+        for number, machine in enumerate(machines):
+            start = clock()
+            machine.denoise(noisy, level)
+            if noisy.is_cuda:
+                torch.cuda.synchronize()
+            best[number] = min(best[number], clock() - start)
+    return best

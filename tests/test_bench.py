@@ -108,6 +108,21 @@ def test_a_killed_benchmark_keeps_what_it_measured_and_goes_on(tmp_path: Path) -
     assert main(["bench", *options]) == 2  # the folder holds an earlier run
 
 
+def test_every_attention_is_timed_beside_none(tmp_path: Path) -> None:
+    options = ["--attentions", "--size", "9x8", "--counts", "5", "--windows", "3"]
+    options += ["--levels", "0.9,0.1", "--engines", "torch", "--threads", "1", "--repeat", "1"]
+    assert main(["bench", *options, "-o", str(tmp_path / "attentions")]) == 0
+    file = tmp_path / "attentions" / "attentions.json"
+    rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+    names = [*ATTENTIONS, "matrix"]
+    assert [(each["level"], each["attention"]) for each in rows] == [
+        (level, name) for level in (0.9, 0.1) for name in names
+    ]
+    for each in rows:
+        none = next(e for e in rows if (e["level"], e["attention"]) == (each["level"], "none"))
+        assert each["ratio"] == pytest.approx(each["seconds"] / none["seconds"])
+
+
 def test_a_whole_sample_is_timed_step_by_step(tmp_path: Path) -> None:
     settings = replace(SMALL, engines="torch", schedule="0.3:3,0.6:5,0.9:7", steps=3)
     found = run(settings, made_up(settings), tmp_path / "sample", sample=True)

@@ -84,13 +84,13 @@ def test_one_pass_says_what_two_passes_say(attention: str, level: float) -> None
     noisy, levels = noised(data, level)
     for sources, window in (("inside", 5), ("broken", 3), ("wrapped", None)):
         machine = sm.ScoreMachine(data, window, sources, attention, engine=TorchEngine())
-        known = _TwoPasses(data, window, sources, attention).posterior(noisy, levels)
+        known = two_passes(data, window, sources, attention).posterior(noisy, levels)
         found = machine.posterior(noisy, levels)
         torch.testing.assert_close(found.mean, known.mean, rtol=0, atol=1e-9)
         torch.testing.assert_close(found.log_weight, known.log_weight, rtol=1e-9, atol=1e-9)
 
 
-def _TwoPasses(
+def two_passes(
     data: sm.TrainingSet, window: int | None, sources: str, attention: str
 ) -> sm.ScoreMachine:
     machine = sm.ScoreMachine(data, window, sources, attention, engine=_Outside())

@@ -9,7 +9,7 @@ The entropy is gathered block by block. With `d_i ≥ 0` the gap of image i to t
 has no cancellation, and R and T are kept as logarithms, so that two partners can still be told
 apart where both entropies are far below the smallest floating-point number.
 
-The native part finds them to 12 digits. Pairs that are that near to the least are computed anew, so
+The native part finds them to 12 digits. Pairs so near to the least are computed anew, so
 that the partner, and which of two equals is the first, do not depend on who computes.
 """
 

@@ -148,9 +148,7 @@ class Reading:
         return total
 
 
-def _told(
-    weighings: Weighings, shared: dict[int | None, Groups]
-) -> tuple[Groups, Tensor] | None:
+def _told(weighings: Weighings, shared: dict[int | None, Groups]) -> tuple[Groups, Tensor] | None:
     """Return some groups of images, and `Π_u` of each group, float64 `[B, G, H, W]`."""
     if not (weighings and shared):
         return None

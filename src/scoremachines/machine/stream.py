@@ -190,6 +190,7 @@ class Stream:
 
     def _shared(self, reading: Reading, window: int | None) -> Groups:
         """Return the evidence of groups of images, of which the attention speaks."""
+        assert self.groups is not None
         gathered = Groups(self.groups)
         for evidence, index in reading.evidence(window):
             gathered.add(evidence, index)

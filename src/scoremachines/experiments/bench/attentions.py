@@ -58,7 +58,7 @@ def run(
             few = TrainingSet(
                 data.block(slice(0, count), None),
                 None if data.labels is None else data.labels[:count],
-            ).to(settings.device)
+            )
             for window in windows:
                 for name in names:
                     if name != BASELINE:
@@ -78,14 +78,14 @@ def _measured(
     matrix = torch.rand(pixels, pixels, generator=draw, dtype=torch.float64) / pixels
     choices = {**{name: make() for name, make in ATTENTIONS.items()}, "matrix": Soft(matrix)}
     machines = {
-        name: ScoreMachine(data, window, "inside", attention, engine=engine)
+        name: ScoreMachine(data, window, "inside", attention, engine=engine).to(settings.device)
         for name, attention in choices.items()
     }
-    noise = torch.randn((1, *data.shape), generator=draw).to(settings.device)
+    noise = torch.randn((1, *data.shape), generator=draw)
     clean = data.block(slice(0, 1), torch.float32)
     rows = []
     for level in numbers("levels", settings.levels, 0, 1):
-        noisy = level**0.5 * clean + (1 - level) ** 0.5 * noise
+        noisy = (level**0.5 * clean + (1 - level) ** 0.5 * noise).to(settings.device)
         times = _shortest(list(machines.values()), noisy, level, settings.repeat)
         for name, seconds in zip(machines, times, strict=True):
             row = {

@@ -20,6 +20,7 @@ from scoremachines.cli.bench import made_up
 from scoremachines.cli.main import main
 from scoremachines.engines import Query, ReferenceEngine
 from scoremachines.errors import InputError
+from scoremachines.experiments.bench.attentions import ATTENTIONS
 from scoremachines.experiments.bench.dense import dense
 from scoremachines.experiments.bench.run import run
 from scoremachines.experiments.bench.settings import BenchSettings, numbers

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from scoremachines.reading import moments_bytes, reads_once
 from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention.top1 import LogEntropy, Top1
 from scoremachines.engines import Plan, Query, ReferenceEngine, TorchEngine, native_instructions
 from scoremachines.engines.native.engine import NativeEngine
-from scoremachines.reading import moments_bytes, reads_once
 
 LEVELS = (0.001, 0.1, 0.5, 0.9, 0.99, 0.999)
 ATTENTIONS = ("tiled", "identity", "multiscale", "top1", "tiled-class", "identity-agreed")
@@ -189,7 +189,7 @@ def test_partners_are_those_of_the_algorithm(
     level: float, count: int, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not native:
-        monkeypatch.setattr("scoremachines.engines.pairs._native", None)
+        monkeypatch.setattr("scoremachines.engines.native.pairs._native", None)
     data = training_set(count=count)
     noisy, levels = noised(data, level)
     query = Query(noisy, levels, 5, "inside")
@@ -205,7 +205,7 @@ def test_of_equal_partners_the_first_is_chosen(
     kind: str, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not native:
-        monkeypatch.setattr("scoremachines.engines.pairs._native", None)
+        monkeypatch.setattr("scoremachines.engines.native.pairs._native", None)
     draw = torch.Generator().manual_seed(3)
     field = torch.randn(*SIZE, 13, generator=draw, dtype=torch.float64) * 4
     if kind == "constant":

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from scoremachines.attention.base import Gathered, Scene, Specified, Weighing
+from scoremachines.engines.native.pairs import by_native_part, pair_sums
 from scoremachines.theory.specs.attention import AttentionSpec
-from scoremachines.engines.pairs import by_native_part, pair_sums
 
 __all__ = ["LogEntropy", "Top1"]
 

@@ -9,9 +9,9 @@ import torch
 from scoremachines.data.images.resize import Framing
 from scoremachines.data.images.room import check_room
 from scoremachines.data.open import open_data
-from scoremachines.experiments.bench.attentions import run as time_attentions
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import whole
+from scoremachines.experiments.bench.attentions import run as time_attentions
 from scoremachines.experiments.bench.run import run
 from scoremachines.experiments.bench.settings import BenchSettings, numbers
 from scoremachines.experiments.run_settings import memory_bytes, size_pixels

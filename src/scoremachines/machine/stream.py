@@ -16,9 +16,9 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Held, Plan, Query
 from scoremachines.errors import InputError
 from scoremachines.machine.gradient import Backward, attached, differentiable
+from scoremachines.machine.reading import Reading, Weighings, moments_bytes, reads_once
 from scoremachines.theory.positions import PERIODIC
 from scoremachines.theory.posterior import Posterior
-from scoremachines.machine.reading import Reading, Weighings, moments_bytes, reads_once
 
 __all__ = ["Stream"]
 

@@ -11,16 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scoremachines.attention import ATTENTIONS, Soft
+from scoremachines.attention import Soft, make_attention
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.engines import make_engine
 from scoremachines.experiments.bench.processor import cores, processor
 from scoremachines.experiments.bench.settings import BenchSettings, numbers
 from scoremachines.experiments.bench.tasks import BASELINE, checked, engines
-from scoremachines.data.training_set import TrainingSet
-from scoremachines.engines import make_engine
 from scoremachines.io.folders import output_folder
-from scoremachines.machine import ScoreMachine
 from scoremachines.io.sealed import write_json
+from scoremachines.machine.score_machine import ScoreMachine
 
+ATTENTIONS = ("none", "identity", "top1", "tiled", "full", "multiscale")
+"""Maps that are timed, beside a matrix."""
 __all__ = ["FILE", "HEAD", "run"]
 
 FILE = "attentions.json"
@@ -76,7 +78,8 @@ def _measured(
     pixels = data.shape[1] * data.shape[2]
     draw = torch.Generator().manual_seed(settings.seed)
     matrix = torch.rand(pixels, pixels, generator=draw, dtype=torch.float64) / pixels
-    choices = {**{name: make() for name, make in ATTENTIONS.items()}, "matrix": Soft(matrix)}
+    choices: dict[str, Any] = {name: make_attention(name) for name in ATTENTIONS}
+    choices["matrix"] = Soft(matrix)
     machines = {
         name: ScoreMachine(data, window, "inside", attention, engine=engine).to(settings.device)
         for name, attention in choices.items()

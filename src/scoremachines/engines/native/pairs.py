@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 try:
-    from scoremachines.engines import _native  # type: ignore[attr-defined]
+    from scoremachines.engines.native import _native  # type: ignore[attr-defined]
 except ImportError:  # built without a compiler
     _native = None
 

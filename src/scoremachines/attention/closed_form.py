@@ -87,12 +87,11 @@ class _SquaredDistances(Function):
         ctx.save_for_backward(rows)
         # Products cost a tenth, but subtract numbers as large as the squared norms.
         centred = rows - rows.mean(0)
-        products = float(centred.square().sum(-1).max()) * 2**-50 <= lost
-        if products:
-            found = torch.cdist(centred, centred, compute_mode="use_mm_for_euclid_dist")
-        else:
-            found = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
-        return found.square_()
+        norms = centred.square().sum(-1)
+        if float(norms.max()) * 2**-50 <= lost:
+            sums = norms[:, None] + norms
+            return sums.addmm_(centred, centred.T, alpha=-2).clamp_(min=0)
+        return torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").square_()
 
     @staticmethod
     def backward(ctx: Any, pull: Tensor) -> tuple[Tensor, None]:

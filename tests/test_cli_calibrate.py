@@ -57,7 +57,7 @@ def test_everything_is_written_beside_the_checkpoint(
 def test_the_strength_of_another_attention(run: Path) -> None:
     words = ["--strength", "--attention", "tiled"]
     assert main(["calibrate", str(run), *QUICK, *words]) == 0
-    assert StrengthCalibration.load(run / "strength.json").curves.about["attention"] == "scaled"
+    assert StrengthCalibration.load(run / "strength.json").curves.about["attention"] == "tiled"
 
 
 def test_choices_reach_the_calibration(run: Path) -> None:

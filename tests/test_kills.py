@@ -46,9 +46,11 @@ import sys
 from scoremachines.data.settings import DataSettings
 from scoremachines.data.synthetic.shapes_config import ShapesConfig
 from scoremachines.experiments.sample_cache import Model, sample_all
+from scoremachines.theory.specs import MachineSpec
 if __name__ == "__main__":
     data = DataSettings(source="shapes", shapes=ShapesConfig(size=24, n=400))
-    sample_all([Model(data, n=200, machine="full", steps=50)], sys.argv[1], workers=2)
+    model = Model(data, n=200, machine=MachineSpec.parse("full"), steps=50)
+    sample_all([model], sys.argv[1], workers=2)
 """
 
 

@@ -10,10 +10,10 @@ and the best constant is the λ for which the mean over all steps is least.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from scoremachines.attention import Attention
+from scoremachines.attention import Attention, spec_of
 from scoremachines.calibration.curves import Curves, check_measure, follow, known_sources
 from scoremachines.calibration.search import every
 from scoremachines.calibration.stored import read_choice, write_choice
@@ -155,8 +155,14 @@ def calibrate_strength(
         "training_set": data.name,
         "fingerprint": data.fingerprint(),
         "sources": chosen,
-        "attention": machines[0].attention.name,
+        "attention": _without_gain(machines[0].attention),
         "window": str(machines[0].window),
         "seed": seed,
     }
     return StrengthCalibration.by_mean(times, Curves(candidates, values, measure, about))
+
+
+def _without_gain(attention: Attention) -> str:
+    """Return what an attention is called but for its gain."""
+    spec = spec_of(attention)
+    return attention.name if spec is None else str(replace(spec, gain=1.0))

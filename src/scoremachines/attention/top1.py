@@ -15,6 +15,7 @@ that the partner, and which of two equals is the first, do not depend on who com
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -85,7 +86,7 @@ class LogEntropy:
 
 
 class Top1(Specified):
-    """Hard attention without a network; needs a second pass over the training set.
+    """Hard attention without a network; hears all images before it weighs any.
 
     The partner is constant but for leaps, so gradients pass through its evidence (theory §4.9).
     """
@@ -119,7 +120,15 @@ def _with_block(known: LogEntropy | None, evidence: Tensor) -> LogEntropy:
     """
     if by_native_part(evidence.device):
         entropy = LogEntropy(*pair_sums(evidence))
-        return entropy if known is None else known.merge(entropy)
+        if known is None:
+            return entropy
+        for rows in _some_rows(len(evidence)):  # in place, for tables are large
+            parts = (
+                LogEntropy(*(field[rows] for field in each.fields)) for each in (known, entropy)
+            )
+            for field, part in zip(known.fields, LogEntropy.merge(*parts).fields, strict=True):
+                field[rows] = part
+        return known
     pixels, count = evidence.shape
     table = known or LogEntropy(*(evidence.new_empty(pixels, pixels) for _ in range(3)))
     across = max(1, AT_ONCE // count)
@@ -143,6 +152,13 @@ CLOSE = 1e-9
 """Log entropies of the native part that differ by less, relatively, are computed anew."""
 
 
+def _some_rows(pixels: int) -> Iterator[slice]:
+    """Yield the rows of a table of all pairs, some at a time."""
+    rows = max(1, AT_ONCE // pixels)
+    for first in range(0, pixels, rows):
+        yield slice(first, first + rows)
+
+
 class _Candidates:
     """The partners of each pixel whose entropies are least, or so near that it may be theirs.
 
@@ -152,14 +168,17 @@ class _Candidates:
     """
 
     def __init__(self, table: LogEntropy, close: float) -> None:
-        value = table.value()
-        if len(value) > 1:
-            value.fill_diagonal_(torch.inf)
-        least = value.amin(1, keepdim=True)
-        near = value <= least + close * (1 + least.abs())
-        near |= value == least  # of infinite ones
-        self.pixel, self.other = near.nonzero(as_tuple=True)
-        self.pixels = len(value)
+        self.pixels = len(table.best)
+        found = []
+        for rows in _some_rows(self.pixels):
+            value = LogEntropy(*(field[rows] for field in table.fields)).value()
+            if self.pixels > 1:
+                value.diagonal(rows.start).fill_(torch.inf)
+            least = value.amin(1, keepdim=True)
+            near = value <= least + close * (1 + least.abs())
+            near |= value == least  # of infinite ones
+            found.append(near.nonzero() + torch.tensor([rows.start, 0], device=near.device))
+        self.pixel, self.other = torch.cat(found).unbind(1)
         self.doubtful = close > 0 and len(self.pixel) > self.pixels
         self.entropy: LogEntropy | None = None
 

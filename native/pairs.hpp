@@ -20,7 +20,7 @@ template <class T> struct PairWork {
           padded((std::int64_t(q.count) + lanes - 1) / lanes * lanes),
           rows(std::size_t(q.pixels) * padded),
           largest(q.pixels),
-          side(std::max<int>(1, std::min<int>(q.pixels, int(8192 / padded)))),
+          side(std::max<int>(1, std::min<int>(q.pixels, int(32768 / padded)))),
           tiles((q.pixels + side - 1) / side) {
         rows.fill(static_cast<T>(never));
         for (int u = 0; u < q.pixels; ++u) {

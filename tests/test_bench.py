@@ -59,7 +59,7 @@ def test_the_baseline_is_the_reference(window: int) -> None:
 def test_a_benchmark_measures_all_engines_and_keeps_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scoremachines.estimate.LONG", 0.0)
+    monkeypatch.setattr("scoremachines.runs.estimate.LONG", 0.0)
     folder = tmp_path / "bench"
     asked = replace(SMALL, windows="5")
     found = run(asked, made_up(SMALL), folder)

@@ -48,6 +48,10 @@ class LogEntropy:
         """The three of them, in this order."""
         return self.best, self.rest, self.gaps
 
+    def rows(self, some: slice) -> LogEntropy:
+        """Return the same for some rows of a table."""
+        return LogEntropy(*(field[some] for field in self.fields))
+
     @classmethod
     def of(cls, log_weight: Tensor) -> LogEntropy:
         """Summarise `L` over its last dimension."""
@@ -122,12 +126,10 @@ def _with_block(known: LogEntropy | None, evidence: Tensor) -> LogEntropy:
         entropy = LogEntropy(*pair_sums(evidence))
         if known is None:
             return entropy
-        for rows in _some_rows(len(evidence)):  # in place, for tables are large
-            parts = (
-                LogEntropy(*(field[rows] for field in each.fields)) for each in (known, entropy)
-            )
-            for field, part in zip(known.fields, LogEntropy.merge(*parts).fields, strict=True):
-                field[rows] = part
+        for some in _some_rows(len(evidence)):  # in place, for tables are large
+            merged = known.rows(some).merge(entropy.rows(some))
+            for field, part in zip(known.fields, merged.fields, strict=True):
+                field[some] = part
         return known
     pixels, count = evidence.shape
     table = known or LogEntropy(*(evidence.new_empty(pixels, pixels) for _ in range(3)))
@@ -171,7 +173,7 @@ class _Candidates:
         self.pixels = len(table.best)
         found = []
         for rows in _some_rows(self.pixels):
-            value = LogEntropy(*(field[rows] for field in table.fields)).value()
+            value = table.rows(rows).value()
             if self.pixels > 1:
                 value.diagonal(rows.start).fill_(torch.inf)
             least = value.amin(1, keepdim=True)

@@ -163,8 +163,8 @@ def denoised(denoiser: Any, noisy: Tensor, levels: Any, labels: Any = None) -> T
 def painted(denoiser: Any, n: int, steps: int, scheduler: str, data: Any = None) -> dict[str, Any]:
     """Return samples, with their sources where they have any."""
     result = sm.sample(denoiser, n, steps, seed=3, scheduler=scheduler, best=3, data=data)
-    told = {"images": result.images}
-    if result.posterior is not None:
+    told: dict[str, Any] = {"images": result.images}
+    if result.posterior is not None and result.posterior.sources is not None:
         told |= {"entropy": result.posterior.entropy}
         told |= {"source_image": result.posterior.sources.image}
     return told

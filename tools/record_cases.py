@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +105,8 @@ def _kg() -> Iterator[Case]:
             for name in adapter.KG:
                 for key, window in SMALL.items():
                     if (window is None) == (name in ("IS", "ES")):
-                        yield (
-                            f"{engine}/{name}/{key}/{dtype}",
-                            lambda d=drawn, e=engine, n=name, w=window: d.asked(
-                                lambda: adapter.kg_machine(n, d.data, e, w)
-                            ),
-                        )
+                        build = partial(adapter.kg_machine, name, drawn.data, engine, window)
+                        yield f"{engine}/{name}/{key}/{dtype}", partial(drawn.asked, build)
 
 
 def _drawn(dtype: torch.dtype) -> Iterator[Case]:
@@ -189,11 +186,10 @@ def _gradients() -> Iterator[Case]:
     for engine in ("reference", "native", "torch", "auto", "adaptive"):
         for attention in (*attentions, "tiled-class", "tiled-agreed", "multiscale(3,5)"):
             for sources in adapter.SOURCES:
-                build = lambda e=engine, s=sources, a=attention: adapter.build(  # noqa: E731
-                    drawn.data, e, s, {0.0: 3, 0.5: 5}, a, drawn.matrix
-                )
-                yield f"{engine}/{attention}/{sources}", lambda b=build: _gradient(drawn, b)
-    yield "wiener/-/-", lambda: _gradient(drawn, lambda: adapter.wiener(drawn.data), False)
+                choices = (engine, sources, SMALL["k(t)"], attention, drawn.matrix)
+                build = partial(adapter.build, drawn.data, *choices)
+                yield f"{engine}/{attention}/{sources}", partial(_gradient, drawn, build)
+    yield "wiener/-/-", partial(_gradient, drawn, partial(adapter.wiener, drawn.data), False)
 
 
 def _gradient(drawn: Drawn, build: Callable[[], Any], weight: bool = True) -> Recording:
@@ -220,12 +216,16 @@ def _wiener() -> Iterator[Case]:
         for images in (11, 131):  # fewer and more images than values of an image
             drawn = Drawn(images, (3, 5, 7), dtype)
             for key, labels in {"all": None, "classes": drawn.labels}.items():
-                yield (
-                    f"{dtype}/{images}/{key}",
-                    lambda d=drawn, told=labels: _arrays(
-                        {"mean": adapter.denoised(adapter.wiener(d.data), d.noisy, d.levels, told)}
-                    ),
-                )
+                asked = (adapter.wiener(drawn.data), drawn.noisy, drawn.levels, labels)
+                yield f"{dtype}/{images}/{key}", partial(_mean, *asked)
+
+
+def _mean(denoiser: Any, noisy: Tensor, levels: Tensor, labels: Tensor | None = None) -> Recording:
+    return _arrays({"mean": adapter.denoised(denoiser, noisy, levels, labels)})
+
+
+def _paint(denoiser: Any, scheduler: str, data: Any = None) -> Recording:
+    return _arrays(adapter.painted(denoiser, 2, 5, scheduler, data))
 
 
 def _samples() -> Iterator[Case]:
@@ -233,16 +233,12 @@ def _samples() -> Iterator[Case]:
     for engine in ("reference", "native", "torch", "adaptive"):
         for attention in ("none", "top1", "tiled", "full-class", "tiled-agreed", "matrix"):
             for scheduler in ("kg", "DDIM", "DDPM"):
-                build = lambda e=engine, a=attention: adapter.build(  # noqa: E731
-                    drawn.data, e, "inside", {0.0: 3, 0.5: 5}, a, drawn.matrix
-                )
-                yield (
-                    f"{engine}/{attention}/{scheduler}",
-                    lambda b=build, s=scheduler: _arrays(adapter.painted(b(), 2, 5, s)),
-                )
+                choices = (engine, "inside", SMALL["k(t)"], attention, drawn.matrix)
+                machine = adapter.build(drawn.data, *choices)
+                yield f"{engine}/{attention}/{scheduler}", partial(_paint, machine, scheduler)
     crafted = adapter.shapes()
     for attention in ("none", "tiled"):
-        yield f"shapes/{attention}", lambda a=attention: _judged(crafted, a)
+        yield f"shapes/{attention}", partial(_judged, crafted, attention)
 
 
 def _judged(data: Any, attention: str) -> Recording:
@@ -257,15 +253,8 @@ def _networks() -> Iterator[Case]:
         noisy = data.images[:5] * 0.5 + 0.8 * torch.randn(
             (5, *data.images.shape[1:]), generator=torch.Generator().manual_seed(7)
         )
-        levels = torch.tensor(LEVELS)
-        yield (
-            f"denoise/{name}",
-            lambda n=network, x=noisy, t=levels: _arrays({"mean": adapter.denoised(n, x, t)}),
-        )
-        yield (
-            f"samples/{name}",
-            lambda n=network, d=data: _arrays(adapter.painted(n, 2, 5, "kg", d)),
-        )
+        yield f"denoise/{name}", partial(_mean, network, noisy, torch.tensor(LEVELS))
+        yield f"samples/{name}", partial(_paint, network, "kg", data)
 
 
 def numbers(value: Any) -> list[float]:

@@ -51,7 +51,7 @@ def record(folder: Path, sections: Sections) -> int:
             count += 1
             refused += key in found
             arrays |= found
-        np.savez_compressed(folder / f"{section}.npz", **arrays)
+        np.savez_compressed(folder / f"{section}.npz", **arrays)  # type: ignore[arg-type]
         print(f"{section}: {count} cases, {refused} refused, {len(arrays)} arrays", flush=True)
     return 0
 

@@ -221,7 +221,9 @@ def _sweep_bytes(query: Query, plan: Plan, window: int, threads: int, best: int)
     # Where every pixel has one place to draw from, a thread takes all noisy images at once.
     samples = plan.batch if query.sources == "same" else 1
     lines = 10 * window * (width + window) + 14 * (width + window)
-    values = 2 * (framed + framed // channels + pixels) + lines + samples * pixels * (channels + 3)
+    # Sums of a posterior, or of the moments of twice as many images side by side.
+    sums = max(samples * pixels * (channels + 3), 2 * pixels * (channels + 2))
+    values = 2 * (framed + framed // channels + pixels) + lines + sums
     each = 64 * values + samples * pixels * best * 24
     units = 16 * plan.batch // samples
     parts = 16 * plan.batch * pixels * (8 * (channels + 2) + 24 * best)

@@ -35,12 +35,15 @@ def test_a_trace_ends_as_the_sample_did(attention: str, scheduler: str) -> None:
     course = Course(4, 5, scheduler, torch.tensor([0, 1, 1]))
     seen: list[tuple[int, int]] = []
     trace = follow(machine, 1, course, on_step=lambda *step: seen.append(step))
-    assert torch.equal(trace.image, result.images[1])
+    # With attention x̂0 is computed in another way where sources are kept: the same up to rounding.
+    apart = 0 if attention == "none" else 1e-5
+    torch.testing.assert_close(trace.image, result.images[1], rtol=0, atol=apart)
     assert trace.posterior is not None
     assert trace.posterior.sources is not None
     last = trace.posterior.sources.image[-1]
     assert torch.equal(last, result.posterior.sources.image[1])
-    assert torch.equal(trace.posterior.weights[-1], result.posterior.weights[1])
+    weights, known = trace.posterior.weights[-1], result.posterior.weights[1]
+    torch.testing.assert_close(weights, known, rtol=0, atol=10 * apart)
     assert seen == [(number, len(trace.time)) for number in range(1, len(trace.time) + 1)]
 
 

@@ -122,10 +122,10 @@ class NativeEngine:
         if query.window is None:
             return self._whole(query, images).evidence()
         log_counts = _log_counts(query)
-        found = _native.evidence(
-            **self.arguments(query, images), depth=depth(query, log_counts, 1)
+        within = depth(query, log_counts, 1)
+        evidence = torch.from_numpy(
+            _native.evidence(**self.arguments(query, images), depth=within)
         )
-        evidence = torch.from_numpy(found)
         return evidence.sub_(log_counts.to(evidence.dtype))
 
     def posterior(
@@ -195,7 +195,7 @@ class NativeEngine:
         """Return the posterior of each noisy image by itself, of the doubtful ones in float64."""
         parts = []
         for b, part in enumerate(_each(query, precise)):
-            its_bias = None if bias is None else bias[b : b + 1].to(part.noisy.dtype)
+            its_bias = bias if bias is None else bias[b : b + 1].to(part.noisy.dtype)
             parts.append(self.posterior(part, images, index, its_bias, best))
         return Posterior.cat([part.to(query.noisy.dtype) for part in parts])
 

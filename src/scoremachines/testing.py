@@ -21,7 +21,11 @@ from scoremachines.attention import Attention, Scene
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Differentiable, Engine, Plan, Pull, Query, ReferenceEngine
 from scoremachines.machine.score_machine import ScoreMachine
-from scoremachines.theory.bounds import Bounds
+from scoremachines.theory.comparing import (
+    check_close,
+    check_same_posterior,
+    check_same_sources,
+)
 from scoremachines.theory.positions import SOURCES
 from scoremachines.theory.posterior import Posterior
 
@@ -121,13 +125,13 @@ def check_engine(
             evidence = reference.evidence(exact, case.images.double())
             told, relative = engine.evidence(query, case.images), 1 + evidence.abs()
             tolerance = TOLERANCE[dtype]
-            _close(told / relative, evidence / relative, tolerance, case.text)
-            _same_posterior(found, known, tolerance, case.text)
+            check_close(told / relative, evidence / relative, tolerance, case.text)
+            check_same_posterior(found, known, tolerance, case.text)
             if dtype == torch.float64:
-                _same_sources(found, known, case.text)
+                check_same_sources(found, known, case.text)
             plain = engine.posterior(query, case.images, index, case.bias, 0)
             bound = (plain.error_bound + found.error_bound)[:, None]
-            _close(plain.mean, found.mean, tolerance, f"{case.text}, without sources", bound)
+            check_close(plain.mean, found.mean, tolerance, f"{case.text}, without sources", bound)
             if isinstance(engine, Differentiable):
                 _same_gradient(engine, case, known, tolerance)
             if isinstance(engine, Differentiable) or getattr(engine, "reads_once", False):
@@ -141,10 +145,10 @@ def _same_moments(engine: Any, case: Case, tolerance: float) -> None:
     known, known_mean = ReferenceEngine().moments(exact, case.images.double())
     evidence, mean = engine.moments(query, case.images)
     relative = 1 + known.abs()
-    _close(evidence / relative, known / relative, tolerance, f"{case.text}, moments")
+    check_close(evidence / relative, known / relative, tolerance, f"{case.text}, moments")
     # Log-likelihoods are rounded in proportion to their size, and weights with them.
     apart = (mean - known_mean) / relative[:, :, None]
-    _close(apart, torch.zeros_like(apart), tolerance, f"{case.text}, mean colours")
+    check_close(apart, torch.zeros_like(apart), tolerance, f"{case.text}, mean colours")
 
 
 def _same_gradient(engine: Differentiable, case: Case, known: Posterior, tolerance: float) -> None:
@@ -168,7 +172,7 @@ def _same_gradient(engine: Differentiable, case: Case, known: Posterior, toleran
     factor = (query.signal / query.variance).to(wanted)[:, None, None, None]
     scale = 1 + wanted.abs().amax((1, 2, 3), keepdim=True) + 0.01 * factor
     found = engine.gradient(query, images, pull)
-    _close(found / scale, wanted / scale, tolerance, f"{case.text}, gradient")
+    check_close(found / scale, wanted / scale, tolerance, f"{case.text}, gradient")
 
 
 def check_attention(attention: Attention, *, seed: int = 0) -> None:
@@ -203,12 +207,14 @@ def check_attention(attention: Attention, *, seed: int = 0) -> None:
     for number, (window, weighing) in enumerate(both):
         total = weighing.apply(evidence)
         text = f"{attention.name} at window {window}"
-        _close(weighing.apply(2 * evidence), 2 * total, 1e-9, f"{text}: linear in the evidence")
+        check_close(
+            weighing.apply(2 * evidence), 2 * total, 1e-9, f"{text}: linear in the evidence"
+        )
         changed = evidence.clone()
         changed[:, :, 2, 3] += 5
-        _close(weighing.apply(changed)[:, :, 2, 3], total[:, :, 2, 3], 1e-9, f"{text}: y ≠ u")
+        check_close(weighing.apply(changed)[:, :, 2, 3], total[:, :, 2, 3], 1e-9, f"{text}: y ≠ u")
         alone = attention.weighings(scene(slice(1, 2)))[number][1].apply(evidence[1:])
-        _close(alone, total[1:], 0.0, f"{text}: alone and in a batch")
+        check_close(alone, total[1:], 0.0, f"{text}: alone and in a batch")
     images = torch.rand(11, 3, 5, 7, generator=draw, dtype=torch.float64) * 2 - 1
     check_machine(lambda data: ScoreMachine(data, 3, "wrapped", attention), images)
 
@@ -235,23 +241,23 @@ def check_machine(build: Callable[[TrainingSet], ScoreMachine], images: Tensor) 
     known = machine.posterior(noisy, alpha_bar, best=3)
     for i in range(3):
         alone = machine.posterior(noisy[i : i + 1], alpha_bar[i : i + 1], best=3)
-        _close(alone.mean, known.mean[i : i + 1], 0.0, "alone and in a batch")
+        check_close(alone.mean, known.mean[i : i + 1], 0.0, "alone and in a batch")
     order = torch.randperm(len(images), generator=draw)
     permuted = build(TrainingSet(images[order])).posterior(noisy, alpha_bar, best=3)
-    _same_posterior(permuted, known, 1e-5, "another order of the training set")
+    check_same_posterior(permuted, known, 1e-5, "another order of the training set")
     for block in (1, 4):
         divided = build(TrainingSet(images))
         divided.engine = _Blocks(divided.engine, block)
         other = divided.posterior(noisy, alpha_bar, best=3)
-        _same_posterior(other, known, 1e-5, f"in blocks of {block}")
-        _same_sources(other, known, f"in blocks of {block}")
+        check_same_posterior(other, known, 1e-5, f"in blocks of {block}")
+        check_same_sources(other, known, f"in blocks of {block}")
     single = build(TrainingSet(images.float())).denoise(noisy.float(), alpha_bar)
     if machine.attention.name != "top1":  # the best partner may change with the rounding
-        _close(single.double(), known.mean, 1e-3, "in float32")
+        check_close(single.double(), known.mean, 1e-3, "in float32")
         # Partners are chosen by the whole set's posterior, all other attentions image by image.
         shards = (images[:2], images[2:])
         parts = [build(TrainingSet(shard)).posterior(noisy, alpha_bar) for shard in shards]
-        _same_posterior(Posterior.merge_all(parts), known, 1e-5, "in two shards")
+        check_same_posterior(Posterior.merge_all(parts), known, 1e-5, "in two shards")
 
 
 class _Blocks:
@@ -265,45 +271,3 @@ class _Blocks:
 
     def plan(self, query: Query, count: int, **demand: Any) -> Plan:
         return Plan(self.engine.plan(query, count, **demand).batch, self.block)
-
-
-def _close(
-    found: Tensor, known: Tensor, tolerance: float, text: str, slack: Tensor | float = 0.0
-) -> None:
-    worst = float(((found.double() - known.double()).abs() - slack).max())
-    if not worst <= tolerance:
-        raise AssertionError(f"{text}: off by {worst:.3g}, more than {tolerance:g}")
-
-
-def _same_posterior(found: Posterior, known: Posterior, tolerance: float, text: str) -> None:
-    """The same to rounding, and to what the posteriors say of sources left out (theory §2.6)."""
-    bound = found.error_bound + known.error_bound
-    _close(found.mean, known.mean, tolerance, f"{text}: mean", bound[:, None])
-    (share, missing), (known_share, known_missing) = _left_out(found), _left_out(known)
-    scale, what = 1 + known.log_weight.abs(), f"{text}: log-weight"
-    slack = (missing + known_missing) / scale
-    _close(found.log_weight / scale, known.log_weight / scale, tolerance, what, slack)
-    if found.entropy is not None and known.entropy is not None:
-        slack = torch.where(share + known_share > 0, torch.inf, 0.0)  # no bound is stated for it
-        _close(found.entropy, known.entropy, 10 * tolerance, f"{text}: entropy", slack)
-
-
-def _left_out(posterior: Posterior) -> tuple[Tensor, Tensor]:
-    """Return the share left out, and how far off that, and chance, may leave the log-weight."""
-    bounds = posterior.bounds or Bounds.none(posterior.log_weight)
-    share = bounds.share_left_out(posterior.log_weight)
-    return share, bounds.log_error - torch.log1p(-share)
-
-
-def _same_sources(found: Posterior, known: Posterior, text: str) -> None:
-    """The same sources in the same order, unless their weights are equal to rounding."""
-    assert found.sources is not None
-    assert known.sources is not None
-    slack = _left_out(found)[0][:, None]
-    _close(found.weights, known.weights, 1e-6, f"{text}: weights of the sources", slack)
-    gaps = known.sources.log_weight.diff(dim=1).abs()
-    clear = torch.cat([gaps, gaps[:, -1:]], 1).amin(1) > 1e-6
-    for field in ("image", "position"):
-        differ = (getattr(found.sources, field) != getattr(known.sources, field)).any(1)
-        if bool((differ & clear).any()):
-            raise AssertionError(f"{text}: another {field} among the best sources")

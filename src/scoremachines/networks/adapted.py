@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scoremachines.attention import Maps
 from scoremachines.errors import InputError, whole
 from scoremachines.io.model_folder import check_finite
 from scoremachines.machine.denoiser import DenoiserModel, gradients_in
@@ -37,7 +38,6 @@ from scoremachines.theory.schedule import (
 __all__ = ["AdaptedNetwork"]
 
 Call = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-Maps = Callable[[Tensor, Tensor], Tensor]
 
 
 class AdaptedNetwork(DenoiserModel):

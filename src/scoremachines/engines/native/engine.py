@@ -41,13 +41,7 @@ try:
 except ImportError:  # built without a compiler
     _native = None
 
-__all__ = [
-    "NativeEngine",
-    "depth",
-    "doubtful",
-    "native_instructions",
-    "say_once_if_missing",
-]
+__all__ = ["NativeEngine", "depth", "doubtful", "native_instructions", "say_once_if_missing"]
 
 
 def native_instructions() -> list[str]:

@@ -129,4 +129,4 @@ def _pair(text: str) -> tuple[str, str]:
 def number_text(value: float) -> str:
     """Return a number as short as brings it back, whole numbers without a point."""
     value = float(value)
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

@@ -278,4 +278,4 @@ def test_only_one_file_knows_the_grammar() -> None:
         for path in SOURCES
         if re.search(r'removesuffix|endswith|"-class"|-agreed', path.read_text(encoding="utf-8"))
     }
-    assert found == {"specs/attention.py"}
+    assert found == {"theory/specs/attention.py"}

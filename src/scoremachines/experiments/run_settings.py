@@ -10,6 +10,8 @@ import ast
 import inspect
 import re
 from dataclasses import dataclass, is_dataclass
+from functools import cache
+from typing import Any
 
 from scoremachines.data.settings import DataSettings as DataSettings
 from scoremachines.data.settings import size_pixels as size_pixels
@@ -138,7 +140,8 @@ class CalibrateSettings(DataSettings):
     """how much of log N a predicted window may tell about the training image, from 0 to 1"""
 
 
-def field_help(settings: type) -> dict[str, str]:
+@cache
+def field_help(settings: Any) -> dict[str, str]:
     """Return the text below each field of a dataclass, by the field's name."""
     texts: dict[str, str] = {}
     lists = {

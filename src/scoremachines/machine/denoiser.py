@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
-from diffusers.models.unets.unet_2d import UNet2DOutput
 from torch import Tensor, nn
 
 from scoremachines.errors import InputError
@@ -25,6 +24,7 @@ from scoremachines.io.model_folder import (
     local_folder,
     read_config,
 )
+from scoremachines.machine.output import DenoiserOutput
 from scoremachines.machine.schedulers import (
     calling_scheduler,
     check_scheduler,
@@ -226,7 +226,7 @@ class DenoiserModel(ModelMixin, ConfigMixin):
         timestep: Tensor | float | int,
         class_labels: Tensor | None = None,
         return_dict: bool = True,
-    ) -> UNet2DOutput | tuple[Tensor]:
+    ) -> DenoiserOutput | tuple[Tensor]:
         """Predict as a `diffusers.UNet2DModel` does.
 
         Args:
@@ -234,7 +234,7 @@ class DenoiserModel(ModelMixin, ConfigMixin):
             timestep: place in the table `alphas_cumprod`, which may lie between two entries, one
                 value or `[B]`.
             class_labels: one label or `[B]`.
-            return_dict: wrap the prediction in `UNet2DOutput`, else in a tuple.
+            return_dict: wrap the prediction in `DenoiserOutput`, else in a tuple.
 
         Returns:
             The prediction, `[B, C, H, W]`, in the form that `prediction_type` names.
@@ -249,7 +249,7 @@ class DenoiserModel(ModelMixin, ConfigMixin):
         alpha_bar = self.timesteps.at_step(timestep)
         clean = self.denoise(sample, alpha_bar, class_labels)
         output = predicted(kind, clean, sample, alpha_bar)
-        return UNet2DOutput(sample=output) if return_dict else (output,)
+        return DenoiserOutput(sample=output) if return_dict else (output,)
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
         """Write the model into a folder, as `diffusers` does.

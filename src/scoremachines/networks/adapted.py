@@ -1,7 +1,4 @@
-"""Other people's networks, where a `Network` or a machine can stand (theory §5).
-
-network = adapt(my_module, shape=(3, 16, 16))
-"""
+"""Other people's networks, where a `Network` or a machine can stand (theory §5)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.errors import InputError
-from scoremachines.machine.score_machine import pretrained
+from scoremachines.machine import pretrained
 from scoremachines.sampling.reverse_process import scheduler_trajectory
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning")

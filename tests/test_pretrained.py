@@ -13,7 +13,7 @@ import scoremachines as sm
 from scoremachines.attention import Agreed, MultiScale, Scaled, Shared, Soft, Spread, Tiled
 from scoremachines.engines import AdaptiveEngine, native_instructions
 from scoremachines.errors import InputError
-from scoremachines.machine.score_machine import pretrained
+from scoremachines.machine import pretrained
 from scoremachines.theory.specs import GainSchedule
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -140,9 +140,14 @@ class CalibrateSettings(DataSettings):
     """how much of log N a predicted window may tell about the training image, from 0 to 1"""
 
 
-@cache
-def field_help(settings: Any) -> dict[str, str]:
+def field_help(settings: type) -> dict[str, str]:
     """Return the text below each field of a dataclass, by the field's name."""
+    read: Any = _field_help
+    return dict(read(settings))
+
+
+@cache
+def _field_help(settings: Any) -> dict[str, str]:
     texts: dict[str, str] = {}
     lists = {
         "machines": [*KG_MACHINES, *denoiser_names()],
@@ -150,7 +155,7 @@ def field_help(settings: Any) -> dict[str, str]:
         "maps": maps_names(),
     }
     for base in settings.__mro__[1:]:
-        texts |= field_help(base) if is_dataclass(base) else {}
+        texts |= field_help(base) if hasattr(base, "__dataclass_fields__") else {}
     body = ast.parse(inspect.getsource(settings).strip()).body[0]
     assert isinstance(body, ast.ClassDef)
     for line, following in zip(body.body, body.body[1:], strict=False):

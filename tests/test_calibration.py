@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.attention import Scaled, Soft, StrengthSchedule, Tiled
+from scoremachines.attention import Scaled, Soft, Tiled
 from scoremachines.calibration import (
     MEASURES,
     Calibration,
@@ -26,6 +26,7 @@ from scoremachines.networks import Network, NetworkSettings
 from scoremachines.sampling.reverse_process import Step
 from scoremachines.testing import check_attention
 from scoremachines.theory.locality import WindowSchedule, parse_window
+from scoremachines.theory.specs import GainSchedule
 
 SHAPE = (2, 7, 9)
 H, W = SHAPE[1:]
@@ -139,7 +140,7 @@ def test_a_known_strength_is_recovered(strength: float) -> None:
 
 
 def test_a_known_strength_of_time_is_recovered_and_plugged_in() -> None:
-    known = StrengthSchedule((0.25, 0.5, 0.75, 1.0), (0.03, 0.3, 1.0, 0.1))
+    known = GainSchedule((0.25, 0.5, 0.75, 1.0), (0.03, 0.3, 1.0, 0.1))
     network = sm.bbels(DATA, {0.0: 3, 0.5: 5}, attention=Scaled(Tiled(), known))
     found = calibrate_strength(
         network,
@@ -157,7 +158,7 @@ def test_a_known_strength_of_time_is_recovered_and_plugged_in() -> None:
 
 
 def test_scaled_attention_keeps_the_contract() -> None:
-    check_attention(Scaled(Tiled(), StrengthSchedule((0.2, 0.6), (0.1, 2.0))))
+    check_attention(Scaled(Tiled(), GainSchedule((0.2, 0.6), (0.1, 2.0))))
 
 
 @settings(max_examples=6, deadline=None)
@@ -171,7 +172,7 @@ def test_scaled_attention_is_the_scaled_matrix(strength: float, alpha_bar: float
 
 @given(st.floats(0, 1))
 def test_strength_is_linear_between_its_knots(t: float) -> None:
-    schedule = StrengthSchedule((0.2, 0.6), (1.0, 3.0))
+    schedule = GainSchedule((0.2, 0.6), (1.0, 3.0))
     expected = 1 + 2 * min(max(t - 0.2, 0), 0.4) / 0.4
     assert schedule(t) == pytest.approx(expected)
 
@@ -248,4 +249,4 @@ def test_a_network_for_other_images_is_refused() -> None:
         with pytest.raises(InputError, match="strength="):
             Scaled(Tiled(), strength)
     with pytest.raises(InputError, match="rise"):
-        StrengthSchedule((0.5, 0.2), (1.0, 1.0))
+        GainSchedule((0.5, 0.2), (1.0, 1.0))

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.attention import ATTENTIONS, Soft
+from scoremachines.attention import Soft
+from scoremachines.attention.building import MAPS
 from scoremachines.sampling.sample import trajectory
 from scoremachines.theory.positions import patches
 
@@ -60,7 +61,7 @@ def test_the_equivariant_machine_is_the_ideal_one_of_all_shifts() -> None:
     torch.testing.assert_close(found, known, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("attention", [*MAPS, "multiscale"])
 @pytest.mark.parametrize("window", [3, None])
 def test_periodic_machines_commute_with_shifts(attention: str, window: int | None) -> None:
     clean = images()
@@ -81,7 +82,7 @@ def test_no_attention_is_attention_of_no_strength() -> None:
         torch.testing.assert_close(found, known, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("attention", [*MAPS, "multiscale"])
 def test_one_training_image_makes_attention_irrelevant(attention: str) -> None:
     clean = images(1)
     noisy, data = noised(clean, 0.5), sm.TrainingSet(clean)

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.attention import ATTENTIONS, Measured, MultiScale, Soft, make_attention
+from scoremachines.attention import Measured, MultiScale, Soft, make_attention
 from scoremachines.attention.base import Scene
+from scoremachines.attention.building import MAPS
 from scoremachines.attention.top1 import LogEntropy, Top1
 from scoremachines.errors import InputError
-from scoremachines.machine.named import MACHINES
 from scoremachines.testing import check_attention, check_machine
 from scoremachines.theory.positions import SOURCES, patches
+from scoremachines.theory.specs import KG_MACHINES
 
 
 def images(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
@@ -21,9 +22,9 @@ def images(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Te
     return torch.rand(shape or (11, 3, 5, 7), generator=draw, dtype=dtype) * 2 - 1
 
 
-@pytest.mark.parametrize("name", ATTENTIONS)
+@pytest.mark.parametrize("name", [*MAPS, "multiscale"])
 def test_attentions_conform(name: str) -> None:
-    check_attention(ATTENTIONS[name]())
+    check_attention(make_attention(name))
 
 
 def test_given_attentions_conform() -> None:
@@ -127,10 +128,10 @@ def test_attention_that_does_not_fit_or_does_not_exist() -> None:
         MultiScale((3, 4))
 
 
-@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("name", KG_MACHINES)
 def test_named_machines(name: str) -> None:
     machine = sm.named_machine(name, sm.TrainingSet(images()), 3)
-    assert machine.sources == MACHINES[name]
+    assert machine.sources == KG_MACHINES[name]
     assert (machine.window is None) == (name in ("ideal", "equivariant"))
     assert "ScoreMachine(" in repr(machine)
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from scoremachines.reading import moments_bytes, reads_once
 from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention.top1 import LogEntropy, Top1
 from scoremachines.engines import Plan, Query, ReferenceEngine, TorchEngine, native_instructions
 from scoremachines.engines.native.engine import NativeEngine
+from scoremachines.machine.reading import moments_bytes, reads_once
 
 LEVELS = (0.001, 0.1, 0.5, 0.9, 0.99, 0.999)
 ATTENTIONS = ("tiled", "identity", "multiscale", "top1", "tiled-class", "identity-agreed")

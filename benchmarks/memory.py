@@ -25,10 +25,10 @@ from typing import Any
 import torch
 
 import scoremachines as sm
-from scoremachines.attention import attention_names
 from scoremachines.engines import ENGINES
 from scoremachines.errors import InputError
 from scoremachines.theory.positions import SOURCES
+from scoremachines.theory.specs import attention_names
 
 MIB = 2**20
 WINDOWS = {32: 5, 64: 9}

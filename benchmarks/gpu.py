@@ -75,7 +75,7 @@ def bounds(device: str, repeat: int) -> dict[str, float]:
 
 def evaluate(engine: Engine, query: Query, images: Tensor) -> Tensor:
     """Return x̂0, block by block as the engine plans it."""
-    plan = engine.plan(query, len(images), evidence=False, pairwise=False, best=0)
+    plan = engine.plan(query, len(images), evidence=False, dense=False, best=0)
     index = torch.arange(len(images), device=images.device)
     pairs = zip(images.split(plan.block), index.split(plan.block), strict=True)
     parts = (engine.posterior(query, block, its, None, 0) for block, its in pairs)
@@ -99,7 +99,7 @@ def error(engine: Engine, query: Query, images: Tensor) -> float:
 def counts(engine: FusedEngine, query: Query, images: Tensor) -> dict[str, float | str]:
     """Return how much the kernel that answers does: pairs, operations, bytes."""
     assert query.window is not None
-    plan = engine.plan(query, len(images), evidence=False, pairwise=False, best=0)
+    plan = engine.plan(query, len(images), evidence=False, dense=False, best=0)
     height, width = images.shape[-2:]
     inside = (height - query.window + 1) * (width - query.window + 1)
     pairs = len(images) * height * width * inside

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.attention import Measured, MultiScale, Scaled, Scene, Soft, Top1
+from scoremachines.attention import AttentionContext, Measured, MultiScale, Scaled, Soft, Top1
 from scoremachines.engines import Query, ReferenceEngine
 from scoremachines.errors import InputError
 
@@ -175,11 +175,13 @@ def test_top1_reads_large_sets_in_pieces() -> None:
     """More images than fit at once, and more pairs of pixels than are looked at in one go."""
     evidence, noisy = images(2, 120, 9, 11) * 6, images(2, 3, 9, 11, seed=1)
     levels = torch.full((2,), 0.4, dtype=torch.float64)
-    scene = Scene(noisy, levels, levels, 3, True, lambda _: iter(evidence.split([80, 39, 1], 1)))
-    ((_, weighing),) = Top1().weighings(scene)
+    context = AttentionContext(
+        noisy, levels, levels, 3, True, lambda _: iter(evidence.split([80, 39, 1], 1))
+    )
+    ((_, rows),) = Top1().attention_weights(context)
     for sample in range(2):
         known = partner(evidence[sample].flatten(1)).argmax(1)
-        assert torch.equal(weighing.partner[sample], known)
+        assert torch.equal(rows.partner[sample], known)
 
 
 @pytest.mark.parametrize("block", [1, 2, 5])

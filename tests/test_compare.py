@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.attention import Agreed, Measured, Scaled, Spread
+from scoremachines.attention import GroupConsensus, Measured, PerplexityGain, Scaled
 from scoremachines.calibration import calibrate, calibrate_strength
 from scoremachines.errors import InputError
 from scoremachines.experiments import (
@@ -250,10 +250,10 @@ def test_a_strength_may_be_a_calibrated_one(tmp_path: Path) -> None:
     )
     (spread,) = make_machines(["measured-consensus:perplexity"], net, data, 3).values()
     assert isinstance(spread, sm.ScoreMachine)
-    assert isinstance(getattr(spread.attention, "attention", None), Spread)
+    assert isinstance(getattr(spread.attention, "attention", None), PerplexityGain)
     found.save(tmp_path / "strength.json")
     (machine,) = make_machines([name], net, data, 3, strength=network_strength(tmp_path)).values()
-    known = Agreed(Scaled(Measured(net.attention), found))
+    known = GroupConsensus(Scaled(Measured(net.attention), found))
     expected = sm.ScoreMachine(data, 3, "broken", known, schedule="linear")
     noisy = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(3))
     assert torch.equal(machine.denoise(noisy, 0.5), expected.denoise(noisy, 0.5))

@@ -24,7 +24,7 @@ def test_pairs_are_counted_as_the_theory_has_them() -> None:
     assert work((5, 7), 3, "inside") == 35 * 3 * 5
     assert work((5, 7), 3, "wrapped") == 35 * 35
     assert work((5, 7), None, "same") == 35
-    assert work((5, 7), 3, "same", pairwise=True) == 35 * 35
+    assert work((5, 7), 3, "same", dense=True) == 35 * 35
 
 
 def test_cost_grows_with_the_fourth_power_of_the_side() -> None:

@@ -10,12 +10,7 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.engines import (
-    FusedEngine,
-    Query,
-    ReferenceEngine,
-    TorchEngine,
-)
+from scoremachines.engines import FusedEngine, Query, ReferenceEngine, TorchEngine
 from scoremachines.engines.triton.engine import obstacle
 from scoremachines.engines.triton.products import (
     DIGITS,
@@ -289,7 +284,7 @@ def test_what_the_kernel_is_not_made_for_goes_to_the_torch_engine() -> None:
         found = engine.posterior(query, some, index, None, best)
         known = other.posterior(query, some, index, None, best)
         assert torch.equal(found.mean, known.mean)
-        demand = {"evidence": False, "pairwise": False, "best": best}
+        demand = {"evidence": False, "dense": False, "best": best}
         assert engine.plan(query, 2, **demand) == other.plan(query, 2, **demand)
         if query is not few:
             assert torch.equal(engine.evidence(query, some), other.evidence(query, some))

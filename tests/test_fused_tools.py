@@ -22,7 +22,7 @@ runs_here = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 @runs_here
 def test_plans_stay_within_the_memory() -> None:
     query = Query(torch.zeros(40, 3, 32, 32), torch.full((40,), 0.5).double(), 9, "inside")
-    demand = {"evidence": True, "pairwise": False, "best": 0}
+    demand = {"evidence": True, "dense": False, "best": 0}
     plans = [FusedEngine(memory * 2**20).plan(query, 50000, **demand) for memory in (64, 999)]
     assert plans[0].block < plans[1].block
     with pytest.raises(InputError, match=r"memory='1\.0 MiB'"):
@@ -41,7 +41,7 @@ def test_images_too_large_for_their_patches_are_left_to_differences() -> None:
     query = Query(torch.zeros(1, 3, 256, 256), torch.tensor([0.5]).double(), 31, "inside")
     engine = FusedEngine()
     assert engine._piece(query)[1] == 0
-    demand = {"evidence": False, "pairwise": False, "best": 0}
+    demand = {"evidence": False, "dense": False, "best": 0}
     assert engine.plan(query, 100, **demand) == FusedEngine(digits=0).plan(query, 100, **demand)
 
 

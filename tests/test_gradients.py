@@ -11,15 +11,15 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention import (
+    AttentionContext,
+    ByGroup,
     MultiScale,
+    PerplexityGain,
     Scaled,
-    Scene,
-    Shared,
-    Spread,
     Tiled,
     make_attention,
 )
-from scoremachines.attention.base import Uniform
+from scoremachines.attention.base import UniformWeights
 from scoremachines.engines import ENGINES, Plan, make_engine, native_instructions
 from scoremachines.machine.baselines import Wiener
 from scoremachines.networks import NetworkSettings
@@ -64,9 +64,9 @@ ATTENTIONS: dict[str, Any] = {
     "matrix": drawn(PIXELS, PIXELS).abs(),
     "function": products,
     "λ(t)": Scaled(make_attention("identity"), GainSchedule((0.0, 1.0), (0.2, 2.0))),
-    "spread": Spread(make_attention(products)),
-    "scales, not its own": Shared(MultiScale([1])),
-    "groups": Shared(Tiled(), torch.tensor([0, 0, 4, 2, 4, 2, 2])),
+    "spread": PerplexityGain(make_attention(products)),
+    "scales, not its own": ByGroup(MultiScale([1])),
+    "groups": ByGroup(Tiled(), torch.tensor([0, 0, 4, 2, 4, 2, 2])),
 }
 KINDS = [("same", 3), ("inside", 3), ("wrapped", 3), ("broken", 3), ("same", None)]
 KINDS.append(("wrapped", None))
@@ -259,11 +259,11 @@ class WithoutGradient:
 class Smooth:
     """An attention whose weights follow the evidence."""
 
-    name, pairwise = "smooth", True
+    name, dense = "smooth", True
 
-    def weighings(self, scene: Scene) -> list[Any]:
-        (evidence,) = scene.evidence(scene.window)
-        return [(scene.window, Uniform(float(evidence.mean())))]
+    def attention_weights(self, context: AttentionContext) -> list[Any]:
+        (evidence,) = context.evidence(context.window)
+        return [(context.window, UniformWeights(float(evidence.mean())))]
 
 
 def detached(noisy: Tensor, *_: object) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention import Measured, MultiScale, Soft, make_attention
-from scoremachines.attention.base import Scene
+from scoremachines.attention.base import AttentionContext
 from scoremachines.attention.building import MAPS
 from scoremachines.attention.top1 import LogEntropy, Top1
 from scoremachines.errors import InputError
@@ -55,14 +55,16 @@ def test_neighbours_in_the_batch_change_no_bit(attention: str, dtype: torch.dtyp
         assert torch.equal(alone.sources.position[0], together.sources.position[i])
 
 
-def scene(noisy: Tensor, level: float, evidence: Tensor) -> Scene:
+def context(noisy: Tensor, level: float, evidence: Tensor) -> AttentionContext:
     levels = torch.full((len(noisy),), level, dtype=torch.float64)
-    return Scene(noisy, levels, levels, 3, True, lambda _: iter(evidence.split(4, dim=1)))
+    return AttentionContext(
+        noisy, levels, levels, 3, True, lambda _: iter(evidence.split(4, dim=1))
+    )
 
 
 def test_identity_attention_is_its_formula() -> None:
     noisy, level = images(2, 3, 5, 7), 0.4
-    ((window, weighing),) = make_attention("identity").weighings(scene(noisy, level, noisy))
+    ((window, rows),) = make_attention("identity").attention_weights(context(noisy, level, noisy))
     assert window == 3
     around = patches(noisy, 3, periodic=True)
     for sample in range(2):
@@ -70,17 +72,17 @@ def test_identity_attention_is_its_formula() -> None:
             distance = (around[sample, u] - around[sample]).square().sum(-1)
             logits = -distance / (4 * (1 - level))
             logits[u] = -torch.inf
-            torch.testing.assert_close(weighing.weights[sample, u], logits.softmax(0))
+            torch.testing.assert_close(rows.matrix[sample, u], logits.softmax(0))
 
 
 def test_top1_listens_to_the_most_informative_partner() -> None:
     evidence = images(2, 11, 5, 7) * 6
-    ((_, weighing),) = Top1().weighings(scene(images(2, 3, 5, 7), 0.4, evidence))
+    ((_, rows),) = Top1().attention_weights(context(images(2, 3, 5, 7), 0.4, evidence))
     flat = evidence.flatten(2)
     pairs = flat[:, :, :, None] + flat[:, :, None, :]  # [B, n, u, y]
     entropy = torch.special.entr(pairs.softmax(1)).sum(1)
     entropy.diagonal(dim1=1, dim2=2).fill_(torch.inf)
-    assert torch.equal(weighing.partner, entropy.argmin(-1))
+    assert torch.equal(rows.partner, entropy.argmin(-1))
 
 
 @pytest.mark.parametrize("spread", [1e-3, 1.0, 30.0, 3000.0])

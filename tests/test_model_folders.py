@@ -15,7 +15,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import scoremachines as sm
-from scoremachines.attention import Agreed, MultiScale, Scaled, Shared, Soft, Spread, Tiled
+from scoremachines.attention import (
+    ByGroup,
+    GroupConsensus,
+    MultiScale,
+    PerplexityGain,
+    Scaled,
+    Soft,
+    Tiled,
+)
 from scoremachines.engines import TorchEngine
 from scoremachines.errors import InputError
 from scoremachines.machine.denoiser import DenoiserModel
@@ -108,12 +116,12 @@ class Other(TorchEngine):
 @pytest.mark.parametrize(
     "choices",
     [
-        {"attention": Scaled(Agreed(Tiled()), 2.0)},
-        {"attention": Spread(Scaled(Tiled(), 2.0))},
-        {"attention": Shared(Shared(Tiled()))},
+        {"attention": Scaled(GroupConsensus(Tiled()), 2.0)},
+        {"attention": PerplexityGain(Scaled(Tiled(), 2.0))},
+        {"attention": ByGroup(ByGroup(Tiled()))},
         {"attention": lambda noisy, time: torch.zeros(35, 35)},
         {"attention": Mine()},
-        {"attention": Agreed(Mine())},
+        {"attention": GroupConsensus(Mine())},
         {"schedule": Steep()},
         {"engine": Other()},
     ],
@@ -129,7 +137,7 @@ def test_a_machine_that_no_folder_can_hold_is_refused(
 KEPT: dict[str, Callable[[], DenoiserModel]] = {
     "named": lambda: machine(attention="tiled-class"),
     "soft": lambda: machine(attention=Scaled(Soft(images(35, 35).abs()), 0.5)),
-    "scales": lambda: machine(attention=Agreed(MultiScale((3, 5)))),
+    "scales": lambda: machine(attention=GroupConsensus(MultiScale((3, 5)))),
     "wiener": lambda: sm.Wiener(sm.TrainingSet(images())),
     "network": network,
 }

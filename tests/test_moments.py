@@ -170,7 +170,7 @@ def partners(fields: list[Tensor]) -> Tensor:
 
 
 def chosen(blocks: list[Tensor]) -> Tensor:
-    scene = sm.attention.Scene(
+    context = sm.attention.AttentionContext(
         torch.zeros(1, 3, *SIZE),
         torch.zeros(1),
         torch.zeros(1),
@@ -178,8 +178,8 @@ def chosen(blocks: list[Tensor]) -> Tensor:
         True,
         lambda _: (block.T.unflatten(-1, SIZE)[None] for block in blocks),
     )
-    ((_, weighing),) = Top1().weighings(scene)
-    return weighing.partner[0]
+    ((_, rows),) = Top1().attention_weights(context)
+    return rows.partner[0]
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -10,7 +10,15 @@ from PIL import Image
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.attention import Agreed, MultiScale, Scaled, Shared, Soft, Spread, Tiled
+from scoremachines.attention import (
+    ByGroup,
+    GroupConsensus,
+    MultiScale,
+    PerplexityGain,
+    Scaled,
+    Soft,
+    Tiled,
+)
 from scoremachines.engines import AdaptiveEngine, native_instructions
 from scoremachines.errors import InputError
 from scoremachines.machine import pretrained
@@ -28,8 +36,13 @@ CHOICES = [
     {"window": 1, "attention": MultiScale((3, 5))},
     {"window": 3, "attention": "multiscale"},
     {"window": 3, "attention": Scaled(Soft(images(35, 35).abs()), 0.25)},
-    {"window": 3, "attention": Agreed(Spread(Soft(images(35, 35).abs())), torch.arange(6) % 3)},
-    {"window": 3, "attention": Shared(Scaled(Tiled(), GainSchedule((0.0, 0.7), (2.0, 0.1))))},
+    {
+        "window": 3,
+        "attention": GroupConsensus(
+            PerplexityGain(Soft(images(35, 35).abs())), torch.arange(6) % 3
+        ),
+    },
+    {"window": 3, "attention": ByGroup(Scaled(Tiled(), GainSchedule((0.0, 0.7), (2.0, 0.1))))},
     {"window": None, "sources": "wrapped", "attention": "top1"},
     {"window": 3, "prediction_type": "v_prediction", "alphas_cumprod": [0.8, 0.6, 0.3]},
 ]

@@ -14,13 +14,13 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention import (
-    Agreed,
+    ByGroup,
+    GroupConsensus,
     Measured,
     MultiScale,
+    PerplexityGain,
     Scaled,
-    Shared,
     Soft,
-    Spread,
     Tiled,
 )
 from scoremachines.cli.main import main
@@ -90,12 +90,12 @@ GIVEN: dict[str, Callable[[Tensor], Any]] = {
     "function": lambda matrix: Measured(lambda noisy, time: matrix * (1 - time.mean() / 2)),
     "matrix*1.3": lambda matrix: Scaled(Soft(matrix), 1.3),
     "tiled*strength(t)": lambda matrix: Scaled(Tiled(), GainSchedule((0.2, 0.8), (0.5, 2.0))),
-    "matrix*spread": lambda matrix: Spread(Soft(matrix)),
-    "matrix*spread-class": lambda matrix: Shared(Spread(Soft(matrix))),
-    "matrix*spread-agreed": lambda matrix: Agreed(Spread(Soft(matrix))),
+    "matrix*spread": lambda matrix: PerplexityGain(Soft(matrix)),
+    "matrix*spread-class": lambda matrix: ByGroup(PerplexityGain(Soft(matrix))),
+    "matrix*spread-agreed": lambda matrix: GroupConsensus(PerplexityGain(Soft(matrix))),
     "multiscale(3,5)": lambda matrix: MultiScale((3, 5)),
-    "multiscale(3,5)-class": lambda matrix: Shared(MultiScale((3, 5))),
-    "multiscale(3,5)-agreed": lambda matrix: Agreed(MultiScale((3, 5))),
+    "multiscale(3,5)-class": lambda matrix: ByGroup(MultiScale((3, 5))),
+    "multiscale(3,5)-agreed": lambda matrix: GroupConsensus(MultiScale((3, 5))),
 }
 ATTENTIONS = (*NAMED, *GIVEN)
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scoremachines.attention import Attention, Scene
+from scoremachines.attention import Attention, AttentionContext
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Differentiable, Engine, Plan, Pull, Query, ReferenceEngine
 from scoremachines.machine.score_machine import ScoreMachine
@@ -193,8 +193,8 @@ def check_attention(attention: Attention, *, seed: int = 0) -> None:
     alpha_bar = torch.tensor([0.3, 0.7], dtype=torch.float64)
     evidence = torch.randn(2, 11, 5, 7, generator=draw, dtype=torch.float64) - 20
 
-    def scene(some: slice) -> Scene:
-        return Scene(
+    def context(some: slice) -> AttentionContext:
+        return AttentionContext(
             noisy[some],
             alpha_bar[some],
             alpha_bar[some],
@@ -203,17 +203,15 @@ def check_attention(attention: Attention, *, seed: int = 0) -> None:
             lambda _: iter([evidence[some]]),
         )
 
-    both = attention.weighings(scene(slice(0, 2)))
-    for number, (window, weighing) in enumerate(both):
-        total = weighing.apply(evidence)
+    both = attention.attention_weights(context(slice(0, 2)))
+    for number, (window, rows) in enumerate(both):
+        total = rows.apply(evidence)
         text = f"{attention.name} at window {window}"
-        check_close(
-            weighing.apply(2 * evidence), 2 * total, 1e-9, f"{text}: linear in the evidence"
-        )
+        check_close(rows.apply(2 * evidence), 2 * total, 1e-9, f"{text}: linear in the evidence")
         changed = evidence.clone()
         changed[:, :, 2, 3] += 5
-        check_close(weighing.apply(changed)[:, :, 2, 3], total[:, :, 2, 3], 1e-9, f"{text}: y ≠ u")
-        alone = attention.weighings(scene(slice(1, 2)))[number][1].apply(evidence[1:])
+        check_close(rows.apply(changed)[:, :, 2, 3], total[:, :, 2, 3], 1e-9, f"{text}: y ≠ u")
+        alone = attention.attention_weights(context(slice(1, 2)))[number][1].apply(evidence[1:])
         check_close(alone, total[1:], 0.0, f"{text}: alone and in a batch")
     images = torch.rand(11, 3, 5, 7, generator=draw, dtype=torch.float64) * 2 - 1
     check_machine(lambda data: ScoreMachine(data, 3, "wrapped", attention), images)

@@ -30,7 +30,7 @@ theory.specs.machine
 """Where the public names are: those of the package, and of the modules that the docs name."""
 LEFT_OUT = {
     # Protocols' and engines' inner conversations, which no user takes part in.
-    *("weighings", "plan", "evidence", "answer", "on", "groups_of", "reads_bytes"),
+    *("attention_weights", "plan", "evidence", "answer", "on", "groups_of", "accepts_uint8"),
     # Bound to what pages and the explorer give them.
     *("opened", "with_dtype", "fill_template", "write_html", "Shown", "save_curve"),
     *(

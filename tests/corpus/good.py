@@ -197,7 +197,10 @@ def _call(noisy: torch.Tensor, alpha_bar: torch.Tensor, labels: object) -> torch
 
 USUAL: dict[str, dict[str, Callable[[], Any]]] = {
     "paired_difference": {"first": lambda: [0.1, 0.4, 0.3], "second": lambda: [0.2, 0.1, 0.3]},
-    **{key: {"attention": Tiled} for key in ("Agreed", "Scaled", "Shared", "Spread")},
+    **{
+        key: {"attention": Tiled}
+        for key in ("GroupConsensus", "Scaled", "ByGroup", "PerplexityGain")
+    },
     "Groups": {"groups": lambda: torch.tensor([0, 1])},
     "Summary": {name: lambda: 0.5 for name in ("median", "low", "high")},
     "usual_windows": {"height": lambda: 6, "width": lambda: 8},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scoremachines.attention.base import Attention as Attention
-from scoremachines.attention.base import Scene as Scene
+from scoremachines.attention.base import AttentionContext as AttentionContext
 from scoremachines.attention.base import spec_of as spec_of
 from scoremachines.attention.building import build_attention as build_attention
 from scoremachines.attention.building import make_attention as make_attention
@@ -12,29 +12,29 @@ from scoremachines.attention.closed_form import Identity as Identity
 from scoremachines.attention.closed_form import MultiScale as MultiScale
 from scoremachines.attention.closed_form import NoAttention as NoAttention
 from scoremachines.attention.closed_form import Tiled as Tiled
-from scoremachines.attention.consensus import Agreed as Agreed
+from scoremachines.attention.consensus import GroupConsensus as GroupConsensus
 from scoremachines.attention.gain import Scaled as Scaled
-from scoremachines.attention.groups import Shared as Shared
+from scoremachines.attention.groups import ByGroup as ByGroup
 from scoremachines.attention.learned import Maps as Maps
 from scoremachines.attention.learned import Measured as Measured
 from scoremachines.attention.learned import Soft as Soft
-from scoremachines.attention.perplexity import Spread as Spread
+from scoremachines.attention.perplexity import PerplexityGain as PerplexityGain
 from scoremachines.attention.top1 import Top1 as Top1
 
 __all__ = [
-    "Agreed",
     "Attention",
+    "AttentionContext",
+    "ByGroup",
     "Full",
+    "GroupConsensus",
     "Identity",
     "Maps",
     "Measured",
     "MultiScale",
     "NoAttention",
+    "PerplexityGain",
     "Scaled",
-    "Scene",
-    "Shared",
     "Soft",
-    "Spread",
     "Tiled",
     "Top1",
     "build_attention",

@@ -1,16 +1,16 @@
-"""What attention is to a machine: what the rest of the picture says of image i (theory §4).
+"""The interface of attentions: the evidence of all other pixels for image i (theory §4).
 
     Π_u(i) = Σ_κ Σ_{y≠u} A^κ_uy E^κ_y(i)
 
-An attention looks at the noisy images once, through a `Scene`, and answers with one `Weighing` for
-every window κ whose evidence it wants; the machine applies them to the evidence of each block.
+From one `AttentionContext` per batch an attention makes `AttentionWeights` for every window κ
+whose evidence it needs; the machine applies them to the evidence of each block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,22 +19,23 @@ from scoremachines.theory.specs.attention import AttentionSpec
 
 __all__ = [
     "Attention",
-    "Gathered",
-    "Matrix",
-    "Scene",
+    "AttentionContext",
+    "AttentionWeights",
+    "DenseWeights",
+    "OneHotWeights",
     "Specified",
-    "Uniform",
-    "Weighing",
+    "UniformWeights",
+    "WeightsByWindow",
     "depends",
-    "hears_all",
+    "evidence_windows",
+    "needs_all_evidence",
     "spec_of",
-    "windows_heard",
 ]
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What an attention may look at.
+class AttentionContext:
+    """The input of an attention.
 
     Args:
         noisy: φ, `[B, C, H, W]`.
@@ -54,31 +55,35 @@ class Scene:
     evidence: Callable[[int | None], Iterator[Tensor]]
 
 
-class Weighing(Protocol):
+class AttentionWeights(Protocol):
     """Rows of A, in whichever form is cheapest to apply."""
 
     def apply(self, evidence: Tensor) -> Tensor:
         """Return `Σ_{y≠u} A_uy E_y(i)`, nats, float64, from `E_y(i)`, both `[B, n, H, W]`."""
         ...
 
-    def loudest(self) -> Tensor:
+    def largest(self) -> Tensor:
         """Return `max_{y≠u} A_uy`, float64, `[B or 1, 1, H·W or 1]`."""
         ...
 
 
-def depends(weighing: object) -> bool:
+WeightsByWindow: TypeAlias = list[tuple[int | None, AttentionWeights]]
+"""`A^κ` for each window κ whose evidence is needed; None is the whole image."""
+
+
+def depends(rows: object) -> bool:
     """Return whether A has a graph that leads to φ: one of its tensors, however deep, has one."""
-    if isinstance(weighing, Tensor):
-        return weighing.requires_grad
-    return any(depends(part) for part in getattr(weighing, "__dict__", {}).values())
+    if isinstance(rows, Tensor):
+        return rows.requires_grad
+    return any(depends(part) for part in getattr(rows, "__dict__", {}).values())
 
 
 @runtime_checkable
 class Attention(Protocol):
     """One choice of A (theory §4). New ones pass `scoremachines.testing.check_attention`.
 
-    Where gradients are wanted, φ requires grad while `weighings` runs. A choice that φ changes by
-    leaps only, such as that of a partner, is made under `torch.no_grad()`.
+    Where gradients are wanted, φ requires grad while `attention_weights` runs. A choice that is
+    piecewise constant in φ, such as that of a partner, is made under `torch.no_grad()`.
     """
 
     @property
@@ -86,11 +91,11 @@ class Attention(Protocol):
         """What errors call it."""
         ...
 
-    pairwise: bool
+    dense: bool
     """Whether it holds a matrix over all pairs of pixels, which the memory must have room for."""
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        """Return for each window κ whose evidence is wanted how it is weighed; `[]` for Π = 0."""
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
+        """Return `A^κ` for each window κ whose evidence is needed; `[]` for Π = 0."""
         ...
 
 
@@ -111,23 +116,23 @@ def spec_of(attention: object) -> AttentionSpec | None:
     return spec if isinstance(spec, AttentionSpec) else None
 
 
-def hears_all(attention: object) -> bool:
+def needs_all_evidence(attention: object) -> bool:
     """Return whether an attention reads the evidence of all images before it weighs any.
 
     Args:
-        attention: however deep it is wrapped; it has a true attribute `hears_all` then.
+        attention: however deep it is wrapped; it has a true attribute `needs_all_evidence` then.
 
     Returns:
         Whether.
     """
-    while not getattr(attention, "hears_all", False):
+    while not getattr(attention, "needs_all_evidence", False):
         attention = getattr(attention, "attention", None)
         if attention is None:
             return False
     return True
 
 
-def windows_heard(
+def evidence_windows(
     attention: object, window: int | None, size: tuple[int, ...]
 ) -> tuple[int | None, ...]:
     """Return the windows at which an attention wants evidence, the machine's own among them.
@@ -148,7 +153,7 @@ def windows_heard(
 
 
 @dataclass(frozen=True)
-class Uniform:
+class UniformWeights:
     """The same weight for every other pixel: `A_uy = weight`."""
 
     weight: float
@@ -160,12 +165,12 @@ class Uniform:
             return total.sub(wide, alpha=self.weight)
         return wide.mul_(-self.weight).add_(total)  # in place, where it is a copy of ours
 
-    def loudest(self) -> Tensor:
+    def largest(self) -> Tensor:
         return torch.full((1, 1, 1), self.weight, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
-class Gathered:
+class OneHotWeights:
     """Weight 1 at one partner y*(u): `partner` is int64 `[B, H·W]`."""
 
     partner: Tensor
@@ -174,25 +179,25 @@ class Gathered:
         index = self.partner[:, None].expand(-1, evidence.shape[1], -1)
         return evidence.double().flatten(2).gather(-1, index).view(evidence.shape)
 
-    def loudest(self) -> Tensor:
+    def largest(self) -> Tensor:
         return torch.ones(1, 1, 1, dtype=torch.float64)
 
 
-class Matrix:
+class DenseWeights:
     """Any weights: `A` is `[B or 1, H·W, H·W]`, rows u; its diagonal is ignored (y ≠ u)."""
 
-    def __init__(self, weights: Tensor) -> None:
-        self.weights = weights.double().clone()
-        self.weights.diagonal(dim1=-2, dim2=-1).zero_()
+    def __init__(self, matrix: Tensor) -> None:
+        self.matrix = matrix.double().clone()
+        self.matrix.diagonal(dim1=-2, dim2=-1).zero_()
 
     def apply(self, evidence: Tensor) -> Tensor:
         flat = evidence.double().flatten(2)
         # One sample at a time, and copied, for alignment too changes how a product is rounded:
         # a sample's bits must not depend on the others in the batch.
-        weights = self.weights.expand(len(flat), -1, -1)
+        weights = self.matrix.expand(len(flat), -1, -1)
         pairs = zip(flat, weights, strict=True)
         rows = [field.clone() @ weight.clone().T for field, weight in pairs]
         return torch.stack(rows).view(evidence.shape)
 
-    def loudest(self) -> Tensor:
-        return self.weights.amax(-1)[:, None]
+    def largest(self) -> Tensor:
+        return self.matrix.amax(-1)[:, None]

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from scoremachines.attention.base import Attention
 from scoremachines.attention.closed_form import Full, Identity, MultiScale, NoAttention, Tiled
-from scoremachines.attention.consensus import Agreed
+from scoremachines.attention.consensus import GroupConsensus
 from scoremachines.attention.gain import Scaled
-from scoremachines.attention.groups import Shared
+from scoremachines.attention.groups import ByGroup
 from scoremachines.attention.learned import Maps, Measured, Soft
-from scoremachines.attention.perplexity import Spread
+from scoremachines.attention.perplexity import PerplexityGain
 from scoremachines.attention.top1 import Top1
 from scoremachines.errors import InputError
 from scoremachines.io.files import reading
@@ -60,7 +60,7 @@ def build_attention(
     attention = _with_gain(_map(spec, maps, matrix), spec, calibrated)
     if spec.over == "image":
         return attention
-    return (Shared if spec.over == "group" else Agreed)(attention, groups)
+    return (ByGroup if spec.over == "group" else GroupConsensus)(attention, groups)
 
 
 def make_attention(
@@ -128,7 +128,7 @@ def _with_gain(
 ) -> Attention:
     gain = spec.gain
     if gain == PERPLEXITY:
-        return Spread(attention)
+        return PerplexityGain(attention)
     if gain == CALIBRATED:
         if calibrated is None:
             accepted = "a network whose gain was calibrated, or a number: "

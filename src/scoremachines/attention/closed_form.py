@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from scoremachines.attention.base import Matrix, Scene, Specified, Uniform, Weighing
+from scoremachines.attention.base import (
+    AttentionContext,
+    DenseWeights,
+    Specified,
+    UniformWeights,
+    WeightsByWindow,
+)
 from scoremachines.errors import InputError
 from scoremachines.theory.locality import check_window
 from scoremachines.theory.positions import patches
@@ -23,9 +29,9 @@ class NoAttention(Specified):
     """A = 0: KG's machines, each pixel for itself."""
 
     spec = AttentionSpec("none")
-    pairwise = False
+    dense = False
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
         return []
 
 
@@ -33,20 +39,20 @@ class Full(Specified):
     """A = 1 everywhere: the limit of patch independence, each window a new witness."""
 
     spec = AttentionSpec("full")
-    pairwise = False
+    dense = False
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        return [(scene.window, Uniform(1.0))]
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
+        return [(context.window, UniformWeights(1.0))]
 
 
 class Tiled(Specified):
     """A = 1/k² everywhere: every pixel's evidence is counted once, though windows overlap."""
 
     spec = AttentionSpec("tiled")
-    pairwise = False
+    dense = False
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        return [(scene.window, Uniform(1 / _area(scene, scene.window)))]
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
+        return [(context.window, UniformWeights(1 / _area(context, context.window)))]
 
 
 class Identity(Specified):
@@ -56,20 +62,20 @@ class Identity(Specified):
     """
 
     spec = AttentionSpec("identity")
-    pairwise = True
+    dense = True
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        if scene.noisy[0, 0].numel() == 1:
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
+        if context.noisy[0, 0].numel() == 1:
             return []  # a single pixel has nobody to hear
         rows = []
-        variances = 1 - scene.alpha_bar.clamp(CLOSEST, 1 - CLOSEST)
-        for noisy, variance in zip(scene.noisy, variances.tolist(), strict=True):
-            around = patches(noisy[None].double().clone(), scene.window, scene.periodic)[0]
+        variances = 1 - context.alpha_bar.clamp(CLOSEST, 1 - CLOSEST)
+        for noisy, variance in zip(context.noisy, variances.tolist(), strict=True):
+            around = patches(noisy[None].double().clone(), context.window, context.periodic)[0]
             closeness = _SquaredDistances.apply(around.contiguous(), LOST * variance)
             closeness.div_(-4 * variance).fill_diagonal_(-torch.inf)
             rows.append(closeness.softmax(-1))
             del closeness, around
-        return [(scene.window, Matrix(torch.stack(rows)))]
+        return [(context.window, DenseWeights(torch.stack(rows)))]
 
 
 LOST = 1e-11
@@ -113,7 +119,7 @@ class MultiScale(Specified):
         InputError: no windows, or one that is not odd.
     """
 
-    pairwise = False
+    dense = False
 
     def __init__(self, windows: Sequence[int] | None = None) -> None:
         if windows is not None:
@@ -128,13 +134,13 @@ class MultiScale(Specified):
         """Return the windows κ for a machine's window k and images of some size, pixels."""
         return self.windows or _doublings(window, min(size))
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        height, width = scene.noisy.shape[-2:]
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
+        height, width = context.noisy.shape[-2:]
         for window in self.windows or ():
             check_window(window, (height, width))
-        scales = self.scales(scene.window, (height, width))
+        scales = self.scales(context.window, (height, width))
         share = 1 / len(scales)
-        return [(scale, Uniform(share / _area(scene, scale))) for scale in scales]
+        return [(scale, UniformWeights(share / _area(context, scale))) for scale in scales]
 
 
 def _doublings(window: int | None, size: int) -> tuple[int | None, ...]:
@@ -146,5 +152,5 @@ def _doublings(window: int | None, size: int) -> tuple[int | None, ...]:
     return tuple(scales)
 
 
-def _area(scene: Scene, window: int | None) -> int:
-    return scene.noisy.shape[-2] * scene.noisy.shape[-1] if window is None else window * window
+def _area(context: AttentionContext, window: int | None) -> int:
+    return context.noisy.shape[-2] * context.noisy.shape[-1] if window is None else window * window

@@ -1,9 +1,9 @@
-"""Attention whose listeners first agree on a group, and then choose an image (theory §4.7).
+"""Consensus attention: a common posterior over groups, then one over images (theory §4.7).
 
     Π_u(i) = Σ_{y≠u} A_uy E_y(g) − (1 − a_u) E_u(g),    g = g(i),    a_u = min(1, max_{y≠u} A_uy)
 
-The own window enters the sum `E_u(i) + Π_u(i)` at full weight where it chooses among the images of
-a group, but about the group it is heard no louder than the loudest of the other places.
+The own window enters the sum `E_u(i) + Π_u(i)` at full weight among the images of a group, and at
+the largest weight of the other places, `a_u`, between groups.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import Scene, Weighing
-from scoremachines.attention.groups import Shared
+from scoremachines.attention.base import AttentionContext, WeightsByWindow
+from scoremachines.attention.groups import ByGroup
 
-__all__ = ["Agreed"]
+__all__ = ["GroupConsensus"]
 
 
-class Agreed(Shared):
+class GroupConsensus(ByGroup):
     """Another attention, told of groups of images, of which the own window is one witness.
 
     Args:
@@ -33,12 +33,12 @@ class Agreed(Shared):
 
     over = "consensus"
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        others = super().weighings(scene)
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
+        others = super().attention_weights(context)
         if not others:
             return []
-        loudest = reduce(torch.maximum, (weighing.loudest() for _, weighing in others))
-        return [*others, (scene.window, _Own(loudest.clamp(max=1) - 1))]
+        largest = reduce(torch.maximum, (rows.largest() for _, rows in others))
+        return [*others, (context.window, _Own(largest.clamp(max=1) - 1))]
 
 
 @dataclass(frozen=True)
@@ -51,5 +51,5 @@ class _Own:
         flat = evidence.double().flatten(2)
         return (flat * self.weight.to(flat.device)).view(evidence.shape)
 
-    def loudest(self) -> Tensor:
+    def largest(self) -> Tensor:
         return torch.zeros(1, 1, 1, dtype=torch.float64)

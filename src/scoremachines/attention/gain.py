@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import Attention, Scene, Specified, Weighing, spec_of
+from scoremachines.attention.base import (
+    Attention,
+    AttentionContext,
+    AttentionWeights,
+    Specified,
+    WeightsByWindow,
+    spec_of,
+)
 from scoremachines.errors import real
 from scoremachines.theory.specs.gain import GainSchedule
 
@@ -15,7 +22,7 @@ __all__ = ["Scaled"]
 
 
 class Scaled(Specified):
-    """Another attention's weights, times λ or λ(t) (theory §4.2).
+    """The weights of another attention times λ or λ(t), `A_uy = λ(t) a_uy` (theory §4.2).
 
     Args:
         attention: whose weights.
@@ -32,31 +39,31 @@ class Scaled(Specified):
         inner = spec_of(attention)
         if inner is not None and inner.gain == 1 and inner.over != "consensus":
             self.spec = replace(inner, gain=strength)
-        self.pairwise = attention.pairwise
+        self.dense = attention.dense
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
         given = self.strength
         strengths = torch.tensor(
-            [given(t) if isinstance(given, GainSchedule) else given for t in scene.time],
+            [given(t) if isinstance(given, GainSchedule) else given for t in context.time],
             dtype=torch.float64,
         )
         return [
-            (window, _Times(weighing, strengths))
-            for window, weighing in self.attention.weighings(scene)
+            (window, _Times(rows, strengths))
+            for window, rows in self.attention.attention_weights(context)
         ]
 
 
 @dataclass(frozen=True)
 class _Times:
-    """Another weighing's answer times the strength of each noisy image, `[B]`."""
+    """The rows of another attention times the strength of each noisy image, `[B]`."""
 
-    weighing: Weighing
+    rows: AttentionWeights
     strengths: Tensor
 
     def apply(self, evidence: Tensor) -> Tensor:
         strengths = self.strengths.to(evidence.device)[:, None, None, None]
-        return self.weighing.apply(evidence) * strengths
+        return self.rows.apply(evidence) * strengths
 
-    def loudest(self) -> Tensor:
-        loudest = self.weighing.loudest()
-        return loudest * self.strengths.to(loudest.device)[:, None, None]
+    def largest(self) -> Tensor:
+        largest = self.rows.largest()
+        return largest * self.strengths.to(largest.device)[:, None, None]

@@ -13,14 +13,20 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import Attention, Scene, Specified, Weighing, spec_of
+from scoremachines.attention.base import (
+    Attention,
+    AttentionContext,
+    Specified,
+    WeightsByWindow,
+    spec_of,
+)
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 
-__all__ = ["Groups", "Shared", "grouping"]
+__all__ = ["ByGroup", "Groups", "grouping"]
 
 
-class Shared(Specified):
+class ByGroup(Specified):
     """Another attention, told of groups of images.
 
     Args:
@@ -38,13 +44,13 @@ class Shared(Specified):
         inner = spec_of(attention)
         if inner is not None and inner.over == "image" and inner.map != "none":
             self.spec = replace(inner, over=self.over)
-        self.pairwise = attention.pairwise
+        self.dense = attention.dense
         whole = groups is None or (groups.ndim == 1 and not groups.is_floating_point())
         if groups is not None and (not whole or groups.numel() == 0 or int(groups.min()) < 0):
             raise InputError("groups", groups, "one whole number of at least 0 for each image")
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        return self.attention.weighings(scene)
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
+        return self.attention.attention_weights(context)
 
     def groups_of(self, data: TrainingSet) -> Tensor:
         """Return the group of every image of a training set, int64 `[N]`.
@@ -69,9 +75,9 @@ class Shared(Specified):
         return data.labels.long()
 
 
-def grouping(attention: object) -> Shared | None:
+def grouping(attention: object) -> ByGroup | None:
     """Return what groups an attention's images, however deep it is wrapped; None for nothing."""
-    while not isinstance(attention, Shared):
+    while not isinstance(attention, ByGroup):
         attention = getattr(attention, "attention", None)
         if attention is None:
             return None

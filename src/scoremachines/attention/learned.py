@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import Matrix, Scene, Specified, Weighing
+from scoremachines.attention.base import AttentionContext, DenseWeights, Specified, WeightsByWindow
 from scoremachines.errors import InputError
 from scoremachines.theory.specs.attention import AttentionSpec
 
@@ -28,13 +28,13 @@ class Soft(Specified):
         InputError: the matrix is no such matrix.
     """
 
-    pairwise = True
+    dense = True
 
     def __init__(self, matrix: Tensor, path: str | None = None) -> None:
         self.matrix, self.spec = _checked(matrix, 2).detach(), AttentionSpec("matrix", path=path)
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        return [(scene.window, Matrix(_fitting(self.matrix, scene)))]
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
+        return [(context.window, DenseWeights(_fitting(self.matrix, context)))]
 
 
 class Measured(Specified):
@@ -46,17 +46,17 @@ class Measured(Specified):
     """
 
     spec = AttentionSpec("measured")
-    pairwise = True
+    dense = True
 
     def __init__(self, maps: Maps) -> None:
         self.maps = maps
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        matrix = _checked(self.maps(scene.noisy, scene.time), 2, 3)
-        if torch.is_grad_enabled() and scene.noisy.requires_grad and not matrix.requires_grad:
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
+        matrix = _checked(self.maps(context.noisy, context.time), 2, 3)
+        if torch.is_grad_enabled() and context.noisy.requires_grad and not matrix.requires_grad:
             accepted = "maps that autograd follows back to φ, or a matrix"
             raise InputError("attention", self.maps, accepted, "its maps have no gradient in φ")
-        return [(scene.window, Matrix(_fitting(matrix, scene)))]
+        return [(context.window, DenseWeights(_fitting(matrix, context)))]
 
 
 def _checked(matrix: Tensor, *dimensions: int) -> Tensor:
@@ -72,10 +72,10 @@ def _checked(matrix: Tensor, *dimensions: int) -> Tensor:
     return matrix
 
 
-def _fitting(matrix: Tensor, scene: Scene) -> Tensor:
-    """Return the matrices for a scene's images, `[B or 1, H·W, H·W]`; refuse those for others."""
-    pixels, batch = scene.noisy.shape[-2] * scene.noisy.shape[-1], len(scene.noisy)
+def _fitting(matrix: Tensor, context: AttentionContext) -> Tensor:
+    """Return the matrices for the noisy images, `[B or 1, H·W, H·W]`; refuse other shapes."""
+    pixels, batch = context.noisy.shape[-2] * context.noisy.shape[-1], len(context.noisy)
     if matrix.shape not in ((pixels, pixels), (batch, pixels, pixels)):
         accepted = f"[{pixels}, {pixels}] for each of these images"
         raise InputError("attention", f"tensor of shape {tuple(matrix.shape)}", accepted)
-    return matrix.to(scene.noisy.device).reshape(-1, pixels, pixels)
+    return matrix.to(context.noisy.device).reshape(-1, pixels, pixels)

@@ -9,13 +9,20 @@ from dataclasses import replace
 
 import torch
 
-from scoremachines.attention.base import Attention, Matrix, Scene, Specified, Weighing, spec_of
+from scoremachines.attention.base import (
+    Attention,
+    AttentionContext,
+    DenseWeights,
+    Specified,
+    WeightsByWindow,
+    spec_of,
+)
 from scoremachines.theory.specs.gain import PERPLEXITY
 
-__all__ = ["Spread"]
+__all__ = ["PerplexityGain"]
 
 
-class Spread(Specified):
+class PerplexityGain(Specified):
     """Another attention whose rows add up to 1, each times the number of windows that it hears.
 
     Args:
@@ -27,16 +34,16 @@ class Spread(Specified):
         inner = spec_of(attention)
         if inner is not None and inner.gain == 1 and inner.over != "consensus":
             self.spec = replace(inner, gain=PERPLEXITY)
-        self.pairwise = attention.pairwise
+        self.dense = attention.dense
 
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        found: list[tuple[int | None, Weighing]] = []
-        for window, weighing in self.attention.weighings(scene):
-            if isinstance(weighing, Matrix):
-                area = scene.noisy[0, 0].numel() if window is None else window**2
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
+        found: WeightsByWindow = []
+        for window, rows in self.attention.attention_weights(context):
+            if isinstance(rows, DenseWeights):
+                area = context.noisy[0, 0].numel() if window is None else window**2
                 # Zeros, of entropy 0 like ones, would have an infinite slope.
-                shares = weighing.weights.masked_fill(weighing.weights == 0, 1)
+                shares = rows.matrix.masked_fill(rows.matrix == 0, 1)
                 places = torch.special.entr(shares).sum(-1, keepdim=True).exp()
-                weighing = Matrix(weighing.weights * (places / area).clamp(min=1))
-            found.append((window, weighing))
+                rows = DenseWeights(rows.matrix * (places / area).clamp(min=1))
+            found.append((window, rows))
         return found

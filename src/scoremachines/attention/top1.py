@@ -22,7 +22,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from scoremachines.attention.base import Gathered, Scene, Specified, Weighing
+from scoremachines.attention.base import (
+    AttentionContext,
+    OneHotWeights,
+    Specified,
+    WeightsByWindow,
+)
 from scoremachines.engines.native.pairs import by_native_part, pair_sums
 from scoremachines.theory.specs.attention import AttentionSpec
 
@@ -96,25 +101,25 @@ class Top1(Specified):
     """
 
     spec = AttentionSpec("top1")
-    pairwise = True
-    hears_all = True
+    dense = True
+    needs_all_evidence = True
 
     @torch.no_grad()
-    def weighings(self, scene: Scene) -> list[tuple[int | None, Weighing]]:
-        if scene.noisy[0, 0].numel() == 1:
+    def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
+        if context.noisy[0, 0].numel() == 1:
             return []  # a single pixel has no partner
-        tables: list[LogEntropy | None] = [None] * len(scene.noisy)
-        for evidence in scene.evidence(scene.window):
+        tables: list[LogEntropy | None] = [None] * len(context.noisy)
+        for evidence in context.evidence(context.window):
             fields = (field.double().flatten(1).T for field in evidence)
             tables = [_with_block(*pair) for pair in zip(tables, fields, strict=True)]
-        close = CLOSE if by_native_part(scene.noisy.device) else 0.0
+        close = CLOSE if by_native_part(context.noisy.device) else 0.0
         found = [_Candidates(table, close) for table in tables if table is not None]
         if any(candidates.doubtful for candidates in found):
-            for evidence in scene.evidence(scene.window):
+            for evidence in context.evidence(context.window):
                 for candidates, field in zip(found, evidence, strict=True):
                     candidates.hear(field.double().flatten(1).T)
         partners = torch.stack([candidates.partner() for candidates in found])
-        return [(scene.window, Gathered(partners))]
+        return [(context.window, OneHotWeights(partners))]
 
 
 def _with_block(known: LogEntropy | None, evidence: Tensor) -> LogEntropy:

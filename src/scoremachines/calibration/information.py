@@ -62,7 +62,7 @@ def image_information(
         [0, log N] up to rounding, float64 `[B]`.
     """
     query = Query(noisy, alpha_bar, window, sources)
-    plan = engine.plan(query, len(data), evidence=True, pairwise=False, best=0)
+    plan = engine.plan(query, len(data), evidence=True, dense=False, best=0)
     entropies = []
     for start in range(0, len(noisy), plan.batch):
         part = query.part(slice(start, start + plan.batch))

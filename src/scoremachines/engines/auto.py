@@ -12,7 +12,7 @@ from scoremachines.engines.base import Differentiable, Engine, Held, Plan, Pull,
 from scoremachines.engines.native.engine import (
     NativeEngine,
     native_instructions,
-    say_once_if_missing,
+    warn_if_missing,
 )
 from scoremachines.engines.tiled.engine import TorchEngine
 from scoremachines.engines.triton.engine import FusedEngine, obstacle
@@ -43,9 +43,9 @@ class AutoEngine:
         return bool(getattr(self.on(torch.device("cpu")), "threaded", False))
 
     @property
-    def reads_bytes(self) -> bool:
+    def accepts_uint8(self) -> bool:
         """Whether images may come as they are stored: the CPU's engine reads them so."""
-        return bool(getattr(self.on(torch.device("cpu")), "reads_bytes", False))
+        return bool(getattr(self.on(torch.device("cpu")), "accepts_uint8", False))
 
     def on(self, device: torch.device) -> Engine:
         """Return the engine for a device.
@@ -66,14 +66,12 @@ class AutoEngine:
         count: int,
         *,
         evidence: bool,
-        pairwise: bool,
+        dense: bool,
         best: int,
         held: Held | None = None,
     ) -> Plan:
         engine = self.on(query.noisy.device)
-        return engine.plan(
-            query, count, evidence=evidence, pairwise=pairwise, best=best, held=held
-        )
+        return engine.plan(query, count, evidence=evidence, dense=dense, best=best, held=held)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         engine = self.on(query.noisy.device)
@@ -103,7 +101,7 @@ def _fastest(device: str, memory: int) -> Engine:
     if device == "cpu" and native_instructions():
         return NativeEngine(memory)
     if device == "cpu":
-        say_once_if_missing()
+        warn_if_missing()
     if device == "cuda":
         reason = obstacle()
         if reason is None:
@@ -114,7 +112,7 @@ def _fastest(device: str, memory: int) -> Engine:
 
 def _readable(engine: object, query: Query, images: Tensor) -> Tensor:
     """Return images as that engine reads them."""
-    if getattr(engine, "reads_bytes", False):
+    if getattr(engine, "accepts_uint8", False):
         return images
     return pixel_values(images, query.noisy.dtype)
 

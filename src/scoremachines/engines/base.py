@@ -113,7 +113,7 @@ class Held:
 class Engine(Protocol):
     """Evidence and posterior of a block of the training set.
 
-    An engine with a true attribute `reads_bytes` is also given images as they are stored: uint8,
+    An engine with a true attribute `accepts_uint8` is also given images as they are stored: uint8,
     where a byte b stands for b/127.5 − 1. One with a true attribute `threaded` shares its work
     among as many threads as torch has. One with a true attribute `reads_once` has `moments`, at
     less cost than evidence and posterior together: with attention, x̂0 is then made of them.
@@ -127,7 +127,7 @@ class Engine(Protocol):
         count: int,
         *,
         evidence: bool,
-        pairwise: bool,
+        dense: bool,
         best: int,
         held: Held | None = None,
     ) -> Plan:
@@ -137,7 +137,7 @@ class Engine(Protocol):
             query: all the noisy images.
             count: number of training images.
             evidence: whether per-image evidence will be asked for.
-            pairwise: whether the attention holds a matrix over pairs of pixels.
+            dense: whether the attention holds a matrix over pairs of pixels.
             best: how many sources will be asked for.
             held: what the caller holds besides; None for nothing.
 

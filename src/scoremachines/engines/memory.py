@@ -35,7 +35,7 @@ def plan_within(
     query: Query,
     count: int,
     evidence: bool,
-    pairwise: bool,
+    dense: bool,
     best: int,
     held: Held | None = None,
 ) -> Plan:
@@ -46,7 +46,7 @@ def plan_within(
         query: all the noisy images.
         count: number of training images.
         evidence: whether per-image evidence is held.
-        pairwise: whether a matrix over pairs of pixels is held.
+        dense: whether a matrix over pairs of pixels is held.
         best: how many sources are kept.
         held: what the caller holds besides; None for nothing.
 
@@ -60,7 +60,7 @@ def plan_within(
     useful = max(16, tile_values(query.noisy) // pixels)
     largest = Plan(min(len(query.noisy), 16), min(count, useful))
     return shrunk(
-        largest, memory, lambda plan: working_bytes(query, plan, evidence, pairwise, best), held
+        largest, memory, lambda plan: working_bytes(query, plan, evidence, dense, best), held
     )
 
 
@@ -70,7 +70,7 @@ def plan_native(
     query: Query,
     count: int,
     evidence: bool,
-    pairwise: bool,
+    dense: bool,
     best: int,
     held: Held | None = None,
     share: int = 1,
@@ -83,7 +83,7 @@ def plan_native(
         query: all the noisy images.
         count: number of training images.
         evidence: whether per-image evidence is held.
-        pairwise: whether a matrix over pairs of pixels is held.
+        dense: whether a matrix over pairs of pixels is held.
         best: how many sources are kept.
         held: what the caller holds besides; None for nothing.
         share: the plan may take one part in so many of the memory.
@@ -98,7 +98,7 @@ def plan_native(
     return shrunk(
         largest,
         memory,
-        lambda plan: share * native_bytes(query, plan, threads, evidence, pairwise, best),
+        lambda plan: share * native_bytes(query, plan, threads, evidence, dense, best),
         held,
     )
 
@@ -117,7 +117,7 @@ def shrunk(
     return plan
 
 
-def working_bytes(query: Query, plan: Plan, evidence: bool, pairwise: bool, best: int) -> int:
+def working_bytes(query: Query, plan: Plan, evidence: bool, dense: bool, best: int) -> int:
     """Return an upper estimate of the bytes in use while a plan is carried out."""
     height, width = query.noisy.shape[-2:]
     item = query.noisy.element_size()
@@ -126,12 +126,12 @@ def working_bytes(query: Query, plan: Plan, evidence: bool, pairwise: bool, best
         work = _whole_bytes(query, plan, best)
     else:
         work = _tile_bytes(query, plan, query.window, best)
-    total = SCRATCH + work + shared_bytes(query, plan, evidence, pairwise, best, extent)
+    total = SCRATCH + work + shared_bytes(query, plan, evidence, dense, best, extent)
     return total + (3 * plan.block * extent * item if evidence else 0)
 
 
 def shared_bytes(
-    query: Query, plan: Plan, evidence: bool, pairwise: bool, best: int, extent: int | None = None
+    query: Query, plan: Plan, evidence: bool, dense: bool, best: int, extent: int | None = None
 ) -> int:
     """Return the bytes that every engine's plan takes: of merging, of evidence and attention.
 
@@ -139,7 +139,7 @@ def shared_bytes(
         query: the noisy images.
         plan: how many of them, and of the training images, are taken at once.
         evidence: whether per-image evidence is held.
-        pairwise: whether a matrix over pairs of pixels is held.
+        dense: whether a matrix over pairs of pixels is held.
         best: how many sources are kept.
         extent: places whose posteriors are merged; by default as many as there are pixels.
 
@@ -152,7 +152,7 @@ def shared_bytes(
     # mean colours of images, weighed too.
     colours = 2 * query.noisy.shape[1] * query.noisy.element_size()
     total += plan.block * plan.batch * pixels * (48 + colours) if evidence else 0
-    return total + (_pairs_bytes(query, plan) if pairwise else 0)
+    return total + (_pairs_bytes(query, plan) if dense else 0)
 
 
 def _merging_bytes(query: Query, plan: Plan, extent: int, best: int) -> int:
@@ -193,7 +193,7 @@ def _tile_bytes(query: Query, plan: Plan, window: int, best: int) -> int:
 
 
 def native_bytes(
-    query: Query, plan: Plan, threads: int, evidence: bool, pairwise: bool, best: int
+    query: Query, plan: Plan, threads: int, evidence: bool, dense: bool, best: int
 ) -> int:
     """Return an upper estimate of the bytes that the native engine uses for a plan.
 
@@ -210,7 +210,7 @@ def native_bytes(
         total += 8 * plan.block * channels * pixels * whole
     else:
         total += _sweep_bytes(query, plan, query.window, threads, best)
-    return total + shared_bytes(query, plan, evidence, pairwise, best)
+    return total + shared_bytes(query, plan, evidence, dense, best)
 
 
 def _sweep_bytes(query: Query, plan: Plan, window: int, threads: int, best: int) -> int:

@@ -76,11 +76,11 @@ class ReferenceEngine:
         count: int,
         *,
         evidence: bool,
-        pairwise: bool,
+        dense: bool,
         best: int,
         held: Held | None = None,
     ) -> Plan:
-        bytes_of = partial(_bytes, query, evidence, pairwise, best)
+        bytes_of = partial(_bytes, query, evidence, dense, best)
         return shrunk(Plan(batch=1, block=min(count, 16)), self.memory, bytes_of, held)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ class ReferenceEngine:
         return (-distance / (2 * variance)).masked_fill(~self._allowed(query), -torch.inf)
 
 
-def _bytes(query: Query, evidence: bool, pairwise: bool, best: int, plan: Plan) -> int:
+def _bytes(query: Query, evidence: bool, dense: bool, best: int, plan: Plan) -> int:
     """Return an upper estimate of the bytes in use while a plan is carried out."""
     channels, height, width = query.noisy.shape[1:]
     pixels = height * width
@@ -165,4 +165,4 @@ def _bytes(query: Query, evidence: bool, pairwise: bool, best: int, plan: Plan) 
     tables = plan.block * pixels**2 * (16 if best else 6)
     patches = 3 * (plan.block + 1) * pixels * patch
     total = 8 * (tables + patches + 3 * max(AT_ONCE, pixels * patch))
-    return total + shared_bytes(query, plan, evidence, pairwise, best)
+    return total + shared_bytes(query, plan, evidence, dense, best)

@@ -2,8 +2,8 @@
 
     Π_u(i) = Σ_κ Σ_{y≠u} A^κ_uy E^κ_y(i)
 
-An attention answers with weighings, which need not hold A as a matrix. Asked to weigh evidence
-that is 1 at one place and 0 elsewhere, any of them shows one column of A.
+The weights of an attention need not hold A as a matrix. Applied to evidence that is 1 at one
+place and 0 elsewhere, they give one column of A.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import Matrix, Uniform, Weighing
+from scoremachines.attention.base import AttentionWeights, DenseWeights, UniformWeights
 from scoremachines.engines import Query
 from scoremachines.machine.score_machine import ScoreMachine
 from scoremachines.machine.stream import Stream
@@ -69,16 +69,16 @@ def attended(
         window = window(float(time))
     members = None if label is None else machine.data.of_class(label)
     stream = Stream(machine.data, machine.engine, machine.attention, members)
-    weighings = stream.weighings(Query(noisy, level, window, machine.sources), time)
-    if not weighings:
+    weights = stream.attention_weights(Query(noisy, level, window, machine.sources), time)
+    if not weights:
         return None
     height, width = noisy.shape[-2:]
-    shares = [weighing for _, weighing in weighings if isinstance(weighing, Uniform)]
-    if len(shares) == len(weighings):  # no matrix is needed, which large images have no room for
+    shares = [rows for _, rows in weights if isinstance(rows, UniformWeights)]
+    if len(shares) == len(weights):  # no matrix is needed, which large images have no room for
         return _even(sum(share.weight for share in shares), height, width)
-    rows = sum(_matrix(weighing, height, width) for _, weighing in weighings)
-    assert isinstance(rows, Tensor)
-    return strongest(rows, height, width, most)
+    total = sum(_matrix(rows, height, width) for _, rows in weights)
+    assert isinstance(total, Tensor)
+    return strongest(total, height, width, most)
 
 
 def _even(weight: float, height: int, width: int) -> Attended:
@@ -111,16 +111,16 @@ def strongest(rows: Tensor, height: int, width: int, most: int) -> Attended:
     return Attended(place, best.values.T.reshape(shape), total)
 
 
-def _matrix(weighing: Weighing, height: int, width: int) -> Tensor:
+def _matrix(rows: AttentionWeights, height: int, width: int) -> Tensor:
     """Return A, float64 `[H·W, H·W]` on the CPU: column y is the answer to evidence 1 at y."""
     pixels = height * width
-    if isinstance(weighing, Matrix):
-        return weighing.weights[0].cpu()
+    if isinstance(rows, DenseWeights):
+        return rows.matrix[0].cpu()
     columns = []
     step = max(1, COLUMNS // pixels)
     for start in range(0, pixels, step):
         count = min(step, pixels - start)
         ones = torch.zeros(1, count, pixels, dtype=torch.float64)
         ones[0, torch.arange(count), start + torch.arange(count)] = 1
-        columns.append(weighing.apply(ones.view(1, count, height, width))[0].flatten(1))
+        columns.append(rows.apply(ones.view(1, count, height, width))[0].flatten(1))
     return torch.cat(columns).T

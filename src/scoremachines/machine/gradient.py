@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from scoremachines.attention.base import Weighing
+from scoremachines.attention.base import WeightsByWindow
 from scoremachines.attention.groups import Groups
 from scoremachines.engines import Engine, Query
 from scoremachines.engines.base import Differentiable, Pull
@@ -29,7 +29,6 @@ from scoremachines.theory.posterior import Posterior
 
 __all__ = ["Backward", "attached", "differentiable"]
 
-Weighings = list[tuple[int | None, Weighing]]
 Blocks = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
 
@@ -126,15 +125,15 @@ class Backward:
         query: what was asked; its noisy images are given anew.
         blocks: yields training images and their places, in blocks.
         weigh: what the attention answers for noisy images; None for no attention.
-        weighings: what it answered, if that does not depend on φ smoothly; else None.
+        weights: what it answered, if that does not depend on φ smoothly; else None.
         groups: evidence of groups of images at each window; None for single images.
     """
 
     engine: Engine
     query: Query
     blocks: Blocks
-    weigh: Callable[[Tensor], Weighings] | None = None
-    weighings: Weighings | None = None
+    weigh: Callable[[Tensor], WeightsByWindow] | None = None
+    weights: WeightsByWindow | None = None
     groups: dict[int | None, Groups] | None = None
 
     def __call__(
@@ -158,12 +157,12 @@ class Backward:
             pull = Pull(direction, log_weight[:, None], ones, asked.offset)
             return _total(asked.gradient(images, pull) for images, _ in self.blocks())
         leaf = noisy.clone().requires_grad_()
-        if self.weighings is None:
+        if self.weights is None:
             with torch.enable_grad():
-                weighings = self.weigh(leaf)
+                weights = self.weigh(leaf)
         else:
-            weighings = self.weighings
-        flow = _Attended(asked, weighings, leaf)
+            weights = self.weights
+        flow = _Attended(asked, weights, leaf)
         if self.groups is None:
             return _total(flow.of_images(images) for images, _ in self.blocks())
         return flow.of_groups(self.blocks, self.groups)
@@ -204,15 +203,15 @@ class _Asked:
 class _Attended:
     """The gradient where attention weighs the evidence of other places (theory §4.9)."""
 
-    def __init__(self, asked: _Asked, weighings: Weighings, leaf: Tensor) -> None:
-        self.asked, self.weighings, self.leaf = asked, weighings, leaf
-        self.windows = list(dict.fromkeys(window for window, _ in weighings))
+    def __init__(self, asked: _Asked, weights: WeightsByWindow, leaf: Tensor) -> None:
+        self.asked, self.weights, self.leaf = asked, weights, leaf
+        self.windows = list(dict.fromkeys(window for window, _ in weights))
         self.own = asked.query.window
 
     def _testimony(self, evidence: dict[int | None, Tensor]) -> Tensor:
         """Return `Π_u` as a function of evidence, `[B, n, H, W]`, with its graph."""
         with torch.enable_grad():
-            parts = [weighing.apply(evidence[window]) for window, weighing in self.weighings]
+            parts = [rows.apply(evidence[window]) for window, rows in self.weights]
             return reduce(torch.add, parts)
 
     def _pulled(

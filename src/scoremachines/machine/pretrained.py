@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from scoremachines.attention import Attention, Shared, Soft, build_attention, spec_of
+from scoremachines.attention import Attention, ByGroup, Soft, build_attention, spec_of
 from scoremachines.data.formats.safetensors import load_training_set, save_training_set
 from scoremachines.data.open import open_source
 from scoremachines.data.training_set import TrainingSet
@@ -124,7 +124,7 @@ def _tensors(attention: Attention | None) -> dict[str, Tensor]:
     while attention is not None:
         if isinstance(attention, Soft):
             found["matrix"] = attention.matrix
-        if isinstance(attention, Shared) and attention.groups is not None:
+        if isinstance(attention, ByGroup) and attention.groups is not None:
             found["groups"] = attention.groups
         attention = getattr(attention, "attention", None)
     return found

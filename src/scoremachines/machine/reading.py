@@ -19,15 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import Weighing
+from scoremachines.attention.base import WeightsByWindow
 from scoremachines.attention.groups import Groups
 from scoremachines.engines import Query
 from scoremachines.engines.full_image import NOTHING
 from scoremachines.theory.posterior import Posterior
 
-__all__ = ["Blocks", "Reading", "Weighings", "moments_bytes", "reads_once"]
+__all__ = ["Blocks", "Reading", "moments_bytes", "reads_once"]
 
-Weighings = list[tuple[int | None, Weighing]]
 Blocks = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
 
@@ -71,21 +70,21 @@ class Reading:
                 yield self.engine.evidence(replace(self.query, window=window), images), index
 
     def posterior(
-        self, weighings: Weighings, shared: dict[int | None, Groups], best: int
+        self, weights: WeightsByWindow, shared: dict[int | None, Groups], best: int
     ) -> Posterior:
         """Return the posterior of all images.
 
         Args:
-            weighings: how the attention weighs evidence at each window; `[]` for Π = 0.
+            weights: how the attention weighs evidence at each window; `[]` for Π = 0.
             shared: evidence of groups at each window, if the attention speaks of groups.
             best: how many sources to name.
 
         Returns:
             The posterior.
         """
-        told = _told(weighings, shared)
+        told = _told(weights, shared)
         return Posterior.merge_all(
-            self._of_block(number, images, index, weighings, told, best)
+            self._of_block(number, images, index, weights, told, best)
             for number, (images, index) in enumerate(self.blocks())
         )
 
@@ -94,16 +93,16 @@ class Reading:
         number: int,
         images: Tensor,
         index: Tensor,
-        weighings: Weighings,
+        weights: WeightsByWindow,
         told: tuple[Groups, Tensor] | None,
         best: int,
     ) -> Posterior:
         """Return what one block says, once attention has reweighed its images."""
-        if not weighings:
+        if not weights:
             return self.engine.posterior(self.query, images, index, None, best)
         moments = self._moments(number, images) if self.once and not best else None
         if told is None:
-            testimony = self._testimony(images, weighings, moments)
+            testimony = self._testimony(images, weights, moments)
         else:
             groups, known = told
             testimony = known[:, groups.rank(index)]
@@ -126,16 +125,16 @@ class Reading:
         return evidence, mean
 
     def _testimony(
-        self, images: Tensor, weighings: Weighings, moments: tuple[Tensor, Tensor] | None
+        self, images: Tensor, weights: WeightsByWindow, moments: tuple[Tensor, Tensor] | None
     ) -> Tensor:
         """Return `Π_u(i)` of a block, float64 `[B, n, H, W]`."""
         total: Tensor | None = None
-        for place, (window, weighing) in enumerate(weighings):  # with room for one at a time
+        for place, (window, rows) in enumerate(weights):  # with room for one at a time
             if moments is not None and window == self.query.window:
                 evidence = moments[0]
             else:
                 evidence = self.engine.evidence(replace(self.query, window=window), images)
-            part = weighing.apply(evidence)
+            part = rows.apply(evidence)
             del evidence
             if total is None:
                 total = part
@@ -148,12 +147,14 @@ class Reading:
         return total
 
 
-def _told(weighings: Weighings, shared: dict[int | None, Groups]) -> tuple[Groups, Tensor] | None:
+def _told(
+    weights: WeightsByWindow, shared: dict[int | None, Groups]
+) -> tuple[Groups, Tensor] | None:
     """Return some groups of images, and `Π_u` of each group, float64 `[B, G, H, W]`."""
-    if not (weighings and shared):
+    if not (weights and shared):
         return None
-    parts = [weighing.apply(shared[window].evidence()) for window, weighing in weighings]
-    return shared[weighings[0][0]], sum(parts[1:], parts[0])
+    parts = [rows.apply(shared[window].evidence()) for window, rows in weights]
+    return shared[weights[0][0]], sum(parts[1:], parts[0])
 
 
 def _of_moments(evidence: Tensor, mean: Tensor, testimony: Tensor) -> Posterior:

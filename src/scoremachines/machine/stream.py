@@ -9,20 +9,25 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from scoremachines.attention import Attention, Scene
-from scoremachines.attention.base import depends, hears_all, windows_heard
+from scoremachines.attention import Attention, AttentionContext
+from scoremachines.attention.base import (
+    WeightsByWindow,
+    depends,
+    evidence_windows,
+    needs_all_evidence,
+)
 from scoremachines.attention.groups import Groups, grouping
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Held, Plan, Query
 from scoremachines.errors import InputError
 from scoremachines.machine.gradient import Backward, attached, differentiable
-from scoremachines.machine.reading import Reading, Weighings, moments_bytes, reads_once
+from scoremachines.machine.reading import Reading, moments_bytes, reads_once
 from scoremachines.theory.positions import PERIODIC
 from scoremachines.theory.posterior import Posterior
 
 __all__ = ["Stream"]
 
-Shared = dict[int | None, Groups]
+GroupsByWindow = dict[int | None, Groups]
 
 SMALL = 64
 """Training images of a block, below which keeping what they say is not worth the room."""
@@ -64,7 +69,7 @@ class Stream:
             self.engine = differentiable(self.engine)
         plan, keep = self._planned(query, best)
         # The graph of A over pairs of pixels takes the place of one more noisy image.
-        halved = wanted and self.attention.pairwise
+        halved = wanted and self.attention.dense
         batch = max(1, plan.batch // 2) if halved else plan.batch
         for start in range(0, len(query.noisy), batch):
             some = slice(start, start + batch)
@@ -97,7 +102,7 @@ class Stream:
     def _planned(self, query: Query, best: int) -> tuple[Plan, bool]:
         """Return the plan, and whether what images say is kept until all have been heard."""
         plan = self._plan(query, best)
-        heard = best == 0 and (self.groups is not None or hears_all(self.attention))
+        heard = best == 0 and (self.groups is not None or needs_all_evidence(self.attention))
         if not (heard and reads_once(self.engine, query)):
             return plan, False
         try:
@@ -109,7 +114,7 @@ class Stream:
 
     def _plan(self, query: Query, best: int, kept: int = 0) -> Plan:
         """Return a plan, given how many bytes are kept for each noisy image."""
-        windows = windows_heard(self.attention, query.window, tuple(query.noisy.shape[-2:]))
+        windows = evidence_windows(self.attention, query.window, tuple(query.noisy.shape[-2:]))
         held = self._held(query, best, len(windows))
         held = replace(held, noisy=held.noisy + kept)
         plans = [
@@ -117,7 +122,7 @@ class Stream:
                 replace(query, window=window),
                 self.count,
                 evidence=self.attention.name != "none",
-                pairwise=self.attention.pairwise,
+                dense=self.attention.dense,
                 best=best,
                 held=held,
             )
@@ -143,16 +148,16 @@ class Stream:
 
     def _answer(
         self, reading: Reading, time: Tensor, best: int, leaf: Tensor | None = None
-    ) -> tuple[Posterior, Weighings, Shared]:
+    ) -> tuple[Posterior, WeightsByWindow, GroupsByWindow]:
         """Return a posterior, and what attention and groups had to say.
 
         Attention sees `leaf`, if it is given, in the place of the noisy images.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() or leaf is not None):
-            weighings = self.attention.weighings(self._scene(reading, time, leaf))
-        windows = {window for window, _ in weighings} if self.groups is not None else ()
+            weights = self.attention.attention_weights(self._context(reading, time, leaf))
+        windows = {window for window, _ in weights} if self.groups is not None else ()
         shared = {window: self._shared(reading, window) for window in windows}
-        return reading.posterior(weighings, shared, best), weighings, shared
+        return reading.posterior(weights, shared, best), weights, shared
 
     def _with_backward(
         self, time: Tensor, block: int, best: int, keep: bool, query: Query
@@ -160,36 +165,38 @@ class Stream:
         """Return a posterior without a graph, and what its gradient is computed from."""
         leaf = query.noisy.clone().requires_grad_()
         reading = self._reading(query, block, keep)
-        posterior, weighings, shared = self._answer(reading, time, best, leaf)
+        posterior, weights, shared = self._answer(reading, time, best, leaf)
         # Fields of evidence are more, and larger, than those of the forward pass.
-        shrunk = 4 if self.attention.pairwise else 2 if weighings else 1
+        shrunk = 4 if self.attention.dense else 2 if weights else 1
         block = max(1, block // shrunk)
         again = partial(self._blocks, block, query.noisy.dtype)
         bare = replace(query, noisy=query.noisy.new_empty(0))
-        if not weighings:
+        if not weights:
             return posterior, Backward(self.engine, bare, again)
 
-        def weigh(noisy: Tensor) -> Weighings:
-            return self.attention.weighings(self._scene(self._reading(query, block), time, noisy))
+        def weigh(noisy: Tensor) -> WeightsByWindow:
+            return self.attention.attention_weights(
+                self._context(self._reading(query, block), time, noisy)
+            )
 
-        kept = None if any(depends(weighing) for _, weighing in weighings) else weighings
+        kept = None if any(depends(rows) for _, rows in weights) else weights
         return posterior, Backward(self.engine, bare, again, weigh, kept, shared or None)
 
-    def weighings(self, query: Query, time: Tensor) -> Weighings:
-        """Return how the attention weighs what each place says of a query's noisy images.
+    def attention_weights(self, query: Query, time: Tensor) -> WeightsByWindow:
+        """Return the attention's weights for a query's noisy images.
 
         Args:
             query: the noisy images.
             time: t of each, `[B]`.
 
         Returns:
-            For each window κ of the evidence its weighing (theory §4); `[]` without attention.
+            `A^κ` for each window κ of the evidence (theory §4); `[]` without attention.
         """
         reading = self._reading(query, self.plan(query, 0).block)
-        return self.attention.weighings(self._scene(reading, time))
+        return self.attention.attention_weights(self._context(reading, time))
 
     def _shared(self, reading: Reading, window: int | None) -> Groups:
-        """Return the evidence of groups of images, of which the attention speaks."""
+        """Return the evidence of groups of images (theory §4.6)."""
         assert self.groups is not None
         gathered = Groups(self.groups)
         for evidence, index in reading.evidence(window):
@@ -198,7 +205,7 @@ class Stream:
 
     def _blocks(self, block: int, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images `[n, C, H, W]` and their places in the training set `[n]`."""
-        kind = None if getattr(self.engine, "reads_bytes", False) else dtype
+        kind = None if getattr(self.engine, "accepts_uint8", False) else dtype
         for start in range(0, self.count, block):
             stop = min(start + block, self.count)
             if self.members is None:
@@ -211,13 +218,15 @@ class Stream:
                 images = self.data.block(index, kind)
             yield images, index.to(images.device)
 
-    def _scene(self, reading: Reading, time: Tensor, noisy: Tensor | None = None) -> Scene:
+    def _context(
+        self, reading: Reading, time: Tensor, noisy: Tensor | None = None
+    ) -> AttentionContext:
         """Return what the attention may look at; `noisy` is φ where it is to have a graph."""
 
         def evidence(window: int | None) -> Iterator[Tensor]:
             if noisy is not None and torch.is_grad_enabled():
                 reason = "it reads evidence, through which no gradient passes"
-                accepted = "weighings that are found under torch.no_grad(), or engine reference"
+                accepted = "weights that are found under torch.no_grad(), or engine reference"
                 raise InputError("attention", self.attention.name, accepted, reason)
             if self.groups is not None:
                 yield self._shared(reading, window).evidence()
@@ -228,4 +237,4 @@ class Stream:
         query = reading.query
         seen = query.noisy if noisy is None else noisy
         periodic = PERIODIC[query.sources]
-        return Scene(seen, query.alpha_bar, time, query.window, periodic, evidence)
+        return AttentionContext(seen, query.alpha_bar, time, query.window, periodic, evidence)

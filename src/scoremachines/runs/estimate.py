@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from scoremachines.attention import Tiled, spec_of
-from scoremachines.attention.base import windows_heard
+from scoremachines.attention.base import evidence_windows
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import AdaptiveEngine
 from scoremachines.errors import MOST as MOST_COUNTED
@@ -102,22 +102,20 @@ def sample_seconds(
     return steps * sum(pieces) / len(pieces)
 
 
-def work(
-    shape: tuple[int, ...], window: int | None, sources: str, pairwise: bool = False
-) -> float:
+def work(shape: tuple[int, ...], window: int | None, sources: str, dense: bool = False) -> float:
     """Return how many pairs of a pixel and a place, or another pixel, one image has.
 
     Args:
         shape: (H, W), pixels.
         window: k, pixels; None for the whole image.
         sources: V(u).
-        pairwise: whether the attention holds a matrix over pairs of pixels.
+        dense: whether the attention holds a matrix over pairs of pixels.
 
     Returns:
         The number of pairs, to which the time is in proportion.
     """
     pixels = math.prod(shape)
-    if pairwise:
+    if dense:
         return float(pixels**2)
     if window is None or sources == "same":
         return pixels * (math.log2(1 + pixels) if sources == "wrapped" else 1.0)
@@ -132,13 +130,13 @@ def _step_seconds(
     window = machine.window(time) if isinstance(machine.window, WindowSchedule) else machine.window
     shape, attention = tuple(machine.shape[1:]), machine.attention
     number, share = len(machine.data) if count is None else count, 1.0
-    heard = windows_heard(attention, window, shape)
+    heard = evidence_windows(attention, window, shape)
     spec = spec_of(attention)
     if spec is not None and spec.map == "multiscale":  # one evidence, where it wants several
         attention = Tiled()
         once = work(shape, window, machine.sources)
         share = (1 + sum(work(shape, k, machine.sources) for k in heard) / once) / 2
-    size, pairwise = shape, attention.pairwise
+    size, dense = shape, attention.dense
     if window is not None and spec is not None and spec.map in CUT:
         size = tuple(min(side, max(SIDE, 2 * window + 1)) for side in shape)
     engine = machine.engine.exact if isinstance(machine.engine, AdaptiveEngine) else machine.engine
@@ -154,7 +152,7 @@ def _step_seconds(
         # As in the run: what does not weigh is passed over.
         noisy = level**0.5 * clean + (1 - level) ** 0.5 * noise.to(clean.device)
         seconds = _seconds(piece, noisy, level, best)
-        whole, part = (work(each, window, machine.sources, pairwise) for each in (shape, size))
+        whole, part = (work(each, window, machine.sources, dense) for each in (shape, size))
         about = seconds * share * whole / part * number / some
         known = seconds > PIECE or perf_counter() - before > MOST or about <= enough
         if known or (some == number and size == shape):

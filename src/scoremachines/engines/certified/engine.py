@@ -1,6 +1,7 @@
-"""The adaptive engine: adds up some of the pairs, and says how much that may cost.
+"""The adaptive engine: threshold sampling of the pairs, with a bound of the error.
 
-It computes all distances, but draws the pairs whose weights it adds up (`thinning`, theory §2.7).
+It computes all distances, but draws the pairs whose weights it adds up (threshold
+sampling, theory §2.7).
 The error of x̂0 is then bounded at every pixel, with a stated probability. Where that is not worth
 it, as with few images, where nearly every pair would be drawn, or with attention or lists of
 sources, it answers exactly.
@@ -13,9 +14,13 @@ from dataclasses import replace
 from torch import Tensor
 
 from scoremachines.engines.base import Held, Plan, Query
-from scoremachines.engines.certified.sampling import thinnable, thinned, thinned_bytes
+from scoremachines.engines.certified.sampling import (
+    can_sample,
+    threshold_sampled,
+    threshold_sampled_bytes,
+)
 from scoremachines.engines.memory import plan_native
-from scoremachines.engines.native.engine import NativeEngine, doubtful
+from scoremachines.engines.native.engine import NativeEngine, needs_float64
 from scoremachines.engines.native.layout import stored_images
 from scoremachines.errors import InputError, real
 from scoremachines.theory.bounds import Bounds
@@ -40,7 +45,7 @@ class AdaptiveEngine:
     """
 
     name = "adaptive"
-    reads_bytes = True
+    accepts_uint8 = True
     reads_once = True
     threaded = True
 
@@ -59,18 +64,18 @@ class AdaptiveEngine:
         count: int,
         *,
         evidence: bool,
-        pairwise: bool,
+        dense: bool,
         best: int,
         held: Held | None = None,
     ) -> Plan:
         threads, eighth = self.exact.thread_count, self.memory // 8
-        thins = not evidence and not best and bool(thinnable(query).any())
-        if not thins or thinned_bytes(query, count, threads) > eighth:
+        sampled = not evidence and not best and bool(can_sample(query).any())
+        if not sampled or threshold_sampled_bytes(query, count, threads) > eighth:
             return self.exact.plan(
-                query, count, evidence=evidence, pairwise=pairwise, best=best, held=held
+                query, count, evidence=evidence, dense=dense, best=best, held=held
             )
-        wide = replace(query, noisy=query.noisy.double()) if doubtful(query).any() else query
-        plan = plan_native(self.memory, threads, wide, count, False, pairwise, 0, held, 4)
+        wide = replace(query, noisy=query.noisy.double()) if needs_float64(query).any() else query
+        plan = plan_native(self.memory, threads, wide, count, False, dense, 0, held, 4)
         copied = count * (0 if held is None else held.image)
         return Plan(plan.batch, count) if copied <= eighth else plan
 
@@ -83,14 +88,14 @@ class AdaptiveEngine:
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
-        thins = thinnable(query)
-        if bias is not None or best or not thins.any():
+        sampled = can_sample(query)
+        if bias is not None or best or not sampled.any():
             return self._exactly(query, images, index, bias, best)
         kept, parts = stored_images(images, query), []
-        for b, drawn in enumerate(thins.tolist()):
+        for b, drawn in enumerate(sampled.tolist()):
             part, found = query.part(slice(b, b + 1)), None
             if drawn:
-                found = thinned(self.exact, part, kept, index, self.tolerance)
+                found = threshold_sampled(self.exact, part, kept, index, self.tolerance)
             parts.append(found or self._exactly(part, kept, index, None, 0))
         return Posterior.cat(parts)
 

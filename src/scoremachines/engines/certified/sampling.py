@@ -1,4 +1,4 @@
-"""Thinning: the posterior from some of the pairs, and how far off that may be (theory §2.7).
+"""Threshold sampling: the posterior from some of the pairs, and its bound (theory §2.7).
 
 Every distance is computed, but exponentials and sums are paid only for pairs drawn with
 probability p = min(1, w/T), where w is a pair's weight and T its pixel's threshold; those drawn
@@ -22,17 +22,25 @@ from torch import Tensor
 
 from scoremachines.engines.base import Query
 from scoremachines.engines.native import engine as native
-from scoremachines.engines.native.engine import NativeEngine, doubtful
+from scoremachines.engines.native.engine import NativeEngine, needs_float64
 from scoremachines.theory.bounds import Bounds
 from scoremachines.theory.posterior import Moments, Posterior
 from scoremachines.theory.runs import log_counts
 
-__all__ = ["CERTAIN", "chance", "moments", "thinnable", "thinned", "thinned_bytes", "thresholds"]
+__all__ = [
+    "CERTAIN",
+    "can_sample",
+    "chance",
+    "moments",
+    "threshold_sampled",
+    "threshold_sampled_bytes",
+    "thresholds",
+]
 
 CERTAIN = 1e-5
 """Probability, at most, that any bound on the answer for one noisy image is wrong."""
 PILOT, GROUPS = 32, 8
-"""Images that are asked first, in each of so many groups."""
+"""Images of the pilot in each group, and the number of groups."""
 CAUTION = 1.0
 """Standard deviations of the groups' log-weights that are taken from what the pilot found."""
 AIM = 0.88
@@ -40,7 +48,7 @@ AIM = 0.88
 ATTEMPTS = 3
 """Draws for pixels whose bound fails, before the exact engine answers."""
 WORTH = 0.02
-"""Share of the pairs drawn up to which thinning is worth its while."""
+"""Share of the pairs drawn up to which threshold sampling pays."""
 FEW = 0.25
 """Share of the rows of an image that may be drawn for again."""
 ROUNDS = 5
@@ -142,15 +150,15 @@ def thresholds(known: Moments, error: float, certain: float) -> Tensor:
     return scale + low
 
 
-def thinnable(query: Query) -> Tensor:
-    """Tell where thinning can answer, `[B]`: many sources, and log-weights exact enough."""
+def can_sample(query: Query) -> Tensor:
+    """Return where threshold sampling applies, `[B]`: many sources, accurate log-weights."""
     if query.window is None or query.sources == "same":
         return torch.zeros(len(query.noisy), dtype=torch.bool)
-    return ~doubtful(query)
+    return ~needs_float64(query)
 
 
-def thinned_bytes(query: Query, count: int, threads: int) -> int:
-    """Return the bytes that thinning takes for one noisy image, above what the exact engine does.
+def threshold_sampled_bytes(query: Query, count: int, threads: int) -> int:
+    """Return the memory that threshold sampling adds to the exact engine's, bytes per noisy image.
 
     Args:
         query: the noisy images.
@@ -166,7 +174,7 @@ def thinned_bytes(query: Query, count: int, threads: int) -> int:
     return height * width * (parts + threads * each)
 
 
-def thinned(
+def threshold_sampled(
     engine: NativeEngine,
     query: Query,
     images: Tensor,

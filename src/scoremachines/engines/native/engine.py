@@ -41,7 +41,7 @@ try:
 except ImportError:  # built without a compiler
     _native = None
 
-__all__ = ["NativeEngine", "depth", "doubtful", "native_instructions", "say_once_if_missing"]
+__all__ = ["NativeEngine", "depth", "native_instructions", "needs_float64", "warn_if_missing"]
 
 
 def native_instructions() -> list[str]:
@@ -54,7 +54,7 @@ def native_instructions() -> list[str]:
 
 
 @cache
-def say_once_if_missing() -> None:
+def warn_if_missing() -> None:
     """Log one line, once a process, if the torch engine has to take the native one's place."""
     if not native_instructions():
         logging.getLogger("scoremachines").warning(
@@ -80,7 +80,7 @@ class NativeEngine:
     """
 
     name = "native"
-    reads_bytes = True
+    accepts_uint8 = True
     reads_once = True
     threaded = True
 
@@ -103,13 +103,13 @@ class NativeEngine:
         count: int,
         *,
         evidence: bool,
-        pairwise: bool,
+        dense: bool,
         best: int,
         held: Held | None = None,
     ) -> Plan:
-        if doubtful(query).any():
+        if needs_float64(query).any():
             query = replace(query, noisy=query.noisy.double())
-        wants = (evidence, pairwise, best, held)
+        wants = (evidence, dense, best, held)
         return plan_native(self.memory, self.thread_count, query, count, *wants)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class NativeEngine:
     ) -> Posterior:
         if query.window is None:
             return self._whole(query, images).posteriors(bias, index, best)
-        precise = doubtful(query)
+        precise = needs_float64(query)
         if precise.any():
             return self._posterior_of_each(query, images, index, bias, best, precise)
         log_counts = _log_counts(query)
@@ -147,7 +147,7 @@ class NativeEngine:
     def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
         if query.window is None:
             return self._whole(query, images).moments()
-        precise = doubtful(query)
+        precise = needs_float64(query)
         if precise.any():
             parts = [self.moments(part, images) for part in _each(query, precise)]
             evidence, mean = (torch.cat(fields) for fields in zip(*parts, strict=True))
@@ -160,7 +160,7 @@ class NativeEngine:
     def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
         if query.window is None:
             return self._whole(query, images).gradient(pull)
-        precise = doubtful(query)
+        precise = needs_float64(query)
         if precise.any():
             parts = []
             for b, part in enumerate(_each(query, precise)):
@@ -186,7 +186,7 @@ class NativeEngine:
         best: int,
         precise: Tensor,
     ) -> Posterior:
-        """Return the posterior of each noisy image by itself, of the doubtful ones in float64."""
+        """Return the posterior of each noisy image by itself, in float64 where `precise`."""
         parts = []
         for b, part in enumerate(_each(query, precise)):
             its_bias = bias if bias is None else bias[b : b + 1].to(part.noisy.dtype)
@@ -264,7 +264,7 @@ class _Ideal(Whole):
 
 
 def _each(query: Query, precise: Tensor) -> list[Query]:
-    """Return a query for each noisy image, of the doubtful ones in float64."""
+    """Return a query for each noisy image, in float64 where `precise`."""
     parts = []
     for b, doubled in enumerate(precise.tolist()):
         part = query.part(slice(b, b + 1))
@@ -284,7 +284,7 @@ def depth(query: Query, log_counts: Tensor, images: int) -> float:
     return rounding + float(log_counts.max()) + math.log(images)
 
 
-def doubtful(query: Query) -> Tensor:
+def needs_float64(query: Query) -> Tensor:
     """Return for which noisy images single precision may lose digits of x̂0 that matter, `[B]`.
 
     A log-weight is `−ᾱ/(2(1−ᾱ))` times a sum of C k² squares, each of order 1 where nothing fits,

@@ -20,7 +20,7 @@ from scoremachines.engines.base import Held, Plan, Pull, Query
 from scoremachines.engines.full_image import Whole, whole_evidence, whole_posterior
 from scoremachines.engines.memory import plan_within
 from scoremachines.engines.tiled.gradient import from_sums, tiled_gradient, tiled_moments
-from scoremachines.engines.tiled.tiles import Clean, Meeting
+from scoremachines.engines.tiled.tiles import Clean, TilePair
 from scoremachines.theory.posterior import Posterior, Sources
 from scoremachines.theory.runs import Run
 
@@ -49,18 +49,18 @@ class TorchEngine:
         count: int,
         *,
         evidence: bool,
-        pairwise: bool,
+        dense: bool,
         best: int,
         held: Held | None = None,
     ) -> Plan:
-        return plan_within(self.memory, query, count, evidence, pairwise, best, held)
+        return plan_within(self.memory, query, count, evidence, dense, best, held)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         if query.window is None:
             return whole_evidence(query, images)
         clean = Clean(query, images)
-        meetings = [Meeting(query, sample, clean) for sample in range(len(query.noisy))]
-        return torch.stack([_evidence(meeting) for meeting in meetings])
+        pairs = [TilePair(query, sample, clean) for sample in range(len(query.noisy))]
+        return torch.stack([_evidence(pair) for pair in pairs])
 
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
@@ -68,11 +68,13 @@ class TorchEngine:
         if query.window is None:
             return whole_posterior(query, images, index, bias, best)
         clean = Clean(query, images)
-        meetings = [Meeting(query, sample, clean) for sample in range(len(query.noisy))]
-        biases = [None] * len(meetings) if bias is None else bias.unbind()
-        pairs = zip(meetings, biases, strict=True)
+        pairs = [TilePair(query, sample, clean) for sample in range(len(query.noisy))]
+        biases = [None] * len(pairs) if bias is None else bias.unbind()
         return Posterior.cat(
-            [Running(meeting, index, best).read(its_bias) for meeting, its_bias in pairs]
+            [
+                Running(pair, index, best).read(its_bias)
+                for pair, its_bias in zip(pairs, biases, strict=True)
+            ]
         )
 
     def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,7 +82,7 @@ class TorchEngine:
             return Whole(query, images).moments()
         clean = Clean(query, images)
         samples = range(len(query.noisy))
-        found = [tiled_moments(Meeting(query, sample, clean)) for sample in samples]
+        found = [tiled_moments(TilePair(query, sample, clean)) for sample in samples]
         evidence, mean = zip(*found, strict=True)
         return torch.stack(evidence), torch.stack(mean)
 
@@ -89,22 +91,22 @@ class TorchEngine:
             return Whole(query, images).gradient(pull)
         clean = Clean(query, images)
         sums = [
-            tiled_gradient(Meeting(query, sample, clean), pull.part(slice(sample, sample + 1)))
+            tiled_gradient(TilePair(query, sample, clean), pull.part(slice(sample, sample + 1)))
             for sample in range(len(query.noisy))
         ]
         return from_sums(query, torch.cat(sums))
 
 
-def _evidence(meeting: Meeting) -> Tensor:
+def _evidence(pair: TilePair) -> Tensor:
     """Return `E_u(i)` of one noisy image, `[n, H, W]`."""
-    total = meeting.full(-torch.inf, meeting.count)
-    for row in meeting.row_runs():
-        for columns in meeting.column_groups():
-            tile = meeting.log_likelihood(row, columns)
+    total = pair.full(-torch.inf, pair.count)
+    for row in pair.row_runs():
+        for columns in pair.column_groups():
+            tile = pair.log_likelihood(row, columns)
             for move, column in enumerate(columns):
                 here = total[_query(row), _query(column)]
                 torch.logaddexp(here, tile[:, :, move], out=here)
-    evidence = meeting.fold(total).logsumexp((0, 2)) - meeting.log_counts()[..., None]
+    evidence = pair.fold(total).logsumexp((0, 2)) - pair.log_counts()[..., None]
     return evidence.movedim(-1, 0)
 
 
@@ -118,25 +120,25 @@ class Running:
     Fields are `[row, column, …]` over query positions, in which a pixel may stand more than once.
     """
 
-    def __init__(self, meeting: Meeting, index: Tensor, best: int) -> None:
-        self.meeting, self.index, self.best = meeting, index, best
-        self.log_weight = meeting.full(NEVER)
-        self.mean = meeting.full(0.0, meeting.channels)
-        self.entropy = meeting.full(0.0)
-        none = meeting.full(-1, best).long()
-        self.sources = Sources(meeting.full(-torch.inf, best), none, none.clone())
+    def __init__(self, pair: TilePair, index: Tensor, best: int) -> None:
+        self.pair, self.index, self.best = pair, index, best
+        self.log_weight = pair.full(NEVER)
+        self.mean = pair.full(0.0, pair.channels)
+        self.entropy = pair.full(0.0)
+        none = pair.full(-1, best).long()
+        self.sources = Sources(pair.full(-torch.inf, best), none, none.clone())
 
     def read(self, bias: Tensor | None) -> Posterior:
         """Visit all displacements, with Π_u(i) `[n, H, W]`, and return the posterior `[1, …]`."""
-        spread = None if bias is None else self.meeting.spread(bias)
-        for row in self.meeting.row_runs():
+        spread = None if bias is None else self.pair.spread(bias)
+        for row in self.pair.row_runs():
             # Sources are kept pixel by pixel, so there may be one displacement at a time only.
-            groups = self.meeting.column_groups(1 if self.best else None)
+            groups = self.pair.column_groups(1 if self.best else None)
             panel = Panel(self, row.length, sum(map(len, groups)))
             for columns in groups:
-                tile = self.meeting.log_likelihood(row, columns)
+                tile = self.pair.log_likelihood(row, columns)
                 if spread is not None:
-                    tile += self.meeting.moved(spread[_query(row)], columns)
+                    tile += self.pair.moved(spread[_query(row)], columns)
                 largest = tile.amax(-1)
                 if self.best:
                     self._keep_best(row, columns[0], tile[:, :, 0], largest[:, :, 0])
@@ -166,7 +168,7 @@ class Running:
             places.append(place)
             weight.scatter_(-1, place, -torch.inf)
         image = self.index[torch.cat(places, -1)]
-        position = (at[0] + row.source) * self.meeting.width + at[1] + column.source
+        position = (at[0] + row.source) * self.pair.width + at[1] + column.source
         new = Sources(torch.cat(found, -1), image, position[:, None].expand_as(image))
         best = known.map(lambda field: field[at]).merge(new, dim=-1).best(self.best, dim=-1)
         known.log_weight[at] = best.log_weight
@@ -175,7 +177,7 @@ class Running:
 
     def _posterior(self) -> Posterior:
         """Return the posterior, with the copies of each pixel merged."""
-        copies = self.meeting.fold(self.log_weight)
+        copies = self.pair.fold(self.log_weight)
         return Posterior.merge_all(
             self._copy(i, j) for i in range(copies.shape[0]) for j in range(copies.shape[2])
         )
@@ -184,35 +186,35 @@ class Running:
         """Return one copy of every pixel, laid out as a posterior: pixels last."""
 
         def lay(field: Tensor) -> Tensor:
-            return self.meeting.fold(field)[i, :, j].movedim((0, 1), (-2, -1))[None]
+            return self.pair.fold(field)[i, :, j].movedim((0, 1), (-2, -1))[None]
 
         entropy = sources = None
         if self.best:
             entropy, sources = lay(self.entropy).double(), self.sources.map(lay)
             sources = Sources(sources.log_weight.double(), sources.image, sources.position)
         posterior = Posterior(lay(self.log_weight).double(), lay(self.mean), entropy, sources)
-        return posterior.shifted(-self.meeting.log_counts().double()[None])
+        return posterior.shifted(-self.pair.log_counts().double()[None])
 
 
 class Panel:
     """The posteriors of all displacements along one row, side by side, before they are merged."""
 
     def __init__(self, running: Running, rows: int, moves: int) -> None:
-        meeting = running.meeting
-        self.meeting, self.wants_entropy, self.next = meeting, running.best > 0, 0
+        pair = running.pair
+        self.pair, self.wants_entropy, self.next = pair, running.best > 0, 0
         like, columns = running.mean, running.mean.shape[1]
         self.log_weight = like.new_full((moves, rows, columns), NEVER)
         self.entropy = like.new_zeros(moves, rows, columns)
-        self.mean = like.new_zeros(meeting.channels, moves, rows, columns)
+        self.mean = like.new_zeros(pair.channels, moves, rows, columns)
 
     def add(self, row: Run, columns: list[Run], tile: Tensor, largest: Tensor) -> None:
         """Enter a tile: log-likelihoods `[row, column, move, n]`; overwrites them."""
-        weight = torch.softmax(tile, -1, out=self.meeting.clean.spare(tile.shape))
+        weight = torch.softmax(tile, -1, out=self.pair.clean.spare(tile.shape))
         # The largest weight is exp(0) over the sum, which gives the sum without another pass.
         self._enter(self.log_weight, columns, largest - weight.amax(-1).log())
         if self.wants_entropy:
             self._enter(self.entropy, columns, torch.special.entr(weight).sum(-1))
-        for channel, values in zip(self.mean, self.meeting.values(row, columns[0]), strict=True):
+        for channel, values in zip(self.mean, self.pair.values(row, columns[0]), strict=True):
             self._enter(channel, columns, torch.mul(weight, values, out=tile).sum(-1))
         self.next += len(columns)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from scoremachines.engines.base import Pull, Query
-from scoremachines.engines.tiled.tiles import Meeting
+from scoremachines.engines.tiled.tiles import TilePair
 from scoremachines.theory.positions import PERIODIC
 from scoremachines.theory.runs import Run, box_sum
 
@@ -36,14 +36,14 @@ def from_sums(query: Query, sums: Tensor) -> Tensor:
     return (pulled * (signal / variance)).to(query.noisy.dtype)
 
 
-def tiled_moments(meeting: Meeting) -> tuple[Tensor, Tensor]:
+def tiled_moments(pair: TilePair) -> tuple[Tensor, Tensor]:
     """Return `E_u(i)`, float64 `[n, H, W]`, and `m_u(i)`, `[n, C, H, W]`, of one noisy image."""
-    total = meeting.full(-torch.inf, meeting.count)
-    means = [meeting.full(0.0, meeting.count) for _ in range(meeting.channels)]
-    for row in meeting.row_runs():
-        for columns in meeting.column_groups():
-            tile = meeting.log_likelihood(row, columns)
-            values = meeting.values(row, columns[0])[..., 0, :]
+    total = pair.full(-torch.inf, pair.count)
+    means = [pair.full(0.0, pair.count) for _ in range(pair.channels)]
+    for row in pair.row_runs():
+        for columns in pair.column_groups():
+            tile = pair.log_likelihood(row, columns)
+            values = pair.values(row, columns[0])[..., 0, :]
             for move, column in enumerate(columns):
                 here = total[_query(row), _query(column)]
                 after = torch.logaddexp(here, tile[:, :, move])
@@ -51,33 +51,33 @@ def tiled_moments(meeting: Meeting) -> tuple[Tensor, Tensor]:
                 for mean, colour in zip(means, values, strict=True):
                     mean[_query(row), _query(column)].lerp_(colour, share)
                 here.copy_(after)
-    totals = meeting.fold(total)
+    totals = pair.fold(total)
     evidence = totals.logsumexp((0, 2), keepdim=True)
     shares = (totals - evidence).exp()
     shares /= shares.sum((0, 2), keepdim=True)  # what rounding leaves of 1
-    mean = torch.stack([(shares * meeting.fold(each)).sum((0, 2)) for each in means])
-    evidence = evidence[0, :, 0].double() - meeting.log_counts()[..., None]
+    mean = torch.stack([(shares * pair.fold(each)).sum((0, 2)) for each in means])
+    evidence = evidence[0, :, 0].double() - pair.log_counts()[..., None]
     return evidence.movedim(-1, 0), mean.movedim(-1, 0)
 
 
-def tiled_gradient(meeting: Meeting, pull: Pull) -> Tensor:
+def tiled_gradient(pair: TilePair, pull: Pull) -> Tensor:
     """Return what `from_sums` wants of one noisy image, `[1, C+1, H, W]`, from a pull on it."""
     level, gain, offset = (
-        meeting.spread(field[0].to(meeting.noisy.dtype))
-        for field in (pull.level + meeting.log_counts(), pull.gain, pull.offset)
+        pair.spread(field[0].to(pair.noisy.dtype))
+        for field in (pull.level + pair.log_counts(), pull.gain, pull.offset)
     )
-    along = meeting.spread(pull.direction[0])
+    along = pair.spread(pull.direction[0])
     if gain.shape[-1] == 1:
         along = along * gain
-    sums = _Sums(meeting)
-    for row in meeting.row_runs():
-        for columns in meeting.column_groups():
-            tile = meeting.log_likelihood(row, columns)
-            tile.sub_(meeting.moved(level[_query(row)], columns)).exp_()
-            colour = _colours(meeting, row, columns, along)
+    sums = _Sums(pair)
+    for row in pair.row_runs():
+        for columns in pair.column_groups():
+            tile = pair.log_likelihood(row, columns)
+            tile.sub_(pair.moved(level[_query(row)], columns)).exp_()
+            colour = _colours(pair, row, columns, along)
             if gain.shape[-1] > 1:
-                colour.mul_(meeting.moved(gain[_query(row)], columns))
-            tile.mul_(colour.add_(meeting.moved(offset[_query(row)], columns)))
+                colour.mul_(pair.moved(gain[_query(row)], columns))
+            tile.mul_(colour.add_(pair.moved(offset[_query(row)], columns)))
             sums.add(row, columns, tile)
     return sums.folded()[None]
 
@@ -86,13 +86,13 @@ def _query(run: Run) -> slice:
     return slice(run.query, run.query + run.length)
 
 
-def _colours(meeting: Meeting, row: Run, columns: list[Run], along: Tensor) -> Tensor:
+def _colours(pair: TilePair, row: Run, columns: list[Run], along: Tensor) -> Tensor:
     """Return `⟨g(u), x_i(v)⟩` of a tile, `[row, column, move, n]`; valid until the next tile."""
-    values = meeting.values(row, columns[0])
-    pulls = meeting.moved(along[_query(row)], columns).unsqueeze(-1)  # [row, column, move, C, 1]
-    shape = torch.Size((row.length, columns[0].length, len(columns), meeting.count))
-    found = torch.mul(values[0], pulls[:, :, :, 0], out=meeting.clean.spare(shape))
-    for channel in range(1, meeting.channels):
+    values = pair.values(row, columns[0])
+    pulls = pair.moved(along[_query(row)], columns).unsqueeze(-1)  # [row, column, move, C, 1]
+    shape = torch.Size((row.length, columns[0].length, len(columns), pair.count))
+    found = torch.mul(values[0], pulls[:, :, :, 0], out=pair.clean.spare(shape))
+    for channel in range(1, pair.channels):
         found.addcmul_(values[channel], pulls[:, :, :, channel])
     return found
 
@@ -100,10 +100,10 @@ def _colours(meeting: Meeting, row: Run, columns: list[Run], along: Tensor) -> T
 class _Sums:
     """What is added up at every pixel of the noisy image and its margins."""
 
-    def __init__(self, meeting: Meeting) -> None:
-        self.meeting, self.margin = meeting, meeting.window - 1
-        rows, columns = (size + self.margin for size in meeting.extent)
-        self.total = meeting.noisy.new_zeros(meeting.channels + 1, rows, columns)
+    def __init__(self, pair: TilePair) -> None:
+        self.pair, self.margin = pair, pair.window - 1
+        rows, columns = (size + self.margin for size in pair.extent)
+        self.total = pair.noisy.new_zeros(pair.channels + 1, rows, columns)
         self.buffers: list[Tensor] = []
 
     def add(self, row: Run, columns: list[Run], tile: Tensor) -> None:
@@ -111,7 +111,7 @@ class _Sums:
         margin, column = self.margin, columns[0]
         spread = self._transposed(tile)
         height, width = spread.shape[:2]
-        clean = self.meeting.clean.framed[:, row.source : row.source + height]
+        clean = self.pair.clean.framed[:, row.source : row.source + height]
         clean = clean[:, :, column.source : column.source + width, None]
         product = self.buffers[1][: spread.numel()].view(spread.shape)
         sums = [torch.mul(spread, values, out=product).sum(-1) for values in clean]
@@ -131,17 +131,17 @@ class _Sums:
         framed = self.buffers[0][:cells].view(shape).zero_()
         framed[margin : margin + height, margin : margin + width] = tile
         spare = (self.buffers[1], self.buffers[2])
-        window = self.meeting.window
+        window = self.pair.window
         return box_sum(box_sum(framed, window, 0, spare), window, 1, spare)
 
     def folded(self) -> Tensor:
         """Return the sums at the pixels of the image, `[C+1, H, W]`."""
-        meeting, radius = self.meeting, self.margin // 2
-        if not PERIODIC[meeting.sources]:  # beyond the border there are zeros, which do not change
-            height, width = meeting.height, meeting.width
+        pair, radius = self.pair, self.margin // 2
+        if not PERIODIC[pair.sources]:  # beyond the border there are zeros, which do not change
+            height, width = pair.height, pair.width
             return self.total[:, radius : radius + height, radius : radius + width]
         folded = self.total
-        for dim, size in ((1, meeting.height), (2, meeting.width)):
+        for dim, size in ((1, pair.height), (2, pair.width)):
             place = (torch.arange(folded.shape[dim], device=folded.device) - radius) % size
             shape = [*folded.shape]
             shape[dim] = size

@@ -10,7 +10,7 @@ from scoremachines.engines.memory import tile_values
 from scoremachines.theory.positions import PERIODIC
 from scoremachines.theory.runs import Run, box_sum, query_extent, runs, source_counts
 
-__all__ = ["Clean", "Meeting", "framed"]
+__all__ = ["Clean", "TilePair", "framed"]
 
 
 def framed(images: Tensor, radius: int, periodic: bool, extent: tuple[int, int]) -> Tensor:
@@ -57,7 +57,7 @@ class Clean:
         return self.scratch[2][: shape.numel()].view(shape)
 
 
-class Meeting:
+class TilePair:
     """One noisy image of a query before a block of training images."""
 
     def __init__(self, query: Query, sample: int, clean: Clean) -> None:

@@ -110,18 +110,18 @@ class FusedEngine:
         count: int,
         *,
         evidence: bool,
-        pairwise: bool,
+        dense: bool,
         best: int,
         held: Held | None = None,
     ) -> Plan:
         if best or self.division(query, count, evidence) is None:
             return self.torch.plan(
-                query, count, evidence=evidence, pairwise=pairwise, best=best, held=held
+                query, count, evidence=evidence, dense=dense, best=best, held=held
             )
         useful = max(16, tile_values(query.noisy) // query.noisy[0, 0].numel())
         largest = Plan(min(len(query.noisy), 16), min(count, useful))
         return shrunk(
-            largest, self.memory, lambda plan: self._bytes(query, plan, evidence, pairwise), held
+            largest, self.memory, lambda plan: self._bytes(query, plan, evidence, dense), held
         )
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
@@ -225,7 +225,7 @@ class FusedEngine:
         limits = Limits(self.warps, 1 if evidence else None, self.slots, self.longest)
         return divided(query, count, limits)
 
-    def _bytes(self, query: Query, plan: Plan, evidence: bool, pairwise: bool) -> int:
+    def _bytes(self, query: Query, plan: Plan, evidence: bool, dense: bool) -> int:
         """Return an upper estimate of the bytes in use while a plan is carried out."""
         channels, height, width = query.noisy.shape[1:]
         pixels = height * width
@@ -240,7 +240,7 @@ class FusedEngine:
             work = self.division(query, plan.block, evidence=True)
             assert work is not None
             total += 4 * pixels * plan.block * plan.batch * (2 * work.move_parts + 14)
-        if pairwise:
+        if dense:
             total += 5 * plan.batch * pixels * pixels * 8
         return total
 

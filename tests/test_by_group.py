@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scoremachines as sm
-from scoremachines.attention import Full, MultiScale, Scaled, Shared, Tiled, Top1
+from scoremachines.attention import ByGroup, Full, MultiScale, Scaled, Tiled, Top1
 from scoremachines.engines import Query, ReferenceEngine
 
 LEVEL = 0.3
@@ -30,7 +30,7 @@ def noisy_images(data: sm.TrainingSet) -> torch.Tensor:
 @pytest.mark.parametrize("attention", [Tiled(), Full(), Top1(), MultiScale((3, 5))])
 def test_one_image_a_group_is_attention_to_images(attention: object) -> None:
     data = training_set()
-    alone = Shared(attention, torch.arange(len(data)))  # type: ignore[arg-type]
+    alone = ByGroup(attention, torch.arange(len(data)))  # type: ignore[arg-type]
     expected = sm.ScoreMachine(data, WINDOW, attention=attention)  # type: ignore[arg-type]
     found = sm.ScoreMachine(data, WINDOW, attention=alone)
     noisy = noisy_images(data)
@@ -40,7 +40,7 @@ def test_one_image_a_group_is_attention_to_images(attention: object) -> None:
 @pytest.mark.parametrize("attention", [Tiled(), Full(), Top1()])
 def test_one_group_is_no_attention(attention: object) -> None:
     data = training_set()
-    group = Shared(attention, torch.zeros(len(data), dtype=torch.int64))  # type: ignore[arg-type]
+    group = ByGroup(attention, torch.zeros(len(data), dtype=torch.int64))  # type: ignore[arg-type]
     expected, found = sm.ScoreMachine(data, WINDOW), sm.ScoreMachine(data, WINDOW, attention=group)
     noisy = noisy_images(data)
     torch.testing.assert_close(found.denoise(noisy, LEVEL), expected.denoise(noisy, LEVEL))
@@ -84,8 +84,8 @@ def test_a_class_asked_for_is_one_group() -> None:
 
 def test_scaled_outside_or_inside_is_the_same() -> None:
     data, noisy = training_set(), noisy_images(training_set())
-    first = sm.ScoreMachine(data, WINDOW, attention=Scaled(Shared(Tiled()), 0.4))
-    second = sm.ScoreMachine(data, WINDOW, attention=Shared(Scaled(Tiled(), 0.4)))
+    first = sm.ScoreMachine(data, WINDOW, attention=Scaled(ByGroup(Tiled()), 0.4))
+    second = sm.ScoreMachine(data, WINDOW, attention=ByGroup(Scaled(Tiled(), 0.4)))
     torch.testing.assert_close(first.denoise(noisy, LEVEL), second.denoise(noisy, LEVEL))
 
 
@@ -105,7 +105,7 @@ def test_it_brings_classes_together_and_not_images() -> None:
 
 def test_a_folder_keeps_it(tmp_path: object) -> None:
     data, noisy = training_set(), noisy_images(training_set())
-    for attention in ("identity-class", Shared(MultiScale((3, 5)))):
+    for attention in ("identity-class", ByGroup(MultiScale((3, 5)))):
         machine = sm.ScoreMachine(data, WINDOW, attention=attention)  # type: ignore[arg-type]
         machine.save_pretrained(f"{tmp_path}/{machine.attention.name}")
         again = sm.ScoreMachine.from_pretrained(f"{tmp_path}/{machine.attention.name}")
@@ -117,11 +117,11 @@ def test_bad_groups() -> None:
     bare = sm.TrainingSet(data.pixels)
     noisy = noisy_images(data)
     with pytest.raises(sm.InputError, match="groups"):
-        Shared(Tiled(), torch.tensor([0.5, 1.0]))
+        ByGroup(Tiled(), torch.tensor([0.5, 1.0]))
     with pytest.raises(sm.InputError, match="groups"):
-        Shared(Tiled(), torch.tensor([-1, 1]))
+        ByGroup(Tiled(), torch.tensor([-1, 1]))
     with pytest.raises(sm.InputError, match="11 groups"):
-        sm.ScoreMachine(data, 3, attention=Shared(Tiled(), torch.arange(4))).denoise(noisy, LEVEL)
+        sm.ScoreMachine(data, 3, attention=ByGroup(Tiled(), torch.arange(4))).denoise(noisy, LEVEL)
     with pytest.raises(sm.InputError, match="labels"):
         sm.ScoreMachine(bare, 3, attention="tiled-class").denoise(noisy, LEVEL)
     with pytest.raises(sm.InputError, match="tiled-class"):

@@ -1,4 +1,4 @@
-"""Thinning: what is drawn keeps all sums in expectation, and its bounds hold."""
+"""Threshold sampling: what is drawn keeps all sums in expectation, and its bounds hold."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from scoremachines.engines import AdaptiveEngine, NativeEngine, Query, native_instructions
-from scoremachines.engines.certified import sampling as thinning
+from scoremachines.engines.certified import sampling as drawing
 from scoremachines.engines.certified.sampling import (
     _of_some,
     chance,
-    thinned,
-    thinned_bytes,
+    threshold_sampled,
+    threshold_sampled_bytes,
     thresholds,
 )
 from scoremachines.errors import InputError
@@ -58,7 +58,7 @@ def moments(
     query: Query, images: Tensor, level: Tensor, seed: int = 0, threads: int = 1
 ) -> Moments:
     engine = NativeEngine(threads=threads)
-    return thinning.moments(engine, query, images, torch.arange(len(images)), level, seed)
+    return drawing.moments(engine, query, images, torch.arange(len(images)), level, seed)
 
 
 def everywhere(query: Query, level: float) -> Tensor:
@@ -78,7 +78,7 @@ def test_where_all_pairs_are_drawn_moments_are_those_of_the_posterior(
         index = torch.arange(len(images))
         known = engine.posterior(query, images, index, None, 0)
         level = torch.full_like(known.log_weight, -torch.inf)
-        found = thinning.moments(engine, query, images, index, level, 1)
+        found = drawing.moments(engine, query, images, index, level, 1)
         tolerance = 1e-4 if dtype == torch.float32 else 1e-9
         scale = 1 + known.log_weight.abs()
         torch.testing.assert_close(
@@ -214,7 +214,7 @@ def test_an_answer_is_within_its_tolerance_and_its_bound() -> None:
     for number in range(8):
         query, images = many(number)
         index = torch.arange(len(images))
-        found = thinned(engine, query, images, index, 0.05, worth=1.0)
+        found = threshold_sampled(engine, query, images, index, 0.05, worth=1.0)
         if found is None:
             continue
         drew += 1
@@ -223,7 +223,7 @@ def test_an_answer_is_within_its_tolerance_and_its_bound() -> None:
         assert (found.error_bound <= 0.05).all()
         assert (error <= found.error_bound + 1e-4).all()
         assert ((found.log_weight - known.log_weight).abs() <= found.bounds.log_error + 1e-3).all()
-        again = thinned(engine, query, images, index, 0.05, worth=1.0)
+        again = threshold_sampled(engine, query, images, index, 0.05, worth=1.0)
         assert again is not None
         assert torch.equal(found.mean, again.mean)
     assert drew >= 4
@@ -232,8 +232,8 @@ def test_an_answer_is_within_its_tolerance_and_its_bound() -> None:
 def test_few_images_and_pairs_that_nearly_all_count_are_left_to_the_exact_engine() -> None:
     query, images = many(0)
     engine, index = NativeEngine(threads=1), torch.arange(len(images))
-    assert thinned(engine, query, images[:200], index[:200], 0.05, worth=1.0) is None
-    assert thinned(engine, query, images, index, 1e-6) is None
+    assert threshold_sampled(engine, query, images[:200], index[:200], 0.05, worth=1.0) is None
+    assert threshold_sampled(engine, query, images, index, 1e-6) is None
 
 
 def test_the_adaptive_engine_answers_each_noisy_image_by_itself() -> None:
@@ -255,11 +255,11 @@ def test_the_adaptive_engine_answers_each_noisy_image_by_itself() -> None:
         assert torch.equal(alone.mean[0], found.mean[b])
     listed = engine.posterior(both, images, index, None, 2)
     assert not listed.error_bound.any()
-    plan = engine.plan(both, 50_000, evidence=False, pairwise=False, best=0)
+    plan = engine.plan(both, 50_000, evidence=False, dense=False, best=0)
     assert plan.block == 50_000
     small = AdaptiveEngine(memory=2**24, threads=1)
-    assert thinned_bytes(both, 10**7, 1) > small.memory
-    assert small.plan(both, 10**7, evidence=False, pairwise=False, best=0).block < 10**7
+    assert threshold_sampled_bytes(both, 10**7, 1) > small.memory
+    assert small.plan(both, 10**7, evidence=False, dense=False, best=0).block < 10**7
 
 
 def test_bounds_of_parts_merge() -> None:

@@ -9,14 +9,14 @@ import torch
 
 import scoremachines as sm
 from scoremachines.attention import (
-    Agreed,
+    ByGroup,
     Full,
+    GroupConsensus,
     Identity,
     MultiScale,
+    PerplexityGain,
     Scaled,
-    Shared,
     Soft,
-    Spread,
     Tiled,
     Top1,
 )
@@ -77,7 +77,7 @@ def test_the_own_window_is_as_loud_as_the_loudest() -> None:
     matrix = torch.rand(35, 35, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     matrix.fill_diagonal_(0)
     matrix[3] *= 5  # above 1, where the own window stays
-    machine = sm.ScoreMachine(data, WINDOW, "broken", Agreed(Scaled(Soft(matrix), 0.5)))
+    machine = sm.ScoreMachine(data, WINDOW, "broken", GroupConsensus(Scaled(Soft(matrix), 0.5)))
     weights = 0.5 * matrix + torch.diag((0.5 * matrix).amax(1).clamp(max=1))
     torch.testing.assert_close(machine.denoise(noisy, LEVEL), in_two_steps(data, noisy, weights))
 
@@ -86,15 +86,15 @@ def test_the_own_window_is_as_loud_as_the_loudest() -> None:
 def test_where_others_are_heard_in_full_nothing_changes(attention: object) -> None:
     data = training_set()
     noisy = noisy_images(data)
-    plain = sm.ScoreMachine(data, WINDOW, attention=Shared(attention))  # type: ignore[arg-type]
-    found = sm.ScoreMachine(data, WINDOW, attention=Agreed(attention))  # type: ignore[arg-type]
+    plain = sm.ScoreMachine(data, WINDOW, attention=ByGroup(attention))  # type: ignore[arg-type]
+    found = sm.ScoreMachine(data, WINDOW, attention=GroupConsensus(attention))  # type: ignore[arg-type]
     torch.testing.assert_close(found.denoise(noisy, LEVEL), plain.denoise(noisy, LEVEL))
 
 
 @pytest.mark.parametrize("attention", [Tiled(), MultiScale((3, 5)), Identity()])
 def test_one_group_is_no_attention(attention: object) -> None:
     data = training_set()
-    group = Agreed(attention, torch.zeros(len(data), dtype=torch.int64))  # type: ignore[arg-type]
+    group = GroupConsensus(attention, torch.zeros(len(data), dtype=torch.int64))  # type: ignore[arg-type]
     expected, found = sm.ScoreMachine(data, WINDOW), sm.ScoreMachine(data, WINDOW, attention=group)
     noisy = noisy_images(data)
     torch.testing.assert_close(found.denoise(noisy, LEVEL), expected.denoise(noisy, LEVEL))
@@ -114,7 +114,7 @@ def test_neither_order_nor_batch_changes_anything(attention: str) -> None:
 def test_a_folder_keeps_it(tmp_path: Path) -> None:
     data = training_set()
     noisy = noisy_images(data)
-    for attention in ("tiled-agreed", "identity-agreed", Agreed(MultiScale((3, 5)))):
+    for attention in ("tiled-agreed", "identity-agreed", GroupConsensus(MultiScale((3, 5)))):
         machine = sm.ScoreMachine(data, WINDOW, attention=attention)  # type: ignore[arg-type]
         machine.save_pretrained(tmp_path / machine.attention.name)
         again = sm.ScoreMachine.from_pretrained(tmp_path / machine.attention.name)
@@ -131,15 +131,15 @@ def test_an_even_row_is_tiled_and_a_single_place_is_heard_in_full() -> None:
     data = training_set()
     noisy = noisy_images(data)
     matrix = torch.full((35, 35), 1 / 34, dtype=torch.float64).fill_diagonal_(0)
-    spread = sm.ScoreMachine(data, WINDOW, attention=Spread(Soft(matrix)))
+    spread = sm.ScoreMachine(data, WINDOW, attention=PerplexityGain(Soft(matrix)))
     even = Soft(torch.full((35, 35), 1 / WINDOW**2, dtype=torch.float64))
     known = sm.ScoreMachine(data, WINDOW, attention=even)
     torch.testing.assert_close(spread.denoise(noisy, LEVEL), known.denoise(noisy, LEVEL))
     single = torch.eye(35, dtype=torch.float64).roll(1, 0)
-    spread = sm.ScoreMachine(data, WINDOW, attention=Spread(Soft(single)))
+    spread = sm.ScoreMachine(data, WINDOW, attention=PerplexityGain(Soft(single)))
     known = sm.ScoreMachine(data, WINDOW, attention=Soft(single))
     assert torch.equal(spread.denoise(noisy, LEVEL), known.denoise(noisy, LEVEL))
-    tiled = sm.ScoreMachine(data, WINDOW, attention=Spread(Tiled()))
+    tiled = sm.ScoreMachine(data, WINDOW, attention=PerplexityGain(Tiled()))
     assert torch.equal(
         tiled.denoise(noisy, LEVEL),
         sm.ScoreMachine(data, attention="tiled", window=WINDOW).denoise(noisy, LEVEL),

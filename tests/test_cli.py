@@ -66,9 +66,9 @@ def test_a_folder_of_pictures_becomes_samples_provenance_settings_and_a_page(
     assert kept["entropy"].shape == (3, 7, 9)
     assert kept["image"].min() >= 0
     assert kept["image"].max() <= 10
-    owed = json.loads((out / "provenance.json").read_text())
-    assert owed[0]["nearest"].split("/")[0] in {"cats", "dogs"}
-    assert 0 < sum(source["share"] for source in owed[0]["sources"]) <= 1.000001
+    contributions = json.loads((out / "provenance.json").read_text())
+    assert contributions[0]["nearest"].split("/")[0] in {"cats", "dogs"}
+    assert 0 < sum(source["share"] for source in contributions[0]["sources"]) <= 1.000001
     page = (out / "report.html").read_text()
     assert page.lstrip().lower().startswith("<!doctype html>")
 
@@ -85,8 +85,8 @@ def test_settings_run_again_give_the_same(pictures: Path, tmp_path: Path) -> Non
 def test_a_class_is_painted_from_its_own_images(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert main(["generate", str(pictures), *QUICK, "--class", "cats", "-o", str(out)]) == 0
-    owed = json.loads((out / "provenance.json").read_text())
-    named = {source["image"] for row in owed for source in row["sources"]}
+    contributions = json.loads((out / "provenance.json").read_text())
+    named = {source["image"] for row in contributions for source in row["sources"]}
     assert named
     assert all(name.startswith("cats/") for name in named)
 

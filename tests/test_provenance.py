@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 import scoremachines as sm
 from scoremachines.errors import InputError
 from scoremachines.sampling.provenance import (
-    owed_rows,
-    pixels_owed,
+    best_source_pixels,
+    contribution_rows,
     shares,
     write_pixels,
     write_table,
@@ -42,7 +42,9 @@ def test_shares_are_sums_of_weights() -> None:
     image = 4
     mine = (posterior.weights * (posterior.sources.image == image)).sum((1, 2, 3))
     assert torch.allclose(found[:, image], mine / (HEIGHT * WIDTH))
-    assert torch.equal(pixels_owed(posterior, COUNT).sum(1), torch.tensor([HEIGHT * WIDTH] * 2))
+    assert torch.equal(
+        best_source_pixels(posterior, COUNT).sum(1), torch.tensor([HEIGHT * WIDTH] * 2)
+    )
 
 
 def test_a_sample_of_one_image_owes_it_everything() -> None:
@@ -50,13 +52,13 @@ def test_a_sample_of_one_image_owes_it_everything() -> None:
     posterior = sm.sample(sm.ideal(data), n=2, steps=2, best=4).posterior
     assert posterior is not None
     assert torch.allclose(shares(posterior, 1), torch.ones(2, 1, dtype=torch.float64))
-    assert [row["share"] for row in owed_rows(posterior, 1)] == [1.0] * 3
+    assert [row["share"] for row in contribution_rows(posterior, 1)] == [1.0] * 3
 
 
 def test_rows_over_the_run_are_means_over_its_samples() -> None:
     posterior = result().posterior
     assert posterior is not None
-    rows = owed_rows(posterior, COUNT)
+    rows = contribution_rows(posterior, COUNT)
     for image in range(COUNT):
         mine = {row["sample"]: row["share"] for row in rows if row["image"] == image}
         parts = [mine.get(number, 0.0) for number in range(2)]
@@ -71,9 +73,9 @@ def test_a_saved_result_has_its_tables(tmp_path: Path) -> None:
     shown = result()
     shown.save(tmp_path)
     assert shown.posterior is not None
-    rows = json.loads((tmp_path / "owed.json").read_text())
-    assert rows == owed_rows(shown.posterior, COUNT, shown.data.names)
-    assert parquet.read_table(tmp_path / "owed.parquet").to_pylist() == rows
+    rows = json.loads((tmp_path / "contributions.json").read_text())
+    assert rows == contribution_rows(shown.posterior, COUNT, shown.data.names)
+    assert parquet.read_table(tmp_path / "contributions.parquet").to_pylist() == rows
     assert rows[0]["name"] == f"picture {rows[0]['image']}.png"
     tensors = load_file(tmp_path / "provenance.safetensors")
     table = parquet.read_table(tmp_path / "provenance.parquet").to_pylist()
@@ -99,7 +101,7 @@ def test_missing_sources_are_no_rows(tmp_path: Path) -> None:
 
 def test_without_sources_there_are_no_tables(tmp_path: Path) -> None:
     result(best=0).save(tmp_path)
-    assert not list(tmp_path.glob("owed*"))
+    assert not list(tmp_path.glob("contributions*"))
     assert not list(tmp_path.glob("*.parquet"))
 
 

@@ -97,7 +97,7 @@ def test_the_ideal_machine_replays_its_training_set(machine: sm.ScoreMachine) ->
     index, distance = result.nearest()
     assert distance.max() < 1e-4
     assert torch.equal(result.source_images, index[:, None, None].expand(-1, 5, 7))
-    assert [row["nearest"] for row in result.owed()] == index.tolist()
+    assert [row["nearest"] for row in result.contributions()] == index.tolist()
 
 
 def test_classes(machine: sm.ScoreMachine) -> None:
@@ -114,7 +114,7 @@ def test_without_provenance_and_with_a_witness(machine: sm.ScoreMachine) -> None
     result = sm.sample(machine, n=3, steps=2, best=0, batch=2, on_step=seen.append)
     assert result.posterior is None
     assert result.source_images is None
-    assert "sources" not in result.owed()[0]
+    assert "sources" not in result.contributions()[0]
     assert [step.number for step in seen] == [1, 2, 1, 2]
 
 

@@ -1,4 +1,4 @@
-"""Attention: what pixels tell each other about the image they draw from (theory §4)."""
+"""Attention: evidence about the training image, shared between pixels (theory §4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a spec, a matrix or a function to the attention that it means."""
+"""The attention that a spec, a matrix or a function stands for."""
 
 from __future__ import annotations
 

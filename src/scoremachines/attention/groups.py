@@ -1,9 +1,9 @@
-"""Attention whose message names a group of images, not a single one (theory §4.6).
+"""Attention over groups of images, with group-level evidence (theory §4.6).
 
     Π_u(i) = Σ_{y≠u} A_uy E_y(g(i)),    E_y(g) = log mean_{i: g(i)=g} exp E_y(i)
 
-A message of a few numbers cannot say which of N images the others see, but it can say which group
-of them. With one image a group this is the attention of theory §4.1; with one group, none at all.
+A message of a few numbers cannot identify one of N images, but it can identify a group of them.
+With one image a group this is the attention of theory §4.1; with one group, none at all.
 """
 
 from __future__ import annotations

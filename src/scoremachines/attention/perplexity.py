@@ -1,4 +1,4 @@
-"""The strength of a map's rows, from how widely they are spread (theory §4.8).
+"""A gain for each row of A from its perplexity (theory §4.8).
 
 A_uy = λ_u a_uy,    λ_u = max( 1, e^{H_u} / κ² ),    H_u = −Σ_y a_uy log a_uy
 """

@@ -1,4 +1,4 @@
-"""Hard attention: every pixel listens to its single most informative partner (theory §4.3).
+"""Hard attention: one partner of least entropy for each pixel (theory §4.3).
 
     y*(u) = argmin_{y≠u} H( softmax_i( E_u(i) + E_y(i) ) )
 

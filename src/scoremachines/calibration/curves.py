@@ -1,6 +1,6 @@
-"""How like a network a machine is, step by step, for every candidate (theory §3, Calibration).
+"""The similarity of a network and each candidate machine at each step (theory §3, Calibration).
 
-Network and machines are asked the same question, at the network's own (φ, ᾱ). Answers are compared
+Network and machines are evaluated at the network's own (φ, ᾱ). Their x̂0 and ε̂ are compared
 in float64: at high noise ε̂ is nearly φ itself, and similarities differ in their last digits.
 """
 
@@ -30,8 +30,8 @@ __all__ = [
     "check_measure",
     "follow",
     "known_sources",
-    "likeness",
-    "middle_vote",
+    "median_choice",
+    "similarity",
 ]
 
 MEASURES = ("noise", "clean", "error")
@@ -46,7 +46,7 @@ Search = Callable[[Ask], dict[int, dict[str, Tensor]]]
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """What a choice rests on: a number for every step, candidate and trajectory.
+    """The values behind a choice, for every step, candidate and trajectory.
 
     Args:
         candidates: windows, pixels, or strengths, rising.
@@ -83,15 +83,15 @@ class Curves:
         return self.values[self.measure]
 
     def voted(self) -> list[int]:
-        """Return for every step the candidate in the middle of the trajectories' votes.
+        """Return for every step the median over trajectories of the best candidate.
 
-        A trajectory votes for its largest number. Of two middle candidates, that with the larger
+        A trajectory's best has its largest number. Of two middle candidates, that with the larger
         mean over trajectories counts.
 
         Returns:
             Positions in `candidates`.
         """
-        return [middle_vote(values) for values in self.chosen_by]
+        return [median_choice(values) for values in self.chosen_by]
 
     def best_on_average(self) -> list[int]:
         """Return for every step the candidate with the largest mean over trajectories."""
@@ -105,8 +105,8 @@ def _complete(values: Tensor) -> bool:
     return bool(whole and not values.isinf().any())
 
 
-def middle_vote(values: Tensor) -> int:
-    """Return the candidate in the middle of the trajectories' votes, as `Curves.voted` has it.
+def median_choice(values: Tensor) -> int:
+    """Return the median over trajectories of the best candidate, as in `Curves.voted`.
 
     Args:
         values: of one step, `[candidate, trajectory]`; NaN where a candidate has none.
@@ -121,13 +121,13 @@ def middle_vote(values: Tensor) -> int:
     return high if mean[high] > mean[low] else low
 
 
-def likeness(found: Tensor, known: Tensor, noisy: Tensor, alpha_bar: float) -> dict[str, Tensor]:
-    """Return how like two answers are, by every measure of `MEASURES`.
+def similarity(found: Tensor, known: Tensor, noisy: Tensor, alpha_bar: float) -> dict[str, Tensor]:
+    """Return the similarity of two denoised images, by every measure of `MEASURES`.
 
     Args:
         found: x̂0 of one, `[B, C, H, W]`.
         known: x̂0 of the other.
-        noisy: φ that both were asked about.
+        noisy: φ that both were computed from.
         alpha_bar: ᾱ in [0, 1].
 
     Returns:
@@ -185,7 +185,7 @@ def follow(
 
         def ask(position: int, step: Step = step) -> dict[str, Tensor]:
             found = machines[position].denoise(step.noisy, step.alpha_bar, classes)
-            return likeness(found, step.clean, step.noisy, step.alpha_bar)
+            return similarity(found, step.clean, step.noisy, step.alpha_bar)
 
         rows.append(search(ask))
         if on_step is not None:
@@ -208,13 +208,13 @@ def known_sources(network: DenoiserModel, data: TrainingSet, sources: str | None
     Args:
         network: the network, which may know it from its padding.
         data: the training set, whose images must be of the network's shape.
-        sources: as the user gave it; None for what the network says.
+        sources: as the user gave it; None for the network's own.
 
     Returns:
         The kind of sources.
 
     Raises:
-        InputError: nobody says it, or the network is made for other images.
+        InputError: neither gives it, or the network is made for other images.
     """
     if tuple(network.shape) != tuple(data.shape):
         accepted = f"images of {' × '.join(map(str, network.shape))}, as the network takes them"
@@ -222,7 +222,7 @@ def known_sources(network: DenoiserModel, data: TrainingSet, sources: str | None
     found = sources or getattr(network, "sources", None)
     if found is None:
         accepted = "broken for zero padding, inside or wrapped for circular"
-        raise InputError("sources", None, accepted, "the network does not say")
+        raise InputError("sources", None, accepted, "the network has no attribute `sources`")
     return str(found)
 
 

@@ -1,4 +1,4 @@
-"""What a noisy patch tells about the training image it was cut from (theory §3, Prediction).
+"""The information of a noisy patch about its training image (theory §3, Prediction).
 
     I_k(t) = log N − E[ H( softmax_i E_u(i) ) ]
 

@@ -1,4 +1,4 @@
-"""Which candidates a network is compared with at a step: all, or those near the last choice.
+"""Searches: the candidates that are evaluated at a step, all or those near the last choice.
 
 The window that fits a network best shrinks a few pixels at a time as noise falls, so most of the
 candidates are far from it at most of the steps.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scoremachines.calibration.curves import Ask, Search, middle_vote
+from scoremachines.calibration.curves import Ask, Search, median_choice
 from scoremachines.errors import InputError
 
 __all__ = ["SEARCHES", "every", "make_search", "near"]
@@ -33,7 +33,7 @@ def near(count: int, measure: str) -> Search:
     """Return the search that begins at the last choice, and goes on while that gets better.
 
     The first step asks about all candidates. Later ones begin with the last choice; while the
-    middle vote falls on the first or the last candidate asked about, the one beyond, smaller
+    median falls on the first or the last candidate asked about, the one beyond, smaller
     before larger, is asked about too. So the choice is that of all candidates wherever each
     trajectory's numbers rise to one peak and fall beyond.
 
@@ -52,7 +52,7 @@ def near(count: int, measure: str) -> Search:
         found = {position: ask(position) for position in begun}
         while True:
             asked = sorted(found)
-            last = asked[middle_vote(torch.stack([found[each][measure] for each in asked]))]
+            last = asked[median_choice(torch.stack([found[each][measure] for each in asked]))]
             if last == asked[0] > 0:
                 beyond = last - 1
             elif last == asked[-1] < count - 1:

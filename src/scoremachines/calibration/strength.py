@@ -1,4 +1,4 @@
-"""The strength λ of the attention context, fitted to a network (theory §3, §4.2).
+"""The strength λ of an attention, fitted to a network (theory §3, §4.2).
 
 With the window fixed, at every step of the network's own trajectories,
 

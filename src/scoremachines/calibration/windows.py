@@ -1,7 +1,7 @@
 """The locality scale k(t) of a trained network, found the way KG do (theory §3, Calibration).
 
 At every step of the network's own reverse trajectories, each trajectory votes for the window whose
-machine answers most like the network; k(t) is the middle vote. For KG's measure,
+machine's ε̂ is closest to the network's; k(t) is the median. For KG's measure,
 
     k(t) = median over trajectories of argmax_k cos( ε̂_network(φ, t), ε̂_k(φ, t) )
 """

@@ -1,4 +1,4 @@
-"""`scoremachines attribute`: what a training set explains of an image that anybody made."""
+"""`scoremachines attribute`: the share of any image that a training set explains."""
 
 from __future__ import annotations
 

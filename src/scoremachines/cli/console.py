@@ -1,4 +1,4 @@
-"""What a command has to do with the terminal and the system: encodings, memory, disk."""
+"""The terminal and the system: encodings, memory, disk."""
 
 from __future__ import annotations
 

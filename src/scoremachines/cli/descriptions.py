@@ -1,4 +1,4 @@
-"""What `--help` prints above the options of each command."""
+"""Descriptions and examples for `--help` of each command."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ function of your own.
 examples:
   scoremachines calibrate runs/cnn
   scoremachines calibrate runs/cnn --windows 3,5,7 --measure clean
-  scoremachines calibrate runs/cnn --predict            beside what the images foretell
+  scoremachines calibrate runs/cnn --predict            beside the prediction from the images
   scoremachines calibrate runs/soft --strength          and how strongly it attends
   scoremachines calibrate my_ddpm/ --source pictures/ --size 32 --windows 3,5,7,9,11
   scoremachines calibrate my.code:network --source digits -o calibration

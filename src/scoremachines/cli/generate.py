@@ -45,7 +45,8 @@ def generate(settings: GenerateSettings, output: str, *, resume: bool = False) -
     )
     path = write_page(page, Path(output) / "report.html")
     part = f" (the first {GRID})" if settings.n > GRID else ""
-    print(f"{settings.n} samples in {output}: samples/, grid.png{part}, provenance.*, owed.*")
+    files = f"samples/, grid.png{part}, provenance.*, contributions.*"
+    print(f"{settings.n} samples in {output}: {files}")
     if settings.engine == "adaptive":
         bound = f"at most {shown.result.bound:.2g} off" if shown.result.bound else "exact"
         print(f"x̂0 was {bound} in every step, sample and pixel")

@@ -1,4 +1,4 @@
-"""What a command prints besides its results: advice in its own options, warnings in one line."""
+"""Messages of a command besides its results: advice and warnings."""
 
 from __future__ import annotations
 

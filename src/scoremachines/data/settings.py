@@ -1,4 +1,4 @@
-"""Which training set a run uses, in plain Python, so that `--help` is instant.
+"""Settings of a training set, in plain Python, so that `--help` is instant.
 
 Each field of the dataclass is an option of the command line and a key of `settings.yaml`; the text
 below it is the option's help.

@@ -1,4 +1,4 @@
-"""What pixels and labels must be like to form a training set."""
+"""Validation of pixels and labels of a training set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines: the same answer, computed in different ways (theory §2)."""
+"""Engines: the posterior of theory §2 by different algorithms and on different devices."""
 
 from __future__ import annotations
 

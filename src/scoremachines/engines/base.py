@@ -1,4 +1,4 @@
-"""What an engine is: it turns a block of training images into evidence and posteriors.
+"""The engine interface: evidence and posteriors of a block of training images (theory §2).
 
 A machine reads the training set block by block and asks its engine two things of each block:
 `evidence`, E_u(i) of every image for every pixel, which attention reweighs; and `posterior`, the

@@ -1,4 +1,4 @@
-"""How many noisy and training images an engine takes at once, given its memory."""
+"""Block sizes of an engine within its memory."""
 
 from __future__ import annotations
 

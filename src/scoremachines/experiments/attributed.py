@@ -1,4 +1,4 @@
-"""What `scoremachines attribute` found: as numbers, as tables, as a figure and in words."""
+"""Results of `scoremachines attribute` as numbers, tables, a figure and text."""
 
 from __future__ import annotations
 

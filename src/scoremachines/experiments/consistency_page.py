@@ -1,4 +1,4 @@
-"""The experiment in a folder: findings, figures, samples, and one page that tells the story."""
+"""The experiment in a folder: findings, figures, samples, and one page with all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page shows of a run: its first samples, and what the judge says of them all."""
+"""A run on a page: its first samples, and the verdicts on all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which networks and machines the paper's experiment samples, and which it compares.
+"""The networks and machines that the experiment samples, and the pairs that it compares.
 
 A plan is a list of `Entry`s, each a `Model` with what it is; the findings are read off their
 samples.

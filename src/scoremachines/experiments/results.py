@@ -1,4 +1,4 @@
-"""What the paper's experiment finds, as plain values: rates, tests, agreement, sweeps (theory §6).
+"""Findings of the experiment as plain values: rates, tests, agreement, sweeps (theory §6).
 
 Everything is computed from samples that lie in files (`jobs`), so it costs little to do again.
 """

@@ -1,4 +1,4 @@
-"""What the paper's experiment is asked to do, in plain Python, so that `--help` is instant."""
+"""Settings of the experiment, in plain Python, so that `--help` is instant."""
 
 from __future__ import annotations
 

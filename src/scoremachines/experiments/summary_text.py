@@ -1,4 +1,4 @@
-"""What the findings say, in sentences that are made of their numbers and of nothing else."""
+"""The findings in sentences, generated from their numbers alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The explorer: samples of a run, and where every pixel of them came from (theory §6.3).
+"""The explorer: samples of a run and the sources of every pixel (theory §6.3).
 
 One page for two uses: served on this machine, where it follows trajectories and answers questions
 as they are asked, or written into one file that needs no server.

@@ -1,4 +1,4 @@
-"""Which places a pixel attends to, and how strongly: rows of A of any attention (theory §4).
+"""Attention maps: the largest entries in the rows of A of any attention (theory §4).
 
     Π_u(i) = Σ_κ Σ_{y≠u} A^κ_uy E^κ_y(i)
 

@@ -1,4 +1,4 @@
-"""Who may ask: nobody but this machine, unless told otherwise, and then only with a token."""
+"""Access control: this machine alone by default, elsewhere with a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a viewer of the explorer is answered: a handful of fixed addresses, none a file's name."""
+"""HTTP handler of the explorer: a fixed set of addresses, none a file's name."""
 
 from __future__ import annotations
 

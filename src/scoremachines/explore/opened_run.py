@@ -1,4 +1,4 @@
-"""What is explored: a run's samples, and every denoiser that can be asked about them."""
+"""An opened run: its samples, and every denoiser that can be evaluated on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A drawn image and a machine of the reader's choice, asked at once (theory §2)."""
+"""A drawn image, denoised by a machine of the user's choice (theory §2)."""
 
 from __future__ import annotations
 

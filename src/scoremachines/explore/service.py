@@ -1,4 +1,4 @@
-"""What the page is told: the answers of a run, as JSON, computed once and kept."""
+"""The explorer's responses as JSON, computed once and cached."""
 
 from __future__ import annotations
 

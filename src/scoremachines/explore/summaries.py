@@ -1,4 +1,4 @@
-"""What the page says of a training set, of a finished image, and of machines to choose from."""
+"""Summaries of a training set, of a finished image, and of the machines to choose from."""
 
 from __future__ import annotations
 

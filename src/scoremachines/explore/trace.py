@@ -1,4 +1,4 @@
-"""One sample, watched while it is painted: φ, x̂0 and the sources of every pixel at every step.
+"""The trajectory of one sample: φ, x̂0 and the sources of every pixel at every step.
 
 A run keeps the sources of its last step only. The trajectory is deterministic given the seed, so
 it is followed again here, with the machine asked for its sources each time (theory §1.3, §6.3).

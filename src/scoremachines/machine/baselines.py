@@ -1,4 +1,4 @@
-"""What a machine has to beat: the Gaussian denoiser of the training set (theory §3).
+"""Baseline: the Gaussian denoiser of the training set (theory §3).
 
 The other baseline, the ideal score, is a machine itself: `scoremachines.ideal`.
 """

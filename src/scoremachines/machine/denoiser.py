@@ -1,4 +1,4 @@
-"""What a machine and a network have in common: x̂0 under all its names (theory §1).
+"""The interface of machines and networks: x̂0, score, noise, velocity (theory §1).
 
 A `DenoiserModel` is asked for x̂0 at a noise level ᾱ. Score, ε and v follow from it, and so does
 the interface of a `diffusers` model, so all of them go where a `UNet2DModel` goes: into pipelines,

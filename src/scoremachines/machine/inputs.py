@@ -1,4 +1,4 @@
-"""What a model may be asked: noisy images, their noise levels, their classes (theory §1)."""
+"""Checks of a model's inputs: noisy images, noise levels, classes (theory §1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of x̂0: what a scheduler clips or thresholds before its step."""
+"""Limits of x̂0: a scheduler's clipping and thresholding before its step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of any image a training set explains, at each window (theory §6.4).
+"""The share of an image that a training set explains, at each window (theory §6.4).
 
 For each pixel u of an image x, made by whomever, the *nearest admissible patch* is the source
 `(i, v)` whose patch is nearest to that of x around u: where the machine of that window goes as

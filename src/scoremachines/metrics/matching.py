@@ -1,4 +1,4 @@
-"""Which single training image explains an image whole, copied in one of many ways (theory §6.4).
+"""The training image that explains an image best, over families of copies (theory §6.4).
 
 A placement g lays training image i over the region M of the frame. It explains x to the share
 

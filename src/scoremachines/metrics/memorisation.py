@@ -1,4 +1,4 @@
-"""Is an image a training image, nearly? A test with thresholds that are calibrated (theory §6.4).
+"""A calibrated test for copies of training images (theory §6.4).
 
 How large S is for images that are no copies depends on the training set and on how many ways to
 copy an image are searched, so every kind of copy has a threshold of its own, found on held-out

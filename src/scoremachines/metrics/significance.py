@@ -1,4 +1,4 @@
-"""Whether one network's rate is above another's, over several training seeds (theory §6.1).
+"""A test of two networks' rates over several training seeds (theory §6.1).
 
 Two tests that answer two questions. `rate_test` asks of these trained networks, whose samples are
 the trials. `seed_test` asks of networks trained anew, so that the training seed is the trial; with

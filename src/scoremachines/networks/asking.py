@@ -1,4 +1,4 @@
-"""What a module made elsewhere answers, and how it fails (theory §5)."""
+"""Calls of modules made elsewhere: their outputs and their errors (theory §5)."""
 
 from __future__ import annotations
 

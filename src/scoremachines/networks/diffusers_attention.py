@@ -1,4 +1,4 @@
-"""The maps of a `diffusers` self-attention layer, listened to from outside (theory §4.2).
+"""The maps of a `diffusers` self-attention layer, captured by hooks (theory §4.2).
 
     A = 1/h Σ_heads softmax(Q Kᵀ/√d)
 

@@ -1,4 +1,4 @@
-"""Final layers: how much a pixel hears of the others, and whom it listens to (theory §5).
+"""Final layers: attention heads over the pixels of the trunk (theory §5).
 
 A head turns features `h` into a message `a(u) = Σ_y A_uy V h(y)`, which the network reads beside
 the pixel's own features. `maps` returns `A`, the matrix that a `Measured` attention plugs into a

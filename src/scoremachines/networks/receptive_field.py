@@ -1,4 +1,4 @@
-"""How far a network really sees: its receptive field, measured by gradient (theory §5)."""
+"""The receptive field of a network, measured by gradient (theory §5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network is made of, in plain Python, so that `--help` is instant (theory §5)."""
+"""Settings of a network, in plain Python, so that `--help` is instant (theory §5)."""
 
 from __future__ import annotations
 

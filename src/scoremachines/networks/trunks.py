@@ -1,4 +1,4 @@
-"""Trunks: what turns a noisy image into local features, and how far they see (theory §5).
+"""Trunks: local features of a noisy image, and their receptive fields (theory §5).
 
 No trunk normalises across space, so that a feature depends on its window alone.
 """

@@ -1,4 +1,4 @@
-"""What the page shows of each sample: itself, its verdict, its nearest image, its sources."""
+"""A sample on the page: the image, its verdict, its nearest image, its sources."""
 
 from __future__ import annotations
 

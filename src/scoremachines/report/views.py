@@ -1,4 +1,4 @@
-"""What a page is about: machines, side by side in sections (theory §6)."""
+"""Contents of a page: machines, side by side in sections (theory §6)."""
 
 from __future__ import annotations
 

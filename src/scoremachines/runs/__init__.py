@@ -1,1 +1,1 @@
-"""Runs: what is recorded of them, and how long they take."""
+"""Runs: their record, and an estimate of their time."""

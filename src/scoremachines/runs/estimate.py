@@ -1,4 +1,4 @@
-"""How long a run will take, from a small piece of it that is timed first.
+"""The time of a run, estimated from a small part of it.
 
 A step costs in proportion to the training images, and to the pairs of a pixel and a place that it
 may draw from (theory §2.2): a few images, cut to a small size, tell what all of them cost.

@@ -1,4 +1,4 @@
-"""Provenance as data: how much a sample owes to which training images, as tables (theory §6.3).
+"""Provenance as tables: the contributions of training images to a sample (theory §6.3).
 
 A training image's *share* of a sample is the mean over pixels of the weight `ω_u(i,v)` of those of
 its patches that are among the K best sources. Shares of a sample add up to at most 1: what lies
@@ -20,11 +20,11 @@ from scoremachines.io.files import atomic_path
 from scoremachines.theory.posterior import Posterior
 
 __all__ = [
-    "owed_lines",
-    "owed_rows",
-    "owed_table",
+    "best_source_pixels",
+    "contribution_lines",
+    "contribution_rows",
+    "contribution_table",
     "pixel_tables",
-    "pixels_owed",
     "rows_of",
     "shares",
     "write_pixels",
@@ -55,7 +55,7 @@ def shares(posterior: Posterior, count: int) -> Tensor:
     return found / (images.shape[-1] * images.shape[-2])
 
 
-def pixels_owed(posterior: Posterior, count: int) -> Tensor:
+def best_source_pixels(posterior: Posterior, count: int) -> Tensor:
     """Return of how many pixels of each sample each training image is the best source.
 
     Args:
@@ -71,10 +71,10 @@ def pixels_owed(posterior: Posterior, count: int) -> Tensor:
     return torch.stack([torch.bincount(row[row >= 0], minlength=count) for row in best])
 
 
-def owed_rows(
+def contribution_rows(
     posterior: Posterior, count: int, names: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Return which training images are owed how much, per sample and over the run.
+    """Return the contributions of the training images, per sample and over the run.
 
     Args:
         posterior: with sources, of B samples.
@@ -82,15 +82,15 @@ def owed_rows(
         names: of the training images.
 
     Returns:
-        One row for each sample and training image that it owes to, the largest share first:
+        One row for each sample and contributing training image, the largest share first:
         `sample`, `image`, `name`, `share`, `pixels`. Rows whose sample is None are over the run.
     """
     if names is not None and len(names) != count:
         raise InputError("names", names, f"{count} names, one for each training image")
-    per_sample, pixels = shares(posterior, count), pixels_owed(posterior, count)
+    per_sample, pixels = shares(posterior, count), best_source_pixels(posterior, count)
     rows = rows_of(None, per_sample.mean(0), pixels.sum(0), names)
-    for sample, owed in enumerate(zip(per_sample, pixels, strict=True)):
-        rows += rows_of(sample, *owed, names)
+    for sample, columns in enumerate(zip(per_sample, pixels, strict=True)):
+        rows += rows_of(sample, *columns, names)
     return rows
 
 
@@ -106,7 +106,7 @@ def rows_of(
         names: of the training images.
 
     Returns:
-        As `owed_rows` does.
+        As `contribution_rows` does.
     """
     order = share.argsort(descending=True, stable=True)
     return [
@@ -124,8 +124,8 @@ def rows_of(
     ]
 
 
-def owed_table(rows: Sequence[dict[str, Any]]) -> Any:
-    """Return rows of `owed_rows` as a table of Arrow, its columns the same whatever they hold."""
+def contribution_table(rows: Sequence[dict[str, Any]]) -> Any:
+    """Return rows of `contribution_rows` as an Arrow table of fixed columns."""
     import pyarrow
 
     kinds = {"sample": pyarrow.int64(), "image": pyarrow.int64(), "name": pyarrow.string()}
@@ -133,7 +133,7 @@ def owed_table(rows: Sequence[dict[str, Any]]) -> Any:
     return pyarrow.Table.from_pylist(_encodable(rows), pyarrow.schema(kinds))
 
 
-def owed_lines(rows: Sequence[dict[str, Any]]) -> bytes:
+def contribution_lines(rows: Sequence[dict[str, Any]]) -> bytes:
     """Return rows as JSON, one a line, commas between them; without the brackets around all."""
     lines = ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows)
     # Half surrogates, which file names may hold, cannot be encoded.
@@ -162,7 +162,7 @@ def write_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """
     with atomic_path(path) as partial:
         if Path(path).suffix == ".json":
-            partial.write_bytes(b"[\n " + owed_lines(rows) + b"\n]\n")
+            partial.write_bytes(b"[\n " + contribution_lines(rows) + b"\n]\n")
             return
         import pyarrow
         from pyarrow import parquet

@@ -1,4 +1,4 @@
-"""What sampling returns: images, and where every pixel of them came from (theory §6)."""
+"""The result of sampling: images, and the sources of every pixel (theory §6)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import whole
 from scoremachines.io.files import folder_path
 from scoremachines.io.pictures import figures_html, grid, mosaic
-from scoremachines.sampling.saving import debts, save_picture, save_samples
+from scoremachines.sampling.saving import sample_contributions, save_picture, save_samples
 from scoremachines.theory.posterior import Posterior
 
 __all__ = ["Result", "save_picture"]
@@ -71,8 +71,8 @@ class Result:
         parts = [(self.images, self.posterior)]
         save_samples(lambda: parts, self.data, folder_path("folder", folder), self.bound)
 
-    def owed(self, most: int = 8) -> list[dict[str, object]]:
-        """Return, for each sample, which training images it owes most to.
+    def contributions(self, most: int = 8) -> list[dict[str, object]]:
+        """Return the training images that contribute most to each sample.
 
         A training image's share is the mean over pixels of its weight among the sources kept.
 
@@ -83,7 +83,7 @@ class Result:
             One entry a sample: nearest training image, distance, and the sources by share.
         """
         most = whole("most", most, 1)
-        return debts(self.images, self.posterior, self.data, most)
+        return sample_contributions(self.images, self.posterior, self.data, most)
 
     def __repr__(self) -> str:
         sources = "" if self.posterior is None else ", with sources"

@@ -1,7 +1,7 @@
 """Samples and their provenance as files, written batch by batch (theory §6.3).
 
 A run of many samples need not be in memory as a whole: what is kept of it are its first samples,
-for the grid, and what each training image is owed over the run.
+for the grid, and the contribution of each training image over the run.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from scoremachines.errors import InputError
 from scoremachines.io.files import atomic_path
 from scoremachines.io.pictures import grid, to_picture
 from scoremachines.sampling.provenance import (
-    owed_lines,
-    owed_table,
+    best_source_pixels,
+    contribution_lines,
+    contribution_table,
     pixel_tables,
-    pixels_owed,
     rows_of,
     shares,
 )
 from scoremachines.theory.posterior import Posterior
 
-__all__ = ["GRID", "Samples", "debts", "save_picture", "save_samples"]
+__all__ = ["GRID", "Samples", "sample_contributions", "save_picture", "save_samples"]
 
 GRID = 64
 """How many samples the grid shows, from the first."""
@@ -65,15 +65,15 @@ def save_samples(
         (folder / "samples").mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise InputError("output", folder, "a folder to write to", str(error)) from None
-    owed, first = _Owed(data), []
+    contributions, first = _Contributions(data), []
     for images, posterior in parts():
-        for number, image in enumerate(images, owed.samples):
+        for number, image in enumerate(images, contributions.samples):
             save_picture(to_picture(image), folder / "samples" / f"{number:04d}.png")
-        first.append(images[: max(0, GRID - owed.samples)].clone())
-        owed.add(images, posterior)
+        first.append(images[: max(0, GRID - contributions.samples)].clone())
+        contributions.add(images, posterior)
     save_picture(grid(torch.cat(first)), folder / "grid.png")
-    if owed.like is not None:
-        _save_provenance(parts, data, folder, owed)
+    if contributions.like is not None:
+        _save_provenance(parts, data, folder, contributions)
     if bound > 0:
         with atomic_path(folder / "bound.json") as path:
             path.write_text(json.dumps({"worst_error_of_x0": bound}) + "\n")
@@ -85,10 +85,10 @@ def save_picture(picture: Image.Image, path: Path) -> None:
         picture.save(temporary, format="PNG")
 
 
-def debts(
+def sample_contributions(
     images: Tensor, posterior: Posterior | None, data: TrainingSet, most: int, first: int = 0
 ) -> list[dict[str, object]]:
-    """Return, for each sample, its nearest training image and those that it owes most to.
+    """Return each sample's nearest training image and its largest contributions.
 
     Args:
         images: the samples.
@@ -113,8 +113,8 @@ def debts(
             "distance": round(float(distance[place]), 6),
         }
         if posterior is not None and posterior.sources is not None:
-            owed = shares(posterior.at(slice(place, place + 1)), len(data))[0]
-            best = owed.topk(min(most, len(data)))
+            contributions = shares(posterior.at(slice(place, place + 1)), len(data))[0]
+            best = contributions.topk(min(most, len(data)))
             row["sources"] = [
                 {"image": name(i), "share": round(value, 6)}
                 for value, i in zip(*(part.tolist() for part in best), strict=True)
@@ -124,8 +124,8 @@ def debts(
     return rows
 
 
-class _Owed:
-    """What the samples so far owe each training image, all together."""
+class _Contributions:
+    """The contributions of the training images to all samples so far."""
 
     def __init__(self, data: TrainingSet) -> None:
         self.samples = 0
@@ -139,17 +139,20 @@ class _Owed:
             return
         for _, each in _one_by_one([(images, posterior)]):
             self.share += shares(each, len(self.share))[0]
-            self.pixels += pixels_owed(each, len(self.pixels))[0]
+            self.pixels += best_source_pixels(each, len(self.pixels))[0]
             self.like = each
 
 
 def _save_provenance(
-    parts: Callable[[], Iterable[Samples]], data: TrainingSet, folder: Path, owed: _Owed
+    parts: Callable[[], Iterable[Samples]],
+    data: TrainingSet,
+    folder: Path,
+    total: _Contributions,
 ) -> None:
-    """Write what the pixels came from: every table is open, and takes one sample at a time."""
+    """Write the provenance: every table is open, and takes one sample at a time."""
     from pyarrow import parquet
 
-    like, names, count = owed.like, data.names, len(data)
+    like, names, count = total.like, data.names, len(data)
     assert like is not None
     with ExitStack() as files:
 
@@ -162,23 +165,23 @@ def _save_provenance(
         def table(name: str, first: Any) -> Any:
             return files.enter_context(parquet.ParquetWriter(opened(name), first.schema))
 
-        whole = rows_of(None, owed.share / owed.samples, owed.pixels, names)
+        whole = rows_of(None, total.share / total.samples, total.pixels, names)
         pixels = table("provenance.parquet", next(pixel_tables(like)))
-        rows = table("owed.parquet", owed_table(whole))
-        rows.write_table(owed_table(whole))
-        lines, summary = opened("owed.json"), opened("provenance.json")
-        lines.write(b"[\n " + owed_lines(whole))
-        tensors = _TensorFile(opened("provenance.safetensors"), _tensors(like), owed.samples)
+        rows = table("contributions.parquet", contribution_table(whole))
+        rows.write_table(contribution_table(whole))
+        lines, summary = opened("contributions.json"), opened("provenance.json")
+        lines.write(b"[\n " + contribution_lines(whole))
+        tensors = _TensorFile(opened("provenance.safetensors"), _tensors(like), total.samples)
         for number, (image, posterior) in enumerate(_one_by_one(parts())):
             for each in pixel_tables(posterior, number):
                 pixels.write_table(each)
             tensors.write(number, _tensors(posterior))
-            share, most = shares(posterior, count)[0], pixels_owed(posterior, count)[0]
+            share, most = shares(posterior, count)[0], best_source_pixels(posterior, count)[0]
             mine = rows_of(number, share, most, names)
             if mine:
-                rows.write_table(owed_table(mine))
-                lines.write(b",\n " + owed_lines(mine))
-            text = json.dumps(debts(image, posterior, data, MOST, number), indent=1)
+                rows.write_table(contribution_table(mine))
+                lines.write(b",\n " + contribution_lines(mine))
+            text = json.dumps(sample_contributions(image, posterior, data, MOST, number), indent=1)
             summary.write((b"," if number else b"[") + text[1:-2].encode())
         lines.write(b"\n]\n")
         summary.write(b"\n]\n")

@@ -1,4 +1,4 @@
-"""How far a posterior may be off, where sources were left out or drawn (theory §2.6, §2.7)."""
+"""Error bounds of a posterior with sources left out or drawn (theory §2.6, §2.7)."""
 
 from __future__ import annotations
 

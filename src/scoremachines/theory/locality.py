@@ -1,4 +1,4 @@
-"""The locality scale: how large a window the machine sees, fixed or k(t) (theory §3).
+"""The locality scale: the window of a machine, fixed or k(t) (theory §3).
 
 `k` is odd and counts pixels. A schedule is a function of the time t in [0, 1], never of a step's
 number, so it means the same at every number of steps.

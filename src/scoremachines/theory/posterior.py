@@ -1,4 +1,4 @@
-"""What a part of the training set says of each pixel, and how two parts merge (theory §2.1).
+"""The posterior of a part of the training set at each pixel, and the merge of two parts (§2.1).
 
 For pixel `u` and any subset of the training set, with source log-weights
 `L_u(i,v) = ℓ_u(i,v) − log|V(u)| + Π_u(i)`, the subset's contribution is
@@ -10,7 +10,7 @@ The prior is uniform over the images used, so its constant log p(i) cancels and 
 
 Two disjoint subsets merge with the shares `π_a, π_b = softmax(log_weight_a, log_weight_b)`:
 means average, entropies obey the chain rule `π_a H_a + π_b H_b + h(π)`, and the best sources are
-the best of both lists. What is said of errors merges as in `bounds`. Merging is associative and
+the best of both lists. Error bounds merge as in `bounds`. Merging is associative and
 commutative, and `Posterior.empty` is its unit.
 """
 

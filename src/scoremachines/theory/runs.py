@@ -1,4 +1,4 @@
-"""Which patches meet: all pairs (u, v ∈ V(u)) as rectangles that slide over each other.
+"""Pairs (u, v ∈ V(u)) of patches as rectangles of constant displacement (theory §2.2).
 
 For one displacement the patch distances of all pairs are a box filter of one image of squared
 differences, so pairs are visited displacement by displacement. Per axis a displacement is a `Run`;

@@ -1,4 +1,4 @@
-"""Noise schedules: how much of the image is left at time t (theory §1).
+"""Noise schedules: ᾱ(t) and its inverse (theory §1).
 
 `φ = √ᾱ x + √(1−ᾱ) ε` with `ᾱ = ᾱ(t)` falling from 1 at `t = 0` towards 0 at `t = 1`.
 Between the entries of a table, the log signal-to-noise ratio `log ᾱ/(1−ᾱ)` is interpolated.

@@ -1,4 +1,4 @@
-"""How much a training set may take: half of this machine's memory.
+"""The memory limit of a training set: half of this machine's memory.
 
 A file of some kilobytes can promise any number of pixels: an archive that unpacks to a thousand
 times its size, a header of a few words, a length that a data set merely states. Whatever would be

@@ -1,4 +1,4 @@
-"""How sure two pixels are together of an image, by the native part (theory §4.3)."""
+"""The entropy of the posterior over images for pairs of pixels, natively (theory §4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the pairs of a noisy image and training images are divided between programs."""
+"""The division of the pairs of noisy and training images between programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How patches are laid out for the `cuda` engine's products (theory §2.2).
+"""The layout of patches for the `cuda` engine's products (theory §2.2).
 
 Where sources are "broken", a pixel draws from places that lie to the border as it does: pixels and
 places have kinds, and meet where these are equal. Both are sorted by kind, and a tile of pixels

@@ -1,4 +1,4 @@
-"""Where the tiles of the `cuda` engine's kernel lie, and which pairs are admitted (theory §2.2).
+"""Pixel tiles of the `cuda` engine, and their admissible pairs (theory §2.2).
 
 A tile holds places p, whose differences it takes, and pixels u, whose windows those places fill.
 If it holds all of an axis, places and pixels are the same and windows go round it. Else `step` of

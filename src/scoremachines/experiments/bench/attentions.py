@@ -1,4 +1,4 @@
-"""What attention costs beside none: every attention by every engine, in one run (theory §4)."""
+"""The cost of every attention on every engine, relative to none (theory §4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A benchmark: every task in a process of its own, and what it measured on disk at once."""
+"""A benchmark: one process for each task, results written as they arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark is asked to measure, in plain Python, so that `--help` is instant.
+"""Settings of a benchmark, in plain Python, so that `--help` is instant.
 
 Each field of the dataclass is an option of the command line; the text below it is its help.
 """

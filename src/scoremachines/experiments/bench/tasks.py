@@ -1,4 +1,4 @@
-"""What is to be measured: machines, windows, numbers of images, and the engines side by side."""
+"""Benchmark tasks: machines, windows, numbers of images, engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that there is to know of a training, in one file (theory §5).
+"""A training's complete state in one file (theory §5).
 
 Weights, their average, the optimiser's two moments, the step and the loss curve; randomness has no
 state (see `loop`), so a training that goes on from here ends as if it had never stopped.

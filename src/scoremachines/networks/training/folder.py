@@ -1,4 +1,4 @@
-"""What a training's folder holds, and how to open it again.
+"""The folder of a training, written and opened again.
 
 settings.yaml           what was asked for; `--config` reads it
 run.json                the same, and the images' fingerprint, to be compared on resuming

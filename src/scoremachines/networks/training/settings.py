@@ -1,4 +1,4 @@
-"""What a training is asked to do, in plain Python, so that `--help` is instant.
+"""Settings of a training, in plain Python, so that `--help` is instant.
 
 Each field of the dataclass is an option of the command line and a key of `settings.yaml`; the text
 below it is the option's help.

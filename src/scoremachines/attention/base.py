@@ -43,8 +43,8 @@ class AttentionContext:
         time: t of each noisy image on the machine's schedule, float64 on the CPU, `[B]`.
         window: k, the window of the machine at this time; None for the whole image.
         periodic: whether φ continues on the other side of its border.
-        evidence: yields `E_y(i)` of each block of the training set, nats, `[B, n, H, W]`, at the
-            window given. Reading it costs a pass over the training set.
+        evidence: yields `E_y(i) = log mean_{v∈V(y)} exp ℓ_y(i,v)` of a block of training images,
+            nats, `[B, n, H, W]`, at the window given. Each call is a pass over the training set.
     """
 
     noisy: Tensor
@@ -56,7 +56,7 @@ class AttentionContext:
 
 
 class AttentionWeights(Protocol):
-    """Rows of A, in whichever form is cheapest to apply."""
+    """Rows of A in the form that is cheapest to apply: `Π_u(i) = Σ_{y≠u} A_uy E_y(i)`."""
 
     def apply(self, evidence: Tensor) -> Tensor:
         """Return `Σ_{y≠u} A_uy E_y(i)`, nats, float64, from `E_y(i)`, both `[B, n, H, W]`."""
@@ -81,6 +81,8 @@ def depends(rows: object) -> bool:
 @runtime_checkable
 class Attention(Protocol):
     """One choice of A (theory §4). New ones pass `scoremachines.testing.check_attention`.
+
+    The evidence of other pixels enters the posterior by `Π_u(i) = Σ_κ Σ_{y≠u} A^κ_uy E^κ_y(i)`.
 
     Where gradients are wanted, φ requires grad while `attention_weights` runs. A choice that is
     piecewise constant in φ, such as that of a partner, is made under `torch.no_grad()`.
@@ -117,7 +119,9 @@ def spec_of(attention: object) -> AttentionSpec | None:
 
 
 def needs_all_evidence(attention: object) -> bool:
-    """Return whether an attention reads the evidence of all images before it weighs any.
+    """Return whether A depends on the evidence of all images.
+
+    As top-1 does: `y*(u) = argmin_{y≠u} H(softmax_i(E_u(i) + E_y(i)))` (theory §4.3).
 
     Args:
         attention: however deep it is wrapped; it has a true attribute `needs_all_evidence` then.
@@ -135,7 +139,9 @@ def needs_all_evidence(attention: object) -> bool:
 def evidence_windows(
     attention: object, window: int | None, size: tuple[int, ...]
 ) -> tuple[int | None, ...]:
-    """Return the windows at which an attention wants evidence, the machine's own among them.
+    """Return the windows at which evidence is needed.
+
+    All κ ∈ K of `Π_u(i) = Σ_{κ∈K} Σ_{y≠u} A^κ_uy E^κ_y(i)`, and the machine's own k (theory §4.4).
 
     Args:
         attention: however deep it is wrapped.
@@ -171,7 +177,7 @@ class UniformWeights:
 
 @dataclass(frozen=True)
 class OneHotWeights:
-    """Weight 1 at one partner y*(u): `partner` is int64 `[B, H·W]`."""
+    """`A_uy = 1` at one partner y = y*(u), else 0: `partner` is int64 `[B, H·W]` (theory §4.3)."""
 
     partner: Tensor
 
@@ -184,7 +190,7 @@ class OneHotWeights:
 
 
 class DenseWeights:
-    """Any weights: `A` is `[B or 1, H·W, H·W]`, rows u; its diagonal is ignored (y ≠ u)."""
+    """Any `A`, `[B or 1, H·W, H·W]`: `Π_u(i) = Σ_{y≠u} A_uy E_y(i)`, without the diagonal."""
 
     def __init__(self, matrix: Tensor) -> None:
         self.matrix = matrix.double().clone()

@@ -43,6 +43,8 @@ def build_attention(
 ) -> Attention:
     """Return the attention that a spec describes (theory §4.2, §4.6–§4.8).
 
+    `A_uy = λ a_uy`, with λ a number, λ(t) or `λ_u = max(1, e^{H_u}/κ²)`; over images or groups.
+
     Args:
         spec: the attention.
         maps: of a network, for the map `"measured"`: from φ `[B, C, H, W]` and t `[B]` to

@@ -26,7 +26,7 @@ __all__ = ["Full", "Identity", "MultiScale", "NoAttention", "Tiled"]
 
 
 class NoAttention(Specified):
-    """A = 0: KG's machines, each pixel for itself."""
+    """`A_uy = 0`, so that Π = 0: KG's machines (theory §3)."""
 
     spec = AttentionSpec("none")
     dense = False
@@ -36,7 +36,7 @@ class NoAttention(Specified):
 
 
 class Full(Specified):
-    """A = 1 everywhere: the limit of patch independence, each window a new witness."""
+    """`A_uy = 1` for all y ≠ u: patch independence without discount (theory §4.2)."""
 
     spec = AttentionSpec("full")
     dense = False
@@ -46,7 +46,7 @@ class Full(Specified):
 
 
 class Tiled(Specified):
-    """A = 1/k² everywhere: every pixel's evidence is counted once, though windows overlap."""
+    """`A_uy = 1/k²` for all y ≠ u: every pixel's evidence counts about once (theory §4.2)."""
 
     spec = AttentionSpec("tiled")
     dense = False

@@ -21,10 +21,12 @@ __all__ = ["GroupConsensus"]
 
 
 class GroupConsensus(ByGroup):
-    """Another attention, told of groups of images, of which the own window is one witness.
+    """Another attention with a common posterior over groups (theory §4.7).
+
+        Π_u(i) = Σ_{y≠u} A_uy E_y(g(i)) − (1 − a_u) E_u(g(i)),    a_u = min(1, max_{y≠u} A_uy)
 
     Args:
-        attention: says who listens to whom, A.
+        attention: gives A.
         groups: number of each training image's group, int64 `[N]`; None for its class.
 
     Raises:

@@ -27,10 +27,12 @@ __all__ = ["ByGroup", "Groups", "grouping"]
 
 
 class ByGroup(Specified):
-    """Another attention, told of groups of images.
+    """Another attention with group-level evidence (theory §4.6).
+
+        Π_u(i) = Σ_{y≠u} A_uy E_y(g(i)),    E_y(g) = log mean_{i: g(i)=g} exp E_y(i)
 
     Args:
-        attention: says who listens to whom, A.
+        attention: gives A.
         groups: number of each training image's group, int64 `[N]`; None for its class.
 
     Raises:
@@ -85,7 +87,9 @@ def grouping(attention: object) -> ByGroup | None:
 
 
 class Groups:
-    """The evidence of groups, gathered over the training set block by block.
+    """The evidence of groups, accumulated over blocks of the training set.
+
+    `E_y(g) = log mean_{i: g(i)=g} exp E_y(i)`, nats, `[B, G, H, W]` (theory §4.6).
 
     Args:
         groups: the group of every image, int64 `[N]`.

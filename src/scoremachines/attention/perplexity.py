@@ -23,7 +23,9 @@ __all__ = ["PerplexityGain"]
 
 
 class PerplexityGain(Specified):
-    """Another attention whose rows add up to 1, each times the number of windows that it hears.
+    """Another attention whose rows add up to 1, each times a gain from its perplexity.
+
+    `A_uy = λ_u a_uy` with `λ_u = max(1, e^{H_u}/κ²)`, `H_u = −Σ_y a_uy log a_uy` (theory §4.8).
 
     Args:
         attention: such as `Measured`; weights that are not a matrix stay as they are.

@@ -38,6 +38,10 @@ __all__ = ["LogEntropy", "Top1"]
 class LogEntropy:
     """The log entropy of softmax(L) over a set of images; sets merge (theory §4.3).
 
+    With `d_i = max_j L_j − L_i`, nats,
+
+        H = log1p(R) + T/(1+R),    R = Σ_{i≠best} e^{−d_i},    T = Σ_{i≠best} d_i e^{−d_i}
+
     Args:
         best: the largest L.
         rest: log R.
@@ -97,7 +101,9 @@ class LogEntropy:
 class Top1(Specified):
     """Hard attention without a network; hears all images before it weighs any.
 
-    The partner is constant but for leaps, so gradients pass through its evidence (theory §4.9).
+    `A_uy = 1` at `y*(u) = argmin_{y≠u} H(softmax_i(E_u(i) + E_y(i)))`, else 0 (theory §4.3).
+
+    The partner is piecewise constant in φ, so gradients pass through its evidence (theory §4.9).
     """
 
     spec = AttentionSpec("top1")

@@ -48,11 +48,13 @@ Search = Callable[[Ask], dict[int, dict[str, Tensor]]]
 class Curves:
     """The values behind a choice, for every step, candidate and trajectory.
 
+    `k(t) = median_j argmax_k values[t, k, j]`, or the argmax of the mean over j.
+
     Args:
         candidates: windows, pixels, or strengths, rising.
         values: for every measure, float64 `[step, candidate, trajectory]`, steps by rising time;
-            NaN for all trajectories where a candidate was not asked about.
-        measure: the one that was chosen by.
+            NaN for all trajectories where a candidate was not evaluated.
+        measure: the one that decides.
         about: how the numbers came about, in words and numbers.
 
     Raises:
@@ -106,7 +108,9 @@ def _complete(values: Tensor) -> bool:
 
 
 def median_choice(values: Tensor) -> int:
-    """Return the median over trajectories of the best candidate, as in `Curves.voted`.
+    """Return the median over trajectories of the best candidate (theory §3).
+
+    `k = median_j argmax_k values[k, j]`; of two middle candidates, the one of larger mean.
 
     Args:
         values: of one step, `[candidate, trajectory]`; NaN where a candidate has none.
@@ -123,6 +127,9 @@ def median_choice(values: Tensor) -> int:
 
 def similarity(found: Tensor, known: Tensor, noisy: Tensor, alpha_bar: float) -> dict[str, Tensor]:
     """Return the similarity of two denoised images, by every measure of `MEASURES`.
+
+        noise: cos(ε̂_a, ε̂_b)    clean: r(x̂0_a, x̂0_b)    error: −mean (x̂0_a − x̂0_b)²
+        with ε̂ = (φ − √ᾱ x̂0) / √(1−ᾱ)
 
     Args:
         found: x̂0 of one, `[B, C, H, W]`.
@@ -159,20 +166,22 @@ def follow(
 ) -> tuple[tuple[float, ...], dict[str, Tensor]]:
     """Follow a network down its own trajectories, and compare machines with it at every step.
 
+    The network's steps are `φ' = √ᾱ' x̂0 + √(1−ᾱ') ε̂` with ᾱ' = ᾱ(t_{j−1}) (theory §1.3).
+
     Args:
         network: whose trajectories these are.
-        data: the training set, which knows the labels.
+        data: the training set, with its labels.
         machines: what it is compared with.
         steps: n of the loop (theory §1.3), at least 1.
         seeds: number of trajectories, at least 1.
         seed: of their starting noise.
         labels: one class for all trajectories, or one for each.
-        search: which machines are asked at a step, as in `scoremachines.calibration.search`.
+        search: which machines are evaluated at a step, as in `scoremachines.calibration.search`.
         on_step: called after every step.
 
     Returns:
         The times j/n, rising, and for every measure float64 `[step, machine, trajectory]`, NaN
-        where a machine was not asked.
+        where a machine was not evaluated.
 
     Raises:
         InputError: a count is out of range, or the network is made for other images.

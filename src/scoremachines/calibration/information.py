@@ -27,6 +27,8 @@ __all__ = ["image_information", "noised_images"]
 def noised_images(data: TrainingSet, draws: int, seed: int) -> tuple[Tensor, Tensor]:
     """Draw training images and noise; draw `d` depends on the set, `seed` and `d` alone.
 
+    The noised images are `φ = √ᾱ x_i + √(1−ᾱ) ε` with i uniform (theory §3, Prediction).
+
     Args:
         data: the training set.
         draws: how many.
@@ -48,6 +50,8 @@ def image_information(
     data: TrainingSet, engine: Engine, noisy: Tensor, alpha_bar: Tensor, window: int, sources: str
 ) -> Tensor:
     """Return the information about the image in each noisy image's patches, nats.
+
+        I = log N − mean_u H(softmax_i E_u(i))
 
     Args:
         data: the training set, N images.

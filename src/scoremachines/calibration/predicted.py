@@ -49,12 +49,15 @@ def predict_windows(
 ) -> Calibration:
     """Predict k(t) with no network (theory §3, Prediction).
 
+        information:  k(t) = max {k : I_k(t) ≤ f log N},    I_k(t) = log N − E[H(softmax_i E_u(i))]
+        held-out:     k(t) = argmin_k E‖x_i − x̂0_{k, without i}(φ, ᾱ(t))‖²
+
     Args:
         data: the training set, N images.
         sources: V(u), `"same"`, `"inside"`, `"wrapped"` or `"broken"`.
         windows: the candidates, odd, pixels; by default all that fit into the image.
         rule: `"information"` or `"held-out"`.
-        share: how much of log N a patch may say, in [0, 1]; at 1/2 the patch still leaves about √N
+        share: f, in [0, 1]; at 1/2 the patch still leaves about √N
             images to mix. For the rule `"information"` alone.
         schedule: ᾱ(t).
         steps: the knots of k(t) are j/steps, j = 1..steps.

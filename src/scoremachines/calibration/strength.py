@@ -34,6 +34,8 @@ STRENGTHS = (0.0, 0.03, 0.1, 0.3, 1.0, 2.0, 3.0, 6.0, 12.0)
 class StrengthCalibration(GainSchedule):
     """λ(t), and the curves that it rests on: a `GainSchedule`, to be given to `Scaled`.
 
+    `λ(t) = argmin_λ E‖x̂0_network − x̂0_λ‖²` over the trajectories (theory §3).
+
     Args:
         times: the times of the steps in [0, 1], rising.
         gains: λ at each.
@@ -104,7 +106,9 @@ def calibrate_strength(
     labels: int | str | Sequence[int | str] | None = None,
     on_step: Callable[[Step], object] | None = None,
 ) -> StrengthCalibration:
-    """Find the strength of attention with which a machine answers most like a network.
+    """Find the strength of attention at which x̂0 is closest to a network's (theory §3).
+
+    `λ(t) = argmin_λ E‖x̂0_network − x̂0_λ‖²` over the trajectories, or another measure.
 
     Args:
         network: a network, or a machine that plays one.

@@ -32,6 +32,8 @@ __all__ = ["Calibration", "calibrate", "odd_windows"]
 class Calibration(WindowSchedule):
     """k(t), and the curves that it rests on: a `WindowSchedule`, to be given to a machine.
 
+    `k(t) = median over trajectories of argmax_k cos(ε̂_network, ε̂_k)` at the steps (theory §3).
+
     Args:
         times: the times of the steps in [0, 1], rising.
         windows: k at each, odd, pixels.
@@ -122,6 +124,8 @@ def calibrate(
     on_step: Callable[[Step], object] | None = None,
 ) -> Calibration:
     """Find k(t) of a network (theory §3, Calibration).
+
+    `k(t) = median over trajectories of argmax_k cos(ε̂_network, ε̂_k)`, or another measure.
 
     Args:
         network: a network, or a machine that plays one.

@@ -23,7 +23,7 @@ __all__ = ["Differentiable", "Engine", "Held", "Plan", "Pull", "Query"]
 
 @dataclass(frozen=True)
 class Query:
-    """Noisy images, and what is asked about them.
+    """Noisy images `φ = √ᾱ x + √(1−ᾱ) ε`, and the window and sources of a machine (theory §2.2).
 
     Args:
         noisy: φ, `[B, C, H, W]`; its dtype and device are those of the computation.
@@ -111,7 +111,9 @@ class Held:
 
 
 class Engine(Protocol):
-    """Evidence and posterior of a block of the training set.
+    """Evidence and posterior of a block of the training set (theory §2).
+
+        E_u(i) = log mean_{v∈V(u)} exp ℓ_u(i,v)     x̂0(u) = Σ_{i,v} softmax_{i,v}(L_u(i,v)) x_i(v)
 
     An engine with a true attribute `accepts_uint8` is also given images as they are stored: uint8,
     where a byte b stands for b/127.5 − 1. One with a true attribute `threaded` shares its work
@@ -181,7 +183,10 @@ class Engine(Protocol):
 
 @runtime_checkable
 class Differentiable(Protocol):
-    """What an engine needs beyond `Engine` for x̂0 to have a gradient in φ (theory §2.8)."""
+    """The methods of an engine for a gradient of x̂0 in φ (theory §2.8).
+
+    `m_u(i) = Σ_{v∈V(u)} softmax_v(ℓ_u(i,·)) x_i(v)` and the gradient `Σ c_u(i,v) ∂ℓ_u/∂φ`.
+    """
 
     def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return `E_u(i)` and `m_u(i)`, the mean of u's colour within each image (theory §2).

@@ -27,19 +27,25 @@ NOTHING = 1e-30
 
 
 def whole_evidence(query: Query, images: Tensor) -> Tensor:
-    """Return `E_u(i)`, the same at every pixel u, `[B, n, H, W]` in the query's dtype."""
+    """Return `E(i) = log mean_d exp(−‖φ − √ᾱ T_d x_i‖² / (2(1−ᾱ)))`, `[B, n, H, W]` (§2.3)."""
     return Whole(query, images).evidence()
 
 
 def whole_posterior(
     query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
 ) -> Posterior:
-    """Return the posterior of `images`; arguments as in `Engine.posterior`."""
+    """Return the posterior of `images`; arguments as in `Engine.posterior`.
+
+    `x̂0(u) = Σ_{i,d} ω_u(i,d) x_i(u+d)`, `ω_u = softmax_{i,d}(ℓ(i,d) + Π_u(i))` (theory §2.3).
+    """
     return Whole(query, images).posteriors(bias, index, best)
 
 
 class Whole:
-    """A block of training images before the noisy images of a query, all in float64."""
+    """A block of training images before the noisy images of a query, all in float64.
+
+    `ℓ(i,d) = −‖φ − √ᾱ T_d x_i‖² / (2(1−ᾱ))`, T_d a cyclic shift, or none (theory §2.3).
+    """
 
     def __init__(self, query: Query, images: Tensor) -> None:
         self.query, self.images = query, images.double()

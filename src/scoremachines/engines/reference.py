@@ -26,6 +26,8 @@ AT_ONCE = 2**20
 def admissible(height: int, width: int, window: int | None, sources: str) -> Tensor:
     """Return whether pixel u may draw from position v: `v ∈ V(u)` (theory §2.2).
 
+    `"broken"`: `V(u) = {v ∈ [0, H·W) : o(v) = o(u)}`, o the overhang of a window over each border.
+
     Args:
         height: H, pixels.
         width: W, pixels.
@@ -56,7 +58,10 @@ def _coordinates(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 class ReferenceEngine:
-    """The oracle: `ℓ`, `E`, softmax and mean exactly as theory §2 writes them, in float64.
+    """The oracle: the formulas of theory §2 as they stand, in float64.
+
+        ℓ_u(i,v) = −‖φ[Ω_u] − √ᾱ x_i[Ω_v]‖² / (2(1−ᾱ))      E_u(i) = log mean_{v∈V(u)} exp ℓ_u(i,v)
+        ω_u = softmax_{i,v}( ℓ_u(i,v) − log|V(u)| + Π_u(i) ) x̂0(u) = Σ_{i,v} ω_u(i,v) x_i(v)
 
     Autograd follows all of it, so its answers have gradients of any order in φ.
 

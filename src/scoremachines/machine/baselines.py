@@ -278,7 +278,7 @@ DENOISERS: dict[str, Callable[[TrainingSet, Window, NoiseSchedule], DenoiserMode
 def make_denoiser(
     name: str, data: TrainingSet, window: Window, schedule: NoiseSchedule
 ) -> DenoiserModel:
-    """Return a denoiser that is no score machine, by name.
+    """Return a denoiser by name, such as `x̂0 = μ + √ᾱ Σ (ᾱ Σ + (1−ᾱ) I)⁻¹ (φ − √ᾱ μ)`.
 
     Args:
         name: `"wiener"`, or that of an entry point `scoremachines.denoisers`, which names a

@@ -69,7 +69,7 @@ def check_fixed(alpha_bar: Tensor | float) -> None:
 
 
 class DenoiserModel(ModelMixin, ConfigMixin):
-    """A denoiser as a `diffusers` model; subclasses say what `denoise` answers.
+    """A `diffusers` model of x̂0, `ε̂ = (φ − √ᾱ x̂0)/√(1−ᾱ)` and `s = −ε̂/√(1−ᾱ)` (theory §1.1).
 
     A subclass sets `schedule` and `timesteps`, and registers `prediction_type` and
     `alphas_cumprod` among its settings. Where φ requires grad, all answers have a gradient in it.

@@ -52,7 +52,7 @@ def differentiable(engine: Engine) -> Engine:
 
 
 def attached(query: Query, answer: Callable[[Query], tuple[Posterior, Backward]]) -> Posterior:
-    """Return a posterior whose mean and log-weight have a gradient in φ.
+    """Return a posterior with `∂(Σ ⟨g, x̂0⟩ + Σ z log Z)/∂φ = Σ c_u(i,v) ∂ℓ_u(i,v)/∂φ` (§2.8).
 
     Args:
         query: noisy images that require grad.
@@ -118,14 +118,14 @@ class _Once(Function):
 
 @dataclass(frozen=True)
 class Backward:
-    """What a posterior's gradient is computed from, besides its own mean and log-weight.
+    """Gradient of a posterior: `Σ c ∂ℓ/∂φ`, `c_u(i,v) = ω_u(i,v) (⟨g(u), x_i(v)⟩ + b(u))` (§2.8).
 
     Args:
         engine: that of the posterior.
-        query: what was asked; its noisy images are given anew.
+        query: the query; its noisy images are given anew.
         blocks: yields training images and their places, in blocks.
-        weigh: what the attention answers for noisy images; None for no attention.
-        weights: what it answered, if that does not depend on φ smoothly; else None.
+        weigh: the attention's weights for noisy images; None for no attention.
+        weights: the weights, if they are piecewise constant in φ; else None.
         groups: evidence of groups of images at each window; None for single images.
     """
 

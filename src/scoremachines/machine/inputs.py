@@ -76,6 +76,8 @@ def check_levels(alpha_bar: Tensor | float, count: int) -> Tensor:
 def noise_levels(alpha_bar: Tensor | float, noisy: Tensor) -> Tensor:
     """Return ᾱ of every noisy image.
 
+    `ᾱ → min(max(ᾱ, 10⁻¹²), 1 − 10⁻¹²)`, for √ᾱ and 1−ᾱ are divided by (theory §2.5).
+
     Args:
         alpha_bar: ᾱ in [0, 1], one value or `[B]`.
         noisy: φ, `[B, C, H, W]`.
@@ -119,7 +121,9 @@ def class_labels(labels: Tensor | int | None, classes: int, noisy: Tensor) -> Te
 
 
 def following(maps: Tensor, noisy: Tensor) -> Tensor:
-    """Return maps whose graph leads to φ, of gradient 0 where they are constant but for leaps.
+    """Return maps whose graph leads to φ, of gradient 0 where they are piecewise constant.
+
+    `A → A + 0·Σ_y φ(y)` where A has no graph of its own (theory §4.9).
 
     Args:
         maps: with a graph, or constant.

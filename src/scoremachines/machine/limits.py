@@ -19,7 +19,9 @@ TINY = 1e-6
 
 @dataclass(frozen=True)
 class Limits:
-    """What a scheduler does to x̂0 before its step: it clips, or thresholds each image.
+    """A scheduler's clipping or thresholding of x̂0 before its step.
+
+        x̂0 → clip(x̂0, −clip, clip)   or   x̂0 → clip(x̂0, −s, s) / s, s = clip(q(|x̂0|), 1, most)
 
     Thresholding (Saharia et al. 2022, §2.3) clips to [-s, s] and divides by s, where s is a
     quantile of |x̂0| over the image, between 1 and `most`.

@@ -14,33 +14,52 @@ __all__ = ["bbels", "els", "equivariant", "ideal", "local", "named_machine"]
 
 
 def ideal(data: TrainingSet, **options: Any) -> ScoreMachine:
-    """IS, the ideal score: the exact posterior mean, which only replays training images."""
+    """IS, the ideal score: the exact posterior mean over the training images (theory §2.3).
+
+    `x̂0 = Σ_i softmax_i( −‖φ − √ᾱ x_i‖² / (2(1−ᾱ)) ) x_i`.
+    """
     return ScoreMachine(data, None, "same", **options)
 
 
 def equivariant(data: TrainingSet, **options: Any) -> ScoreMachine:
-    """ES: the ideal score of the training set and all its cyclic shifts."""
+    """ES: the ideal score of the training set and all its cyclic shifts T_d (theory §2.3).
+
+    `x̂0 = Σ_{i,d} softmax_{i,d}( −‖φ − √ᾱ T_d x_i‖² / (2(1−ᾱ)) ) T_d x_i`, `(T_d x)(u) = x(u+d)`.
+    """
     return ScoreMachine(data, None, "wrapped", **options)
 
 
 def local(
     data: TrainingSet, window: Window | Mapping[float, int] = 7, **options: Any
 ) -> ScoreMachine:
-    """LS: every pixel sees a window, and draws from the same place of the training images."""
+    """LS: k×k windows, sources at the same place of the training images (theory §3).
+
+    `x̂0(u) = Σ_i softmax_i( −‖φ[Ω_u] − √ᾱ x_i[Ω_u]‖² / (2(1−ᾱ)) ) x_i(u)`.
+    """
     return ScoreMachine(data, window, "same", **options)
 
 
 def els(
     data: TrainingSet, window: Window | Mapping[float, int] = 7, **options: Any
 ) -> ScoreMachine:
-    """ELS: every pixel sees a window, and draws from every place."""
+    """ELS: k×k windows, sources at every place of the training images (theory §3).
+
+        x̂0(u) = Σ_{i,v} softmax_{i,v}( −‖φ[Ω_u] − √ᾱ x_i[Ω_v]‖² / (2(1−ᾱ)) ) x_i(v)
+
+    over all v whose window lies inside the image.
+    """
     return ScoreMachine(data, window, "inside", **options)
 
 
 def bbels(
     data: TrainingSet, window: Window | Mapping[float, int] = 7, **options: Any
 ) -> ScoreMachine:
-    """Boundary-broken ELS: as ELS, but the border of the image can be felt through the window."""
+    """Boundary-broken ELS: as ELS, but aware of the border (theory §2.2, §3).
+
+        x̂0(u) = Σ_{i, v∈V(u)} softmax_{i,v}( −‖φ[Ω_u] − √ᾱ x_i[Ω_v]‖² / (2(1−ᾱ)) ) x_i(v)
+
+    V(u) are the places whose window overhangs every border as far as u's; zeros beyond it.
+    """
     return ScoreMachine(data, window, "broken", **options)
 
 
@@ -51,6 +70,8 @@ def named_machine(
     **options: Any,
 ) -> ScoreMachine:
     """Return one of KG's machines by name.
+
+    `x̂0(u) = Σ_{i,v} ω_u(i,v) x_i(v)` with `ω_u = softmax_{i,v} ℓ_u(i,v)`, `v ∈ V(u)` (theory §3).
 
     Args:
         name: a key of `KG_MACHINES`, or another name of the same, such as `"LS"`.

@@ -44,10 +44,12 @@ def moments_bytes(query: Query) -> int:
 
 @dataclass
 class Reading:
-    """What an engine says of some noisy images.
+    """An engine's evidence and posteriors of some noisy images (theory §2).
+
+    `x̂0(u) = Σ_i w_u(i) m_u(i)`, `w_u = softmax_i(E_u(i) + Π_u(i))`, if made of moments.
 
     Args:
-        engine: an `Engine`, with `moments` if they are wanted.
+        engine: an `Engine`, with `moments` if `once`.
         query: the noisy images.
         blocks: yields training images and their places, the same blocks each time.
         once: whether posteriors are made of moments.

@@ -155,6 +155,8 @@ def settings_of(scheduler: object) -> Mapping[str, Any]:
 def table_of(scheduler: Any) -> Any:
     """Return ᾱ at a scheduler's timesteps; what is no scheduler is returned as it is.
 
+    The table is `ᾱ_n = Π_{j≤n} (1−β_j)` (theory §1.2).
+
     Args:
         scheduler: of `diffusers`, anything with `alphas_cumprod`, or a table.
 
@@ -176,6 +178,8 @@ def table_of(scheduler: Any) -> Any:
 
 def check_scheduler(scheduler: Any, *, variance: bool = False) -> None:
     """Refuse a scheduler with settings under which no model can be sampled.
+
+    At ᾱ = 0 `x̂0 = (φ − √(1−ᾱ) ε̂)/√ᾱ` is not defined (theory §1.1).
 
     Args:
         scheduler: of `diffusers`; anything without `config` passes.

@@ -34,12 +34,15 @@ SMALL = 64
 
 
 class Stream:
-    """What a machine's engine and attention say of noisy images, given a training set.
+    """The posterior of noisy images over a training set, by an engine and an attention.
+
+    `x̂0(u) = Σ_i w_u(i) m_u(i)`, block by block: two blocks merge by `μ = π_a μ_a + π_b μ_b`,
+    `π = softmax(ℒ_a, ℒ_b)` (theory §2.1).
 
     Args:
         data: the training set.
-        engine: computes what a block says.
-        attention: reweighs a block's images.
+        engine: computes the posterior of a block.
+        attention: gives Π_u(i) of a block's images.
         members: places of the images to use, rising, int64; None for all.
     """
 

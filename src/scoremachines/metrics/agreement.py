@@ -59,6 +59,8 @@ def pearson_r(first: Tensor, second: Tensor) -> Tensor:
 def pearson_r2(first: Tensor, second: Tensor) -> Tensor:
     """Return the square of Pearson's correlation (theory §6.2).
 
+    `r² = ⟨a − ā, b − b̄⟩² / (‖a − ā‖² ‖b − b̄‖²)` over all pixels and channels.
+
     Args:
         first: images, `[B, C, H, W]`, floating point.
         second: images to compare them with, one by one, of the same shape.
@@ -75,8 +77,8 @@ def pearson_r2(first: Tensor, second: Tensor) -> Tensor:
 def r2_determination(prediction: Tensor, truth: Tensor) -> Tensor:
     """Return the coefficient of determination of a prediction (theory §6.2).
 
-    `1 − Σ (truth − prediction)² / Σ (truth − mean of truth)²` over all pixels and channels: unlike
-    Pearson's, it asks for the right values, and is negative where the mean would predict better.
+    `R² = 1 − Σ (truth − prediction)² / Σ (truth − mean of truth)²` over pixels and channels:
+    unlike Pearson's, it needs equal values, and is negative where the mean would predict better.
 
     Args:
         prediction: images, `[B, C, H, W]`, floating point.
@@ -120,6 +122,8 @@ def _centred(vectors: Tensor) -> Tensor:
 class Summary:
     """A median and its bootstrap interval; `str` gives both and the number of values.
 
+    `[low, high] = [q_{α/2}, q_{1−α/2}]` of the bootstrap medians, α = 0.05 (theory §6.2).
+
     Attributes:
         median: of the values, NaN without any.
         low: lower end of the 95 % percentile interval.
@@ -150,9 +154,9 @@ Values = Tensor | NDArray[np.floating] | Sequence[float]
 def summarise(values: Values, seed: int = 0, draws: int = 10_000) -> Summary:
     """Return the median and its bootstrap 95 % percentile interval.
 
-    The values are drawn again with replacement, `draws` times; the interval reaches from the 2.5 %
-    to the 97.5 % quantile of the medians **[known: Efron 1979]**. A single value has an interval
-    of no width, which says nothing.
+    Values are drawn again with replacement, `draws` times; `[low, high] = [q_{α/2}, q_{1−α/2}]`
+    of their medians, α = 0.05 **[known: Efron 1979]**. The interval of a single value has no width
+    and no meaning.
 
     Args:
         values: one for each seed, `[n]`. NaN, such as the correlation with a constant image, is
@@ -182,6 +186,8 @@ def paired_difference(
     first: Values, second: Values, seed: int = 0, draws: int = 10_000
 ) -> Summary:
     """Return the median of `first − second`, seed by seed, with its bootstrap interval.
+
+    `[low, high] = [q_{α/2}, q_{1−α/2}]` of the medians of bootstrap differences (theory §6.2).
 
     Where the interval lies above 0, `first` is above `second` on the same seeds. A median of
     differences is not the difference of the medians.

@@ -37,7 +37,9 @@ LEVEL = 0.5
 
 @dataclass(frozen=True)
 class Explained:
-    """How much of one image a training set explains, at one window.
+    """The share of one image that a training set explains at one window (theory §6.4).
+
+        E(k) = 1 − Σ_u ‖x[Ω_u] − x_i[Ω_v]‖² / Σ_u ‖x[Ω_u] − x̄‖²
 
     Args:
         window: k, odd, pixels; None for the whole image.
@@ -90,7 +92,9 @@ def attribute(
     memory: int = 2**30,
     kinds: Sequence[Kind] = (Copy(),),
 ) -> list[Explained]:
-    """Find the nearest admissible patches of an image, and how much they explain.
+    """Find the nearest admissible patches of an image, and the share that they explain.
+
+    For every pixel u the source `(i, v) = argmin_{i, v∈V(u)} ‖x[Ω_u] − x_i[Ω_v]‖²` (theory §6.4).
 
     Args:
         image: `[C, H, W]` in [-1, 1].

@@ -36,7 +36,10 @@ AXES = ("horizontal", "vertical", "both")
 
 
 class Kind(Protocol):
-    """A family of placements, searched and calibrated together."""
+    """A family of placements, searched and calibrated together.
+
+    Its share of an image is `S_k(x) = max_{i, g∈k} S_{i,g}(x)` (theory §6.4).
+    """
 
     @property
     def name(self) -> str:
@@ -75,7 +78,7 @@ def _one(choices: Sequence[Placement], generator: torch.Generator) -> Placement:
 
 @dataclass(frozen=True)
 class Copy:
-    """The image as it is."""
+    """The image as it is: `S_i(x) = 1 − ‖x − x_i‖² / ‖x − x̄‖²` (theory §6.4)."""
 
     name = "as it is"
 
@@ -115,7 +118,10 @@ class Mirrored:
 
 @dataclass(frozen=True)
 class Turned:
-    """Copies turned by quarter turns; images that are not square by half a turn alone."""
+    """Copies turned by quarter turns; images that are not square by half a turn alone.
+
+    `(g x)(u) = x(R⁻¹ u)` with R a turn by 90°, 180° or 270° about the centre (theory §6.4).
+    """
 
     name = "turned"
 
@@ -128,7 +134,10 @@ class Turned:
 
 @dataclass(frozen=True)
 class Recoloured:
-    """Copies of other contrast and brightness, found by least squares for each image."""
+    """Copies of other contrast and brightness, found by least squares for each image.
+
+    `a g x_i + b` with `a = ⟨x − x̄, g x_i − m⟩ / ‖g x_i − m‖²`, held in [½, 2] (theory §6.4).
+    """
 
     name = "recoloured"
 

@@ -42,7 +42,7 @@ GAIN = 2.0
 
 @dataclass(frozen=True)
 class KindMatch:
-    """Which training image explains each image best as one kind of copy, and how far.
+    """The best match of each image as one kind of copy, `S_k(x) = max_{i, g∈k} S_{i,g}(x)`.
 
     Args:
         kind: name of the kind.
@@ -59,7 +59,7 @@ class KindMatch:
 
 @dataclass(frozen=True)
 class WholeMatch:
-    """Which single training image explains each image best, as which kind of copy, and how far.
+    """The best match of each image over all kinds, `S(x) = max_k max_{i, g∈k} S_{i,g}(x)`.
 
     Args:
         kinds: the best of each kind.
@@ -101,7 +101,7 @@ def whole_match(
     own: Tensor | None = None,
     kinds: Sequence[Kind] = (Copy(),),
 ) -> WholeMatch:
-    """Find the training image that explains each image whole.
+    """Find the training image that explains each image whole, `(i, g) = argmax S_{i,g}(x)` (§6.4).
 
     The nearest training image of every placement is found by matrix products in float32, block by
     block, and its share is then computed from differences in float64.

@@ -36,7 +36,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class KindTest:
-    """A threshold for one kind of copy, and how often it is wrong.
+    """The threshold for one kind of copy, and its error rates.
+
+    An image is called memorised if `S_k(x) = max_{i, g∈k} S_{i,g}(x) > threshold` (theory §6.4).
 
     Args:
         kind: name of the kind.
@@ -57,13 +59,16 @@ class KindTest:
 
 @dataclass(frozen=True)
 class MemorisationTest:
-    """Thresholds for S, one for each kind of copy, and how often they are wrong together.
+    """Thresholds for S, one for each kind of copy, and their error rates together.
+
+    The threshold of each kind is the c-th smallest S_k of the held-out images, with one rank
+    `c = min {c : #{j : T_j ≥ c} + [K > 1] ≤ α(m+1)}` for all (theory §6.4).
 
     Args:
         kinds: the test of each kind.
-        asked: rate of false positives that was asked for.
-        level: rate of false positives that the thresholds keep, all together: the one asked for,
-            or the lowest that so many held-out images allow.
+        asked: α, the rate of false positives to allow.
+        level: rate of false positives that the thresholds keep, all together: α, or the
+            lowest that so many held-out images allow.
         calibrated_on: how many held-out images chose the thresholds.
         false_positives: of other held-out images, those called memorised as any kind of copy.
         shift: the largest move, pixels.
@@ -170,10 +175,10 @@ def calibrate_memorisation(
     """Choose the thresholds on held-out images, and try them on others.
 
     With one kind and S of m held-out images in rising order, the threshold is the
-    `⌈(1−α)(m+1)⌉`-th, or 0 if that is negative: a further image from where they came from exceeds
-    it with probability at most α **[known: Vovk et al. 2005]**. With several kinds, all thresholds
+    c-th, `c = ⌈(1−α)(m+1)⌉`, or 0 if that is negative: a further image of this origin exceeds it
+    with probability at most α **[known: Vovk et al. 2005]**. With several kinds, all thresholds
     have the same rank (theory §6.4). Where m is too small for α, they are the largest, and the
-    level says what that keeps.
+    level is theirs.
 
     Args:
         data: the training set.

@@ -20,6 +20,8 @@ def noisy_copies(
 ) -> tuple[Tensor, list[Placement]]:
     """Return random copies of training images: of one kind, moved, with noise.
 
+    A copy is `x = g x_i + σ ε`, g a random placement of the kind (theory §6.4).
+
     A shrunk copy lies on black, on white or on the image's mean colour, a moved one is wrapped.
 
     Args:

@@ -22,6 +22,9 @@ STRETCHES = (0.5, 2.0)
 class Scaled:
     """Copies shrunk inside the frame, or enlarged and cropped to it.
 
+    Of a shrunk copy, which covers the region M, R is the contrast of what it leaves uncovered:
+    `S = 1 − (Σ_{u∈M} ‖x(u) − (g x_i)(u)‖² + R(x)) / Σ_{u∈M} ‖x(u) − x̄_M‖²` (theory §6.4).
+
     Every whole number of pixels of the longer side is searched, at most 32 sizes from nothing to
     the frame's own.
 

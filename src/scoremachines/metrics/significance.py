@@ -57,11 +57,13 @@ def rate_test(better: Sequence[Proportion], worse: Sequence[Proportion]) -> floa
 
 
 def seed_test(better: Sequence[Proportion], worse: Sequence[Proportion]) -> float:
-    """Return how surprising the lead would be over networks trained anew: the seed is the unit.
+    """Return the p-value of a lead over networks trained anew: the seed is the unit.
+
+    `t = mean(d) / √(var(d)/n)` with `d_j` the difference of rates at seed j of n (theory §6.1).
 
     Student's paired one-sided t-test of the rates **[known]**, with one degree of freedom less
     than there are seeds. It treats each rate as one number, however many samples stand behind it.
-    For three seeds p < 0.01 asks for a mean difference of four times its standard deviation.
+    For three seeds p < 0.01 needs a mean difference of four times its standard deviation.
 
     Args:
         better: one proportion for each training seed, at least one sample each.

@@ -19,8 +19,8 @@ USUAL, MOST = 600, 4000
 def common_rank(shares: Tensor, level: float) -> tuple[int, float]:
     """Return the rank of the thresholds among held-out images, and the level that it keeps.
 
-    With T the largest rank of an image among all kinds, it is the smallest c such that
-    `#{T ≥ c} + [K > 1] ≤ α(m+1)` (theory §6.4).
+    With T the largest rank of an image among all kinds, it is
+    `c = min {c : #{j : T_j ≥ c} + [K > 1] ≤ α(m+1)}` (theory §6.4).
 
     Args:
         shares: S of every kind and held-out image, `[K, m]`.

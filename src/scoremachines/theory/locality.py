@@ -22,7 +22,7 @@ ACCEPTED = (
 
 @dataclass(frozen=True)
 class WindowSchedule:
-    """k(t): the window of the knot whose time is nearest (of two, the noisier).
+    """`k(t) = k_j, j = argmin_j |t − t_j|`; of two knots equally near, the noisier (theory §3).
 
     Args:
         times: the knots' times in [0, 1], rising.

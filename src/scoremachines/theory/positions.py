@@ -14,7 +14,7 @@ PERIODIC = {"same": False, "inside": True, "wrapped": True, "broken": False}
 
 
 def patches(images: Tensor, window: int | None, periodic: bool) -> Tensor:
-    """Return the patch around every pixel.
+    """Return the patch around every pixel u, `φ[Ω_u] = (φ(u+o))_{‖o‖∞ ≤ (k−1)/2}` (theory §1.1).
 
     Args:
         images: `[B, C, H, W]`.

@@ -33,6 +33,8 @@ __all__ = ["Moments", "Posterior", "Sources"]
 class Sources:
     """The best K sources of every pixel, best first.
 
+    For each pixel u the K largest `L_u(i,v) = ℓ_u(i,v) − log|V(u)| + Π_u(i)` (theory §2.1).
+
     Equal weights are ordered by image, then by position, so the list does not depend on the order
     in which the training set was read. Where fewer than K sources exist, `image` and `position`
     are −1 and `log_weight` is −∞.
@@ -87,7 +89,9 @@ class Sources:
 
 @dataclass(frozen=True)
 class Moments:
-    """The first moments of x within a posterior.
+    """The first two moments of x within a posterior (theory §2.7).
+
+        log_weight = log Σ w,    mean = Σ w x / Σ w,    square = Σ w x² / Σ w,    w = e^L
 
     Args:
         log_weight: log Σ w, nats, float64 `[B, H, W]`.
@@ -107,7 +111,10 @@ class Moments:
 
 @dataclass(frozen=True)
 class Posterior:
-    """What a subset of the training set says of every pixel of `B` noisy images (theory §2.1).
+    """The posterior of a subset of the training set at each pixel u (theory §2.1).
+
+        log_weight = log Σ_{i,v} e^{L_u(i,v)}    mean = Σ_{i,v} ω_u(i,v) x_i(v)
+        entropy    = −Σ_{i,v} ω_u log ω_u        ω_u = softmax_{i,v} L_u
 
     Args:
         log_weight: log of the subset's total weight, nats, float64 `[B, H, W]`.

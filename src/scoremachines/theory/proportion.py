@@ -15,6 +15,10 @@ __all__ = ["Proportion"]
 class Proportion:
     """How many of n trials succeeded; `str` gives rate, 95 % interval and counts.
 
+    Its Wilson interval, with z the normal quantile (theory §6.1):
+
+        p = successes/n,    ( p + z²/2n ± z √(p(1−p)/n + z²/4n²) ) / (1 + z²/n)
+
     Attributes:
         successes: number of successes.
         n: number of trials.

@@ -22,7 +22,7 @@ __all__ = ["Run", "box_sum", "log_counts", "query_extent", "runs", "source_count
 
 @dataclass(frozen=True)
 class Run:
-    """Pixels `query .. query+length` drawing from positions `source .. source+length`."""
+    """The pairs `{(u, v) = (query + j, source + j) : j ∈ [0, length)}` of one displacement."""
 
     query: int
     source: int
@@ -36,6 +36,9 @@ def query_extent(size: int, sources: str) -> int:
 
 def runs(size: int, window: int, sources: str) -> list[Run]:
     """Return the runs of one axis of `size` pixels, at a window of `window` pixels.
+
+    Modulo `size` in u, they are all admissible pairs of the axis, each once:
+    `∪ runs = {(u, v) : v ∈ V(u)}` (theory §2.2).
 
     Query positions from `size` on mean the same pixels as those from 0 on.
     """
@@ -56,7 +59,7 @@ def _moves(inside: int) -> list[int]:
 
 
 def source_counts(size: int, window: int, sources: str) -> Tensor:
-    """Return the number of admissible positions of each of `size` pixels along one axis."""
+    """Return `|V(u)| = #{v : v ∈ V(u)}` of each of `size` pixels along one axis."""
     reached = [np.arange(run.query, run.query + run.length) for run in runs(size, window, sources)]
     counts = np.bincount(np.concatenate(reached) % size, minlength=size)
     return torch.from_numpy(counts).double()
@@ -64,13 +67,13 @@ def source_counts(size: int, window: int, sources: str) -> Tensor:
 
 @lru_cache(maxsize=64)
 def log_counts(size: tuple[int, int], window: int, sources: str, device: torch.device) -> Tensor:
-    """Return log |V(u)| at every pixel, float64 `[H, W]`; the same tensor each time."""
+    """Return `log|V(u)| = log n_row(u) + log n_column(u)`, float64 `[H, W]`; cached."""
     rows, columns = (source_counts(length, window, sources) for length in size)
     return (rows[:, None] * columns).log().to(device)
 
 
 def box_sum(values: Tensor, window: int, dim: int, spare: tuple[Tensor, Tensor]) -> Tensor:
-    """Return the sums over `window` neighbours along `dim`, overwriting `values`.
+    """Return the sums over neighbours `s_j = Σ_{o<k} x_{j+o}` along `dim`, overwriting `values`.
 
     Windows are built from sums over 1, 2, 4, … neighbours: about `2 log₂ k` additions a value, and
     no subtraction, so a small sum keeps its digits beside large ones.

@@ -35,7 +35,10 @@ CLOSEST = 1e-12
 
 
 class NoiseSchedule(ABC):
-    """ᾱ as a function of t in [0, 1], and back."""
+    """ᾱ as a function of t in [0, 1], and back.
+
+    The forward process is `φ = √ᾱ(t) x + √(1−ᾱ(t)) ε` (theory §1.1).
+    """
 
     name: str
 
@@ -70,7 +73,8 @@ class CosineSchedule(NoiseSchedule):
 class TableSchedule(NoiseSchedule):
     """A table of ᾱ at the training steps `n = 0..T−1` of a discrete-time model (theory §1).
 
-    Step `n` is the time `t = (n+1)/T`, so that `t = 0` is the clean image.
+    Step `n` is the time `t = (n+1)/T`, so that `t = 0` is the clean image. Between entries the log
+    signal-to-noise ratio `γ = log ᾱ/(1−ᾱ)` is linear, `γ(n+f) = (1−f) γ_n + f γ_{n+1}`.
 
     Args:
         alphas_cumprod: T strictly falling values in [0, 1].
@@ -185,6 +189,8 @@ def predicted(kind: str, clean: Tensor, noisy: Tensor, alpha_bar: Tensor | float
 def clean_from(kind: str, output: Tensor, noisy: Tensor, alpha_bar: Tensor | float) -> Tensor:
     """Return x̂0 from another form of it: the inverse of `predicted` (theory §1).
 
+    `x̂0 = (φ − √(1−ᾱ) ε̂)/√ᾱ = (φ + (1−ᾱ) s)/√ᾱ = √ᾱ φ − √(1−ᾱ) v̂`.
+
     Args:
         kind: `"sample"`, `"epsilon"`, `"v_prediction"` or `"score"`.
         output: what a network answered, in that form, `[B, C, H, W]`.
@@ -232,7 +238,9 @@ PREDICTIONS = ("epsilon", "sample", "v_prediction", "score")
 
 
 def noise_schedule(schedule: str | NoiseSchedule | Sequence[float] | Tensor) -> NoiseSchedule:
-    """Return the schedule of that name, or of that table of ᾱ.
+    """Return the schedule of that name, or of that table of ᾱ (theory §1.2).
+
+        cosine: ᾱ(t) = cos²(π/2 · t/1.008)       linear: ᾱ_n = Π_{j≤n} (1−β_j), β from 10⁻⁴ to 0.02
 
     Args:
         schedule: `"cosine"` (KG), `"linear"` (DDPM), a table of ᾱ, or a schedule, returned as is.

@@ -32,7 +32,9 @@ __all__ = ["AdaptiveEngine"]
 class AdaptiveEngine:
     """Exact where it must be, and else within a certified tolerance, on the CPU.
 
-    Where gradients in φ are wanted, the native engine answers in its place, exactly.
+    `Ŵ = Σ_drawn w/p` with `p = min(1, w/T)` has the expectation `Z = Σ w` (theory §2.7).
+
+    Where gradients in φ are wanted, the native engine takes its place, exactly.
 
     Args:
         memory: bytes that the engine may use above the training set.

@@ -65,6 +65,8 @@ def moments(
 ) -> Moments:
     """Return the moments of the posterior from pairs that are drawn (theory §2.7).
 
+        p = min(1, w/T),    Ŵ = Σ_drawn w/p,    μ̂ = Σ_drawn (w/p) x / Ŵ
+
     Rows of pixels that draw nothing cost nothing.
 
     Args:
@@ -131,7 +133,9 @@ def chance(found: Moments, log_threshold: Tensor, certain: float) -> Tensor:
 
 
 def thresholds(known: Moments, error: float, certain: float) -> Tensor:
-    """Return the largest log T with which `chance` would bound the error of the mean by `error`.
+    """Return the largest log T at which the bound on `|x̂0 − μ̂|` is `error` (theory §2.7).
+
+    With `y = T log(1/δ)/Ŵ` the bound is `√(2y) S + ⅔ (1 + |x̂0|) y` in every channel.
 
     Args:
         known: moments, nearly those that the draw will find.
@@ -183,6 +187,8 @@ def threshold_sampled(
     worth: float = WORTH,
 ) -> Posterior | None:
     """Return the posterior of one noisy image within a tolerance, if that is worth it.
+
+    A source of log-weight L is drawn with probability `p = min(1, e^{L − log T})` (theory §2.7).
 
     Args:
         engine: computes it.

@@ -68,7 +68,7 @@ DOUBTFUL = 0.01
 
 
 class NativeEngine:
-    """Exact, on the CPU, in the native part of the package.
+    """Exact, on the CPU: `ℓ = 2λ⟨q, x⟩ − λ‖x‖² − λ‖q‖²`, `q = φ/√ᾱ`, `λ = ᾱ/(2(1−ᾱ))` (§2.5).
 
     Args:
         memory: bytes that the engine may use above the training set.
@@ -279,7 +279,7 @@ def _log_counts(query: Query) -> Tensor:
 
 
 def depth(query: Query, log_counts: Tensor, images: int) -> float:
-    """Return how far below the largest all log-weights together are less than one rounding."""
+    """Return `depth = −log ε + log max_u |V(u)| + log N`, nats: what is below is rounded off."""
     rounding = -math.log(torch.finfo(query.noisy.dtype).eps)
     return rounding + float(log_counts.max()) + math.log(images)
 
@@ -287,8 +287,8 @@ def depth(query: Query, log_counts: Tensor, images: int) -> float:
 def needs_float64(query: Query) -> Tensor:
     """Return for which noisy images single precision may lose digits of x̂0 that matter, `[B]`.
 
-    A log-weight is `−ᾱ/(2(1−ᾱ))` times a sum of C k² squares, each of order 1 where nothing fits,
-    as at the seams of wrapped images. Its rounding is an error of every weight, relatively.
+    `ℓ = −ᾱ/(2(1−ᾱ)) Σ (φ/√ᾱ − x)²` over C k² squares, each of order 1 where nothing fits,
+    as at the seams of wrapped images. Its rounding is a relative error of every weight.
     """
     if query.noisy.dtype == torch.float64:
         return torch.zeros(len(query.noisy), dtype=torch.bool)

@@ -22,7 +22,7 @@ def stored_images(images: Tensor, query: Query) -> Tensor:
 
 
 def framed_query(query: Query) -> np.ndarray:
-    """Return φ/√ᾱ with the margins that the runs reach into, `[B, C, rows, columns]`.
+    """Return `q = φ/√ᾱ` with the margins that the runs reach into, `[B, C, rows, columns]`.
 
     NumPy lays it out: after an operation of torch's on several threads these would keep the cores
     busy for some milliseconds, waiting for the next one.

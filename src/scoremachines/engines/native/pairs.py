@@ -21,6 +21,9 @@ def by_native_part(device: torch.device) -> bool:
 def pair_sums(evidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return best, log R and log T of `E_u(i) + E_y(i)` for all pairs of pixels, to 12 digits.
 
+    With `z_i = E_u(i) + E_y(i)` and `d_i = max_j z_j − z_i` (theory §4.3),
+    `R = Σ_{i≠best} e^{−d_i}` and `T = Σ_{i≠best} d_i e^{−d_i}`.
+
     Args:
         evidence: `E_u(i)` of `P` pixels, float64 `[P, n]`.
 

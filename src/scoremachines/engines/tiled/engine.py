@@ -31,7 +31,9 @@ NEVER = -1e30
 
 
 class TorchEngine:
-    """Tiles of a few displacements, many images at a time.
+    """Tiles of a few displacements d, many images at a time (theory §2).
+
+    `‖φ[Ω_u] − √ᾱ x[Ω_{u+d}]‖² = ᾱ Σ_o ‖φ(u+o)/√ᾱ − x(u+d+o)‖²` is a box filter for each d.
 
     Args:
         memory: bytes that the engine may use above the training set.

@@ -19,7 +19,7 @@ __all__ = ["from_sums", "tiled_gradient", "tiled_moments"]
 
 
 def from_sums(query: Query, sums: Tensor) -> Tensor:
-    """Return the gradient, `√ᾱ/(1−ᾱ) (Σ c x − φ/√ᾱ Σ c)` at every pixel y.
+    """Return `∂/∂φ(y) = √ᾱ/(1−ᾱ) (Σ c x − φ/√ᾱ Σ c)` at every pixel y (theory §2.8).
 
     Args:
         query: `B` noisy images.
@@ -37,7 +37,10 @@ def from_sums(query: Query, sums: Tensor) -> Tensor:
 
 
 def tiled_moments(pair: TilePair) -> tuple[Tensor, Tensor]:
-    """Return `E_u(i)`, float64 `[n, H, W]`, and `m_u(i)`, `[n, C, H, W]`, of one noisy image."""
+    """Return `E_u(i)`, float64 `[n, H, W]`, and `m_u(i)`, `[n, C, H, W]`, of one noisy image.
+
+    `E_u(i) = log mean_v exp ℓ_u(i,v)` and `m_u(i) = Σ_v softmax_v(ℓ_u(i,·)) x_i(v)` (theory §2).
+    """
     total = pair.full(-torch.inf, pair.count)
     means = [pair.full(0.0, pair.count) for _ in range(pair.channels)]
     for row in pair.row_runs():
@@ -61,7 +64,10 @@ def tiled_moments(pair: TilePair) -> tuple[Tensor, Tensor]:
 
 
 def tiled_gradient(pair: TilePair, pull: Pull) -> Tensor:
-    """Return what `from_sums` wants of one noisy image, `[1, C+1, H, W]`, from a pull on it."""
+    """Return the argument of `from_sums` for one noisy image, `[1, C+1, H, W]`, from a pull on it.
+
+    They are `Σ c x` and `Σ c`, `c = exp(ℓ − log|V| − level) (gain ⟨g, x⟩ + offset)`.
+    """
     level, gain, offset = (
         pair.spread(field[0].to(pair.noisy.dtype))
         for field in (pull.level + pair.log_counts(), pull.gain, pull.offset)

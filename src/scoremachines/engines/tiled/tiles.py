@@ -58,7 +58,10 @@ class Clean:
 
 
 class TilePair:
-    """One noisy image of a query before a block of training images."""
+    """One noisy image of a query before a block of training images.
+
+    `ℓ_u(i,u+d) = −ᾱ/(2(1−ᾱ)) Σ_o ‖φ(u+o)/√ᾱ − x_i(u+d+o)‖²`, a tile of u, i and d at a time.
+    """
 
     def __init__(self, query: Query, sample: int, clean: Clean) -> None:
         self.clean, self.sources, self.window = clean, query.sources, query.window or 1

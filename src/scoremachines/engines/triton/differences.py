@@ -21,7 +21,7 @@ __all__ = ["Differences"]
 
 
 class Differences:
-    """Noisy images that meet training images, displacement by displacement.
+    """Pairs of patches by displacement: `ℓ_u(i,v) = −ᾱ/(2(1−ᾱ)) Σ_o ‖φ(u+o)/√ᾱ − x_i(v+o)‖²`.
 
     Args:
         query: the noisy images.

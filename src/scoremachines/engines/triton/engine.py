@@ -67,7 +67,9 @@ def _interpreted() -> bool:
 class FusedEngine:
     """Fused Triton kernels on an NVIDIA GPU, in float32.
 
-    The torch engine answers, on the same device, what they are not made for: float64, the
+    `x̂0(u) = Σ_{i,v} softmax_{i,v}(ℓ_u(i,v) + Π_u(i)) x_i(v)` in one pass (theory §2).
+
+    The torch engine takes over, on the same device, where they do not apply: float64, the
     whole image as window, lists of best sources with the entropy, more than 4 channels, windows
     above 49 where a side has more than 64 pixels, and the backward pass of gradients.
 

@@ -207,7 +207,9 @@ def fused(
     step: tl.constexpr,
     evidence: tl.constexpr,
 ):
-    """Write what a part of images and displacements says of a tile of pixels of a noisy image.
+    """Write the partial posterior of a tile of pixels over a part of images and displacements.
+
+    `log Σ e^L` and `Σ e^L x / Σ e^L = x̂0`, `L_u(i,v) = ℓ_u(i,v) + Π_u(i)` (theory §2).
 
     The grid is [parts, B, tiles]; `scoremachines.engines.triton.engine` makes the arguments.
     """

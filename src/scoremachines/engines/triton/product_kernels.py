@@ -168,7 +168,9 @@ def attend(
     tile: tl.constexpr,
     evidence: tl.constexpr,
 ):
-    """Write what a part of the training patches says of a tile of pixels of a noisy image.
+    """Write the partial posterior of a tile of pixels over a part of the training patches.
+
+    `‖q − x‖² = Σ_l (‖q_l‖² − 2⟨q_l, x_l⟩ + ‖x_l‖²)` over lots l of `q = φ/√ᾱ` (theory §2.5).
 
     The grid is [tiles of pixels, parts, B]; `engines.triton.products` makes the arguments.
     """

@@ -40,8 +40,8 @@ PROGRAMS = 1024
 def products_serve(query: Query, digits: float) -> Tensor:
     """Return for which noisy images products keep enough digits, bool `[B]`.
 
-    They do where `C·k²·ᾱ/(1−ᾱ)` is at most `digits` times the number of lots that a patch is
-    taken in, and colours of `φ/√ᾱ` and of training images are about 1 in size. Log-weights lose
+    They do where `C k² r`, `r = ᾱ/(1−ᾱ)`, is at most `digits` times the number of lots of a
+    patch, and colours of `φ/√ᾱ` and of training images are about 1 in size. Log-weights lose
     about 2⁻²³ of it, nats, where nothing fits, and the less the better a patch fits. What halves
     lose of single values is lost in any case, so `ᾱ/(1−ᾱ)` is at most `digits / 16`, too.
     """
@@ -103,7 +103,7 @@ class Patches:
 
 
 class Products:
-    """Noisy images that meet training images, both written out as patches.
+    """Pairs of patches by products: `ℓ_u(i,v) = −ᾱ/(2(1−ᾱ)) ‖φ[Ω_u]/√ᾱ − x_i[Ω_v]‖²` (§2.5).
 
     Args:
         query: noisy images that `products_serve`.

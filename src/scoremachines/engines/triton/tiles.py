@@ -30,7 +30,7 @@ def windows(
     radius: tl.constexpr,
     sources: tl.constexpr,
 ):
-    """Return which places lie in the windows of `pixel`, as 0 or 1, `[place, pixel]`."""
+    """Return `M_yu = [y ∈ Ω_u]` for the places y of a tile and `pixel` u, `[place, pixel]`."""
     periodic: tl.constexpr = sources == "inside" or sources == "wrapped"
     place = _place(pixel, step, size, radius)
     away = tl.abs(place[:, None] - pixel[None, :])
@@ -51,7 +51,7 @@ def moved(place, move, size: tl.constexpr):
 
 @triton.jit
 def admitted(own, u, v, size: tl.constexpr, radius: tl.constexpr, sources: tl.constexpr):
-    """Return log-weight 0 where `own` and, along one axis, `v ∈ V(u)`; else −∞."""
+    """Return `L = 0` where `own` and, along one axis, `v ∈ V(u)`, `L = −∞` elsewhere."""
     meets = own
     if sources == "inside":
         meets = own & (v >= radius) & (v < size - radius)

@@ -31,6 +31,9 @@ FORMER = {"spread": PERPLEXITY}
 class GainSchedule:
     """λ(t): linear between its knots, constant beyond them (theory §4.2).
 
+    Between knots `λ(t) = (1−f) λ_j + f λ_{j+1}` with `t = (1−f) t_j + f t_{j+1}`; the attention is
+    `A_uy = λ(t) a_uy`.
+
     Args:
         times: the knots' times in [0, 1], rising.
         gains: λ ≥ 0 at each.

@@ -60,6 +60,9 @@ SYNONYMS = {
 class MachineSpec:
     """A machine that a network can be compared with.
 
+    Score machines are `x̂0(u) = Σ_i w_u(i) m_u(i)`: KG's with `Π = 0`, the others with
+    `Π_u(i) = Σ_{y≠u} A_uy E_y(i)` (theory §2, §4).
+
     Args:
         name: a key of `KG_MACHINES`, or `"wiener"`; None for the machine with the sources of the
             network's own padding, and an attention.
@@ -171,6 +174,8 @@ def _titles() -> dict[str, str]:
 
 def kg_machine(name: str | MachineSpec) -> MachineSpec:
     """Return a machine of Kamb & Ganguli.
+
+    Its posterior is `x̂0(u) = Σ_{i,v} softmax_{i,v}(ℓ_u(i,v)) x_i(v)`, `v ∈ V(u)` (theory §3).
 
     Args:
         name: its name, or a spec.

@@ -101,7 +101,7 @@ class Groups:
         self.counts = torch.zeros(int(groups.max()) + 1, dtype=torch.float64)
 
     def add(self, evidence: Tensor, index: Tensor) -> None:
-        """Enter what a block says: `E_y(i)` `[B, n, H, W]` of the images at places `[n]`."""
+        """Add a block's evidence: `E_y(i)` `[B, n, H, W]` of the images at places `[n]`."""
         chosen = self.groups[index.cpu()].to(evidence.device)
         evidence = evidence.double()
         for group in chosen.unique().tolist():

@@ -6,8 +6,8 @@ The entropy is gathered block by block. With `d_i ≥ 0` the gap of image i to t
 
     H = log1p(R) + T/(1+R),    R = Σ_{i≠best} e^{−d_i},    T = Σ_{i≠best} d_i e^{−d_i}
 
-has no cancellation, and R and T are kept as logarithms, so that two partners can still be told
-apart where both entropies are far below the smallest floating-point number.
+has no cancellation, and R and T are kept as logarithms, so that two partners still differ
+where both entropies are far below the smallest floating-point number.
 
 The native part finds them to 12 digits. Pairs so near to the least are computed anew, so
 that the partner, and which of two equals is the first, do not depend on who computes.
@@ -123,7 +123,7 @@ class Top1(Specified):
         if any(candidates.doubtful for candidates in found):
             for evidence in context.evidence(context.window):
                 for candidates, field in zip(found, evidence, strict=True):
-                    candidates.hear(field.double().flatten(1).T)
+                    candidates.add(field.double().flatten(1).T)
         partners = torch.stack([candidates.partner() for candidates in found])
         return [(context.window, OneHotWeights(partners))]
 
@@ -195,8 +195,8 @@ class _Candidates:
         self.doubtful = close > 0 and len(self.pixel) > self.pixels
         self.entropy: LogEntropy | None = None
 
-    def hear(self, evidence: Tensor) -> None:
-        """Enter what a block says, `E` `[H·W, n]`, in the same order of its terms each time."""
+    def add(self, evidence: Tensor) -> None:
+        """Add a block's evidence, `E` `[H·W, n]`, in the same order of its terms each time."""
         rows = max(1, AT_ONCE // evidence.shape[1])
         parts = []
         for some in torch.arange(len(self.pixel), device=evidence.device).split(rows):

@@ -1,6 +1,6 @@
 """k(t) without a network: two predictions from the training set alone (theory §3, Prediction).
 
-`"information"`: the largest window whose patches, at this noise level, say at most a share of
+`"information"`: the largest window whose patches, at this noise level, carry at most a share of
 log N about the training image that they come from; larger ones would only recite it.
 
     k(t) = max { k : I_k(t) ≤ share · log N }

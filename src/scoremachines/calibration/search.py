@@ -18,7 +18,7 @@ SEARCHES = ("all", "near")
 
 
 def every(count: int) -> Search:
-    """Return the search that asks about all candidates.
+    """Return the search that evaluates all candidates.
 
     Args:
         count: number of candidates.
@@ -32,9 +32,9 @@ def every(count: int) -> Search:
 def near(count: int, measure: str) -> Search:
     """Return the search that begins at the last choice, and goes on while that gets better.
 
-    The first step asks about all candidates. Later ones begin with the last choice; while the
-    median falls on the first or the last candidate asked about, the one beyond, smaller
-    before larger, is asked about too. So the choice is that of all candidates wherever each
+    The first step evaluates all candidates. Later ones begin with the last choice; while the
+    median falls on the first or the last candidate evaluated, the one beyond, smaller
+    before larger, is evaluated too. So the choice is that of all candidates wherever each
     trajectory's numbers rise to one peak and fall beyond.
 
     Args:

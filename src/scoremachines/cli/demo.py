@@ -21,10 +21,10 @@ __all__ = ["demo"]
 
 CAPTIONS = {
     "none": "Each pixel picks its patch alone: good patches, but they do not agree.",
-    "identity": "Pixels listen to places that look like their own.",
-    "top1": "Each pixel listens to its single most informative partner.",
-    "tiled": "Pixels listen to the whole picture, every pixel counted once.",
-    "full": "Pixels listen to every window of the picture.",
+    "identity": "Pixels attend to places that look like their own.",
+    "top1": "Each pixel attends to its single most informative partner.",
+    "tiled": "Pixels attend to the whole picture, every pixel counted once.",
+    "full": "Pixels attend to every window of the picture.",
 }
 SHAPES = GenerateSettings(
     source="shapes",

@@ -1,6 +1,6 @@
 """The engine interface: evidence and posteriors of a block of training images (theory §2).
 
-A machine reads the training set block by block and asks its engine two things of each block:
+A machine reads the training set block by block and needs two things of each block from its engine:
 `evidence`, E_u(i) of every image for every pixel, which attention reweighs; and `posterior`, the
 block's contribution to x̂0, which merges with that of every other block (theory §2). A new engine
 implements `Engine` and passes `scoremachines.testing.check_engine`. With the two methods of
@@ -166,7 +166,7 @@ class Engine(Protocol):
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
-        """Return what these training images say of every pixel (theory §2).
+        """Return the posterior of these training images at every pixel (theory §2).
 
         Args:
             query: `B` noisy images.

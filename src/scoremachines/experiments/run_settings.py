@@ -137,7 +137,7 @@ class CalibrateSettings(DataSettings):
     attention: str = "measured"
     """whose strength is calibrated: {maps} (the network's own), {attentions}"""
     share: float = 0.5
-    """how much of log N a predicted window may tell about the training image, from 0 to 1"""
+    """share f of log N that a predicted window may carry about the training image, from 0 to 1"""
 
 
 def field_help(settings: type) -> dict[str, str]:

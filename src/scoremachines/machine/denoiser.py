@@ -273,7 +273,7 @@ class DenoiserModel(ModelMixin, ConfigMixin):
         warn_unfit(calling_scheduler(self), self.timesteps, self._answers())
 
     def facts(self) -> dict[str, str]:
-        """Return what a report says of how the model is read, by name."""
+        """Return the facts of a report on how the model is read, by name."""
         return {"prediction type": self.config["prediction_type"]}
 
     def fit_beside(self, folder: Path) -> Any:

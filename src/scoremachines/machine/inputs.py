@@ -97,7 +97,7 @@ def class_labels(labels: Tensor | int | None, classes: int, noisy: Tensor) -> Te
 
     Args:
         labels: one label or `[B]`; None for any.
-        classes: how many the network knows; 0 if it is not told.
+        classes: number of classes; 0 for an unconditional network.
         noisy: φ, `[B, C, H, W]`.
 
     Returns:
@@ -109,15 +109,15 @@ def class_labels(labels: Tensor | int | None, classes: int, noisy: Tensor) -> Te
     if labels is None:
         return None
     if not classes:
-        raise InputError("labels", labels, "None", "the network is not told classes")
+        raise InputError("labels", labels, "None", "the network is not conditional")
     with reading("labels", labels, "whole numbers"):
-        told = torch.as_tensor(labels, device=noisy.device)
-    if told.ndim > 1 or told.numel() not in (1, len(noisy)):
+        given = torch.as_tensor(labels, device=noisy.device)
+    if given.ndim > 1 or given.numel() not in (1, len(noisy)):
         raise InputError("labels", labels, f"one label or {len(noisy)} labels")
-    whole = not told.is_floating_point() and not told.is_complex() and told.dtype != torch.bool
-    if not whole or not ((told >= -1) & (told < classes)).all():
+    whole = not given.is_floating_point() and not given.is_complex() and given.dtype != torch.bool
+    if not whole or not ((given >= -1) & (given < classes)).all():
         raise InputError("labels", labels, f"whole numbers from 0 to {classes - 1}, −1 for any")
-    return told.long().expand(len(noisy))
+    return given.long().expand(len(noisy))
 
 
 def following(maps: Tensor, noisy: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class Limits:
 
     @classmethod
     def of(cls, scheduler: Any) -> Limits:
-        """Return what a scheduler's settings say; of two, thresholding, as `diffusers` does."""
+        """Return the limits of a scheduler; of two, thresholding, as `diffusers` does."""
         config = settings_of(scheduler)
         if config.get("thresholding"):
             ratio = config.get("dynamic_thresholding_ratio", 0.995)

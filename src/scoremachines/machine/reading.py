@@ -1,12 +1,12 @@
 """Some noisy images before the training set, block by block (theory §2.1, §4).
 
-With attention x̂0 is made of what each image i says of each pixel u, its evidence and its mean
+With attention x̂0 is made of the moments of each image i at each pixel u, its evidence and its mean
 colour, once `Π_u` is known:
 
     x̂0(u) = Σ_i softmax_i( log p(i) + E_u(i) + Π_u(i) ) m_u(i)
 
-so that one pass over the training set suffices. Where an attention must hear all images before it
-can weigh any, what they said is kept if there is room, and computed again if not.
+so that one pass over the training set suffices. Where an attention needs the evidence of all
+images first, moments are kept if there is room, and computed again if not.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def reads_once(engine: Any, query: Query) -> bool:
 
 
 def moments_bytes(query: Query) -> int:
-    """Return the bytes of what one image says of one noisy image, evidence and mean colours."""
+    """Return the bytes of the moments of one image and one noisy image, `E_u(i)` and `m_u(i)`."""
     channels, height, width = query.noisy.shape[1:]
     return height * width * (8 + channels * query.noisy.element_size())
 
@@ -78,15 +78,15 @@ class Reading:
 
         Args:
             weights: how the attention weighs evidence at each window; `[]` for Π = 0.
-            shared: evidence of groups at each window, if the attention speaks of groups.
+            shared: evidence of groups at each window, if the attention has groups.
             best: how many sources to name.
 
         Returns:
             The posterior.
         """
-        told = _told(weights, shared)
+        grouped = _group_evidence(weights, shared)
         return Posterior.merge_all(
-            self._of_block(number, images, index, weights, told, best)
+            self._of_block(number, images, index, weights, grouped, best)
             for number, (images, index) in enumerate(self.blocks())
         )
 
@@ -96,17 +96,17 @@ class Reading:
         images: Tensor,
         index: Tensor,
         weights: WeightsByWindow,
-        told: tuple[Groups, Tensor] | None,
+        grouped: tuple[Groups, Tensor] | None,
         best: int,
     ) -> Posterior:
-        """Return what one block says, once attention has reweighed its images."""
+        """Return the posterior of one block, given Π_u(i)."""
         if not weights:
             return self.engine.posterior(self.query, images, index, None, best)
         moments = self._moments(number, images) if self.once and not best else None
-        if told is None:
+        if grouped is None:
             testimony = self._testimony(images, weights, moments)
         else:
-            groups, known = told
+            groups, known = grouped
             testimony = known[:, groups.rank(index)]
         if moments is not None:
             return _of_moments(*moments, testimony)
@@ -149,7 +149,7 @@ class Reading:
         return total
 
 
-def _told(
+def _group_evidence(
     weights: WeightsByWindow, shared: dict[int | None, Groups]
 ) -> tuple[Groups, Tensor] | None:
     """Return some groups of images, and `Π_u` of each group, float64 `[B, G, H, W]`."""

@@ -1,7 +1,7 @@
 """Schedulers of `diffusers`: ᾱ of their timesteps, and what they do to x̂0 (theory §1).
 
 A scheduler fits a model if both count timesteps alike and mean the same by a prediction. Nothing
-in `diffusers` tells a model which scheduler it is used with, so `calling_scheduler` looks among
+in `diffusers` passes a model the scheduler it is used with, so `calling_scheduler` looks among
 the callers.
 """
 
@@ -136,12 +136,12 @@ def scheduler_beside(folder: Path) -> Any:
         if is_file("path", place / PIPELINE) and is_file("path", place / "scheduler" / SCHEDULER):
             return read_scheduler(place / "scheduler")
     except InputError:
-        pass  # who opens the pipeline will be told by diffusers
+        pass  # diffusers reports it when the pipeline is opened
     return None
 
 
 def prediction_of(scheduler: object) -> str | None:
-    """Return what a scheduler takes an answer for; None if it does not say."""
+    """Return the prediction type of a scheduler; None if it has none."""
     kind = settings_of(scheduler).get("prediction_type")
     return kind if isinstance(kind, str) else None
 

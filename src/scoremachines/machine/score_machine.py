@@ -44,7 +44,7 @@ from scoremachines.theory.specs import AttentionSpec, EngineSpec
 __all__ = ["ScoreMachine"]
 
 SINGLE = 32.0
-"""Samples with values of φ beyond this are computed in float64, to tell distances apart."""
+"""Samples with values of φ beyond this are computed in float64, to resolve distances."""
 Group = tuple[Tensor | slice, int | None, Tensor | None, bool]
 """Samples that are computed together, their window, the images of their class, and whether in
 float64."""

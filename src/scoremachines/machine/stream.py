@@ -30,7 +30,7 @@ __all__ = ["Stream"]
 GroupsByWindow = dict[int | None, Groups]
 
 SMALL = 64
-"""Training images of a block, below which keeping what they say is not worth the room."""
+"""Training images of a block, below which keeping their moments is not worth the memory."""
 
 
 class Stream:
@@ -103,10 +103,10 @@ class Stream:
         return self._planned(query, best)[0]
 
     def _planned(self, query: Query, best: int) -> tuple[Plan, bool]:
-        """Return the plan, and whether what images say is kept until all have been heard."""
+        """Return the plan, and whether moments are kept until all evidence is known."""
         plan = self._plan(query, best)
-        heard = best == 0 and (self.groups is not None or needs_all_evidence(self.attention))
-        if not (heard and reads_once(self.engine, query)):
+        two_passes = best == 0 and (self.groups is not None or needs_all_evidence(self.attention))
+        if not (two_passes and reads_once(self.engine, query)):
             return plan, False
         try:
             smaller = self._plan(query, best, kept=self.count * moments_bytes(query))
@@ -152,7 +152,7 @@ class Stream:
     def _answer(
         self, reading: Reading, time: Tensor, best: int, leaf: Tensor | None = None
     ) -> tuple[Posterior, WeightsByWindow, GroupsByWindow]:
-        """Return a posterior, and what attention and groups had to say.
+        """Return a posterior, the attention's weights and the evidence of groups.
 
         Attention sees `leaf`, if it is given, in the place of the noisy images.
         """

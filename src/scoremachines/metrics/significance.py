@@ -1,7 +1,7 @@
 """A test of two networks' rates over several training seeds (theory §6.1).
 
-Two tests that answer two questions. `rate_test` asks of these trained networks, whose samples are
-the trials. `seed_test` asks of networks trained anew, so that the training seed is the trial; with
+Two tests for two questions. `rate_test` is about these trained networks, whose samples are the
+trials. `seed_test` is about networks trained anew, so that the training seed is the trial; with
 three seeds it can only find differences that are large beside their spread.
 """
 
@@ -32,7 +32,7 @@ def rate_test(better: Sequence[Proportion], worse: Sequence[Proportion]) -> floa
 
     is found from the distribution of the sum itself. With one seed it is Fisher's exact test. The
     seeds may have any rates of their own; that the lead differs from seed to seed is not taken
-    into account, so p speaks of these networks and not of ones trained anew (`seed_test`).
+    into account, so p is about these networks and not of ones trained anew (`seed_test`).
 
     Args:
         better: successes among samples, one proportion for each training seed.

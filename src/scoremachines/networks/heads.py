@@ -84,7 +84,7 @@ class SoftHead(IdentityHead):
 
 
 class Top1Head(SoftHead):
-    """Hard attention: each pixel listens to one other (theory §4.2).
+    """Hard attention: each pixel attends to one other (theory §4.2).
 
     While training, the one is drawn from `softmax(logits/τ)` by Gumbel-softmax, and the gradient
     goes straight through it to the softmax (Jang et al. 2017). The temperature τ falls from `HOT`
@@ -121,7 +121,7 @@ class Top1Head(SoftHead):
 class MultiScaleHead(SoftHead):
     """Soft attention to cells of several sizes: pixels, and averages over squares of them.
 
-    A pixel listens to no cell that it lies in itself, at any scale, so that `A_uu = 0` here too.
+    A pixel attends to no cell that it lies in itself, at any scale, so that `A_uu = 0` here too.
     FKTB's summary names hierarchical attention as future work; this form is ours.
 
     Args:

@@ -103,7 +103,7 @@ class KGUNet(nn.Module):
 
 
 class _Pair(nn.Module):
-    """Two 3×3 convolutions, told the noise level before the first."""
+    """Two 3×3 convolutions, with the noise level added before the first."""
 
     def __init__(self, channels: int, width: int, padding: str, embedding: int) -> None:
         super().__init__()

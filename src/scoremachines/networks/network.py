@@ -48,7 +48,7 @@ class Network(DenoiserModel):
         key_width: d, numbers in a query, key or value.
         scales: of multi-scale attention, such as `"1,2,4"`.
         prediction_type: what the readout means: `"v_prediction"`, `"epsilon"` or `"sample"`.
-        classes: number of classes that it can be told; 0 for none.
+        classes: number of classes of a conditional network; 0 for none.
         schedule: ᾱ(t), a name or a table.
         alphas_cumprod: ᾱ at the timesteps that `forward` is given; DDPM's 1,000 by default.
 
@@ -125,7 +125,7 @@ class Network(DenoiserModel):
             The network.
 
         Raises:
-            InputError: it is to be told classes that the set does not have.
+            InputError: it is conditional on classes that the set does not have.
         """
         channels, *size = data.shape
         classes = 0

@@ -14,18 +14,18 @@ from torch.nn.functional import relu
 __all__ = ["ConvTrunk", "NoiseLevel", "wrapped"]
 
 LOG_SNR = (-9.0, 14.0)
-"""log ᾱ/(1−ᾱ) is kept within these bounds, which a network can tell apart."""
+"""log ᾱ/(1−ᾱ) is kept within these bounds, which a network can resolve."""
 
 
 class NoiseLevel(nn.Module):
-    """What a network is told beside the image: noise level and class, as one vector.
+    """The conditioning of a network: noise level and class, as one vector.
 
     The level enters as sines and cosines of `log ᾱ/(1−ᾱ)`, so that it means the same on every
     schedule.
 
     Args:
         width: E, length of the vector.
-        classes: number of classes; 0 for a network that is not told.
+        classes: number of classes; 0 for an unconditional network.
     """
 
     frequencies: Tensor
@@ -60,7 +60,7 @@ class ConvTrunk(nn.Module):
     A stem sees 3×3 pixels, and each block, `h + W relu(conv(relu h) + b(t))`, one more in every
     direction. Circular padding is applied once, to the image, as wide as the receptive field
     needs; the convolutions then cut their maps, which is the same and copies less. Blocks of 1×1
-    convolutions follow, which see no further but tell patches apart more finely.
+    convolutions follow, which see no further but distinguish patches more finely.
 
     Args:
         channels: C, of the image.

@@ -130,12 +130,12 @@ def _step_seconds(
     window = machine.window(time) if isinstance(machine.window, WindowSchedule) else machine.window
     shape, attention = tuple(machine.shape[1:]), machine.attention
     number, share = len(machine.data) if count is None else count, 1.0
-    heard = evidence_windows(attention, window, shape)
+    windows = evidence_windows(attention, window, shape)
     spec = spec_of(attention)
     if spec is not None and spec.map == "multiscale":  # one evidence, where it wants several
         attention = Tiled()
         once = work(shape, window, machine.sources)
-        share = (1 + sum(work(shape, k, machine.sources) for k in heard) / once) / 2
+        share = (1 + sum(work(shape, k, machine.sources) for k in windows) / once) / 2
     size, dense = shape, attention.dense
     if window is not None and spec is not None and spec.map in CUT:
         size = tuple(min(side, max(SIDE, 2 * window + 1)) for side in shape)

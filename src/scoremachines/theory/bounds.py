@@ -21,7 +21,7 @@ class Bounds:
 
         s = R / (Z e^{−h} + R)                          |x̂0 − μ| ≤ e + (1 + max_c |μ_c| + e) s
 
-    rounding apart. Where chance had a say they hold with a stated probability (theory §2.7).
+    rounding apart. Where sources were drawn they hold with a stated probability (theory §2.7).
 
     Args:
         log_rest: log R, nats, float64 `[B, H, W]`; −∞ where nothing was left out.
@@ -72,7 +72,7 @@ class Bounds:
         share, other_share = shares
         moved = share * other_share * torch.expm1(log_error + log_error_b)
         terms = share * error, other_share * error_b, moved * (apart + error + error_b)
-        # A part that weighs nothing has no say, however little is known of it.
+        # A part that weighs nothing has no effect, however little is known of it.
         total = sum(torch.nan_to_num(term, nan=0.0, posinf=torch.inf) for term in terms)
         assert isinstance(total, Tensor)
         chance = torch.stack([total, torch.maximum(log_error, log_error_b)], 1)

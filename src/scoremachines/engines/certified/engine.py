@@ -104,6 +104,6 @@ class AdaptiveEngine:
     def _exactly(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
-        """Return the exact answer, with bounds that say so."""
+        """Return the exact posterior, with bounds of 0."""
         posterior = self.exact.posterior(query, images, index, bias, best)
         return replace(posterior, bounds=Bounds.none(posterior.log_weight))

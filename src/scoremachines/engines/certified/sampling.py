@@ -114,7 +114,7 @@ def chance(found: Moments, log_threshold: Tensor, certain: float) -> Tensor:
 
     Returns:
         Bounds on the error of the mean in any channel, and of the log-weight in nats; infinite
-        where nothing can be said. Float64 `[B, 2, H, W]`.
+        where there is no bound. Float64 `[B, 2, H, W]`.
     """
     y = (log_threshold + _log_terms(found, certain) - found.log_weight).exp()[:, None]
     above = _root(y, 1 + 2 * y / 3, 1).square()

@@ -199,7 +199,7 @@ class NativeEngine:
         return Whole(query, pixel_values(images, torch.float64))
 
     def running(self) -> dict[str, object]:
-        """Return threads and instruction set, as the native part is told them."""
+        """Return threads and instruction set as arguments of the native part."""
         return {"threads": self.thread_count, "instructions": self.instructions or ""}
 
     @property
@@ -208,7 +208,7 @@ class NativeEngine:
         return self.threads or torch.get_num_threads()
 
     def arguments(self, query: Query, images: Tensor) -> dict[str, object]:
-        """Return what both functions of the native part are told."""
+        """Return the common arguments of the native functions."""
         assert query.window is not None
         height, width = images.shape[-2:]
         return {

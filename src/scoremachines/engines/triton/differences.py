@@ -1,8 +1,8 @@
 """Squared differences added up over windows: the `cuda` engine's way where noise is little.
 
-`fused_kernels.py` says what a program does; what programs say of the same pixels is merged here.
+The program is in `kernels.py`; partial posteriors of the same pixels are merged here.
 Training images go in wide: their columns go on cyclically on both sides, so that within the kernel
-a displacement to the right is an offset and asks for no remainder.
+a displacement to the right is an offset and needs no remainder.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Differences:
         return found.sub_(self._log_counts().to(found))
 
     def posterior(self, images: Tensor, bias: Tensor | None) -> Posterior:
-        """Return what training images say of every pixel, given Π_u(i)."""
+        """Return the posterior of training images at every pixel, given Π_u(i)."""
         batch, channels, *size = self.query.noisy.shape
         log_weight = self.query.noisy.new_empty(batch, self.work.parts, *size)
         means = self.query.noisy.new_empty(batch, self.work.parts, channels, *size)

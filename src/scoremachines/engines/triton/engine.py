@@ -36,7 +36,7 @@ CAPABILITY, TRITON = (8, 0), (3, 4)
 CHANNELS = 4
 """Most channels of an image: a pixel's running mean is kept in registers."""
 PATCHES = 0.5
-"""Share of the memory for the patches that products take, and for what they say."""
+"""Share of the memory for the patches that products take, and for their posteriors."""
 WARPS = 2048
 """Between how many warps the work is divided: about twice what the largest GPUs hold at once."""
 

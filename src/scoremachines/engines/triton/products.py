@@ -1,7 +1,7 @@
 """Patches as queries and keys: the `cuda` engine's way through noise (theory §2.5).
 
-`product_kernels.py` says what the kernels do. Here patches are written out for them, those of a
-noisy image and those of some training images, and what programs say of a pixel is merged. The
+The kernels are in `product_kernels.py`. Here patches are written out for them, those of a
+noisy image and those of some training images, and the programs' partial posteriors are merged. The
 work is divided by the training images and never by the batch, so a noisy image's result has the
 same bits whatever stands beside it.
 """
@@ -32,7 +32,7 @@ from scoremachines.theory.runs import log_counts
 __all__ = ["DIGITS", "Products", "patch_bytes", "products_serve", "query_bytes"]
 
 DIGITS = 64_000
-"""Largest C·k²·ᾱ/(1−ᾱ) a lot at which products give the posterior, unless said otherwise."""
+"""Largest C·k²·ᾱ/(1−ᾱ) a lot at which products give the posterior, by default."""
 PROGRAMS = 1024
 """Between how many programs the work is divided, about: a few rounds of the largest GPUs."""
 
@@ -65,14 +65,14 @@ def patch_bytes(query: Query) -> int:
 
 
 def query_bytes(query: Query) -> int:
-    """Return an upper estimate of the bytes for one noisy image and what is said of it."""
+    """Return an upper estimate of the bytes for one noisy image and its partial posteriors."""
     assert query.window is not None
     channels, height, width = query.noisy.shape[1:]
     pixels, reach = height * width, query.window - 1
     dims, taken = padded_values(channels * query.window**2)
-    said = 8 * (COLUMNS + 1) * pixels * (PROGRAMS // -(-pixels // PIXELS) + 1)
+    partial = 8 * (COLUMNS + 1) * pixels * (PROGRAMS // -(-pixels // PIXELS) + 1)
     patches = 4 * pixels * (dims + dims // taken)
-    return patches + 12 * channels * (height + reach) * (width + reach) + said
+    return patches + 12 * channels * (height + reach) * (width + reach) + partial
 
 
 def _parts(pixels: int, places: int) -> int:
@@ -127,7 +127,7 @@ class Products:
         return torch.stack([self._finished(each) for each in found]).to(found)
 
     def posterior(self, images: Tensor, bias: Tensor | None) -> Posterior:
-        """Return what training images say of every pixel, given Π_u(i)."""
+        """Return the posterior of training images at every pixel, given Π_u(i)."""
         clean = self._patches(images, self.layout.place_at, clean=True)
         batch, pixels = len(self.query.noisy), len(self.layout.order)
         parts = _parts(pixels, clean.places)

@@ -38,7 +38,7 @@ sanitize:
 wheel: $(VENV)/.dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
-	$(BIN)/python tests/try_wheel.py dist
+	$(BIN)/python tests/support/try_wheel.py dist
 
 clean:
 	rm -rf .venv demo bench build dist htmlcov .coverage* .*_cache .hypothesis src/*.egg-info \

@@ -15,6 +15,7 @@ from scoremachines.cli.main import main
 settings.register_profile("scoremachines", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("scoremachines")
 torch.set_num_threads(1)
+pytest.register_assert_rewrite("support")
 if not torch.cuda.is_available():
     # The GPU engine's kernel runs on the CPU then. Triton reads this when it is imported.
     os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -32,7 +33,7 @@ def painted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder whose `home` has one good file of every kind; `good` is a copy of it."""
-    from corpus.home import make_home
+    from support.corpus.home import make_home
 
     folder = tmp_path_factory.mktemp("homes")
     (folder / "home").mkdir()

@@ -13,8 +13,8 @@ from PIL import Image
 
 from scoremachines.cli.demo import demo
 from scoremachines.cli.main import main
+from support.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^    (\S.*?)(?:\s+#.*)?$", README, re.MULTILINE)

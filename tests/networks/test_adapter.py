@@ -1,0 +1,339 @@
+"""Other people's networks in the place of ours (theory §5)."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DDIMPipeline, DDIMScheduler, DDPMScheduler, UNet2DModel
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import scoremachines as sm
+from scoremachines.errors import InputError
+from scoremachines.machine.denoiser import DenoiserModel
+from scoremachines.networks.adapter import adapt, load_diffusers
+from scoremachines.networks.diffusers_attention import self_attentions
+from scoremachines.theory.schedule import PREDICTIONS, TableSchedule, predicted
+from support.places import ROOT
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning")
+
+SHAPE = (3, 8, 12)
+DOWN, ATTENTIVE = ("DownBlock2D", "AttnDownBlock2D"), ("AttnDownBlock2D", "AttnDownBlock2D")
+
+
+def unet(down: tuple[str, str] = DOWN, **settings: Any) -> UNet2DModel:
+    torch.manual_seed(0)
+    up = tuple(name.replace("Down", "Up") for name in reversed(down))
+    given = {
+        "sample_size": SHAPE[1:],
+        "block_out_channels": (8, 16),
+        "norm_num_groups": 4,
+        "layers_per_block": 1,
+        "attention_head_dim": 4,
+        "down_block_types": down,
+        "up_block_types": up,
+    }
+    made = UNet2DModel(**{**given, **settings}).eval()
+    for layer in self_attentions(made).values():  # maps that are far from uniform
+        layer.to_q.weight.data *= 6
+    return made
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Clock(nn.Module):
+    """Answers with the timestep that it was told."""
+
+    def forward(self, noisy: Tensor, timestep: Tensor) -> Tensor:
+        assert timestep.shape == (len(noisy),)
+        self.kind = timestep.dtype
+        return timestep.to(noisy.dtype).view(-1, 1, 1, 1).expand_as(noisy)
+
+
+class Shrink(nn.Module):
+    """The exact denoiser of independent normal pixels of variance 1/4: x̂0 = c(ᾱ) φ."""
+
+    def clean(self, noisy: Tensor, alphas: Tensor, labels: Tensor | None) -> Tensor:
+        level = alphas.view(-1, 1, 1, 1)
+        return noisy * (level.sqrt() / 4 / (level / 4 + 1 - level)).to(noisy.dtype)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "sample", "v_prediction"])
+def test_a_unet_is_asked_as_its_scheduler_asks_it(kind: str) -> None:
+    made, noisy = unet(), noise(2, *SHAPE)
+    scheduler = DDPMScheduler(prediction_type=kind, clip_sample=False)
+    network = adapt(made, alphas_cumprod=scheduler, prediction_type=kind)
+    assert (network.shape, network.receptive_field, network.sources) == (SHAPE, None, "broken")
+    for step in (0, 400, 999):
+        with torch.no_grad():
+            output = made(noisy, step).sample
+        known = scheduler.step(output, step, noisy).pred_original_sample
+        found = network.denoise(noisy, scheduler.alphas_cumprod[step])
+        torch.testing.assert_close(found, known, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(network(noisy, step).sample, output, rtol=1e-3, atol=1e-3)
+
+
+def test_its_pipeline_paints_what_sample_paints() -> None:
+    made, scheduler = unet(), DDIMScheduler(clip_sample=False, beta_schedule="scaled_linear")
+    network = adapt(made, alphas_cumprod=scheduler)
+    data = sm.TrainingSet(noise(4, *SHAPE).clamp(-1, 1))
+    result = sm.sample(network, 3, 6, 7, scheduler=scheduler, data=data, batch=2)
+    for index in range(3):
+        draw = sm.starting_noise(7, range(index, index + 1), SHAPE)
+        scheduler.set_timesteps(6)
+        for step in scheduler.timesteps:
+            with torch.no_grad():
+                draw = scheduler.step(made(draw, step).sample, step, draw).prev_sample
+        torch.testing.assert_close(result.images[index : index + 1], draw, rtol=1e-3, atol=1e-3)
+    other = sm.sample(network, 3, 6, 7, scheduler=scheduler, data=data, batch=3)
+    torch.testing.assert_close(other.images, result.images, rtol=1e-4, atol=1e-4)
+
+
+def test_an_adapted_network_stands_in_a_pipeline() -> None:
+    scheduler = DDIMScheduler()
+    pipes = [DDIMPipeline(each, scheduler) for each in (unet(), adapt(unet()))]
+    shown = []
+    for pipe in pipes:
+        pipe.set_progress_bar_config(disable=True)
+        draw = torch.Generator().manual_seed(1)
+        shown.append(pipe(2, draw, num_inference_steps=4, output_type="np").images)
+    assert abs(shown[0] - shown[1]).max() < 1e-3
+
+
+def test_our_own_network_comes_back_unchanged() -> None:
+    torch.manual_seed(0)
+    made = sm.Network(SHAPE[1:], width=8, attention="soft", key_width=6, schedule="linear")
+    made.readout.weight.data.normal_(0, 0.1)
+    network = adapt(
+        made,
+        shape=SHAPE,
+        prediction_type="v_prediction",
+        attention=made_maps(made),
+        receptive_field=7,
+    )
+    noisy, levels = noise(2, *SHAPE), torch.tensor([0.3, 0.8])
+    torch.testing.assert_close(
+        network.denoise(noisy, levels), made.denoise(noisy, levels), rtol=0, atol=1e-5
+    )
+    torch.testing.assert_close(network.attention(noisy, 0.4), made.attention(noisy, 0.4))
+
+
+def made_maps(made: sm.Network) -> Any:
+    return lambda noisy, alpha_bar: made.attention(noisy, made.schedule.time(alpha_bar))
+
+
+TABLE = (0.99, 0.7, 0.4, 0.2, 0.05)
+
+
+@given(step=st.floats(0, 4))
+def test_timesteps_are_places_in_the_table(step: float) -> None:
+    """The inverse of `at_step`: interpolated in log-SNR, between two entries."""
+    level = TableSchedule(TABLE).at_step(step)
+    clock = adapt(Clock(), shape=SHAPE, alphas_cumprod=TABLE, prediction_type="sample")
+    told = clock.denoise(noise(2, *SHAPE), level)
+    torch.testing.assert_close(told, torch.full_like(told, step), rtol=0, atol=1e-5)
+
+
+def test_each_image_has_its_own_timestep_and_the_ends_are_kept() -> None:
+    levels = torch.tensor([1.0, 0.99, 0.995, 0.4, 0.0, 0.04])
+    noisy = noise(6, *SHAPE)
+    settings: dict[str, Any] = {"shape": SHAPE, "prediction_type": "sample"}
+    clock = adapt(Clock(), alphas_cumprod=TABLE, **settings)
+    told = clock.denoise(noisy, levels)[:, 0, 0, 0]
+    torch.testing.assert_close(told, torch.tensor([0.0, 0, 0, 2, 4, 4]), rtol=0, atol=1e-5)
+    assert clock.module.kind == torch.float32
+    whole = adapt(Clock(), alphas_cumprod=TABLE, whole_steps=True, **settings)
+    between = TableSchedule(TABLE).at_step(torch.tensor([1.4, 1.6]))
+    assert whole.denoise(noisy[:2], between)[:, 0, 0, 0].tolist() == [1, 2]
+    assert whole.module.kind == torch.int64
+    default = adapt(Clock(), **settings)
+    level = DDPMScheduler().alphas_cumprod[123]
+    assert float(default.denoise(noisy[:1], level)[0, 0, 0, 0]) == pytest.approx(123, abs=1e-2)
+
+
+def test_outside_of_the_table_the_nearest_entry_counts() -> None:
+    """Also in the formulas: ε̂ at ᾱ = 0 is not divided by zero."""
+    noisy = noise(2, *SHAPE)
+    network = adapt(unet(), alphas_cumprod=[0.9, 0.5, 0.01])
+    for outside, edge in ((0.0, 0.01), (1.0, 0.9)):
+        assert torch.equal(network.denoise(noisy, outside), network.denoise(noisy, edge))
+
+
+def test_the_table_is_its_schedule_unless_told() -> None:
+    assert adapt(Clock(), shape=SHAPE, alphas_cumprod=TABLE).schedule.setting == list(TABLE)
+    assert adapt(Clock(), shape=SHAPE, schedule="cosine").schedule.name == "cosine"
+    free = adapt(Shrink(), shape=SHAPE, call=Shrink().clean)
+    assert (free.schedule.name, free.table) == ("cosine", None)
+    level = float(adapt(Clock(), shape=SHAPE).schedule.alpha_bar(0.5))
+    assert level == pytest.approx(float(DDPMScheduler().alphas_cumprod[499]), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", PREDICTIONS)
+def test_a_call_may_answer_in_any_form(kind: str) -> None:
+    module, noisy = Shrink(), noise(2, *SHAPE).double()
+    levels = torch.tensor([0.3, 0.8], dtype=torch.float64)
+
+    def call(noisy: Tensor, alphas: Tensor, labels: Tensor | None) -> Tensor:
+        assert (alphas.shape, alphas.dtype, labels) == ((2,), torch.float64, None)
+        return predicted(kind, module.clean(noisy, alphas, None), noisy, alphas)
+
+    network = adapt(module, shape=SHAPE, call=call, prediction_type=kind).double()
+    known = module.clean(noisy, levels, None)
+    torch.testing.assert_close(network.denoise(noisy, levels), known)
+    torch.testing.assert_close(
+        network.score(noisy, levels), -noisy / (levels / 4 + 1 - levels).view(-1, 1, 1, 1)
+    )
+    assert network.denoise(noisy, levels[:1]).dtype == torch.float64
+
+
+def test_classes_are_passed_on() -> None:
+    made, noisy = unet(num_class_embeds=3), noise(2, *SHAPE)
+    network = adapt(made)
+    told = [network.denoise(noisy, 0.3, label) for label in (0, 1, 2)]
+    assert (told[0] - told[1]).abs().max() > 1e-4
+    mixed = network.denoise(noisy, 0.3, torch.tensor([2, 0]))
+    torch.testing.assert_close(mixed, torch.stack([told[2][0], told[0][1]]), rtol=0, atol=1e-4)
+    for bad in (None, -1, 3, torch.tensor([0, 1, 2])):
+        with pytest.raises(InputError, match="labels="):
+            network.denoise(noisy, 0.3, bad)
+    with pytest.raises(InputError, match="labels="):
+        adapt(unet()).denoise(noisy, 0.3, 1)
+
+
+def test_a_folder_with_a_model_or_a_pipeline(tmp_path: Path) -> None:
+    made, noisy = unet(), noise(2, *SHAPE)
+    made.save_pretrained(tmp_path / "model")
+    scheduler = DDPMScheduler(
+        num_train_timesteps=50, beta_schedule="squaredcos_cap_v2", prediction_type="sample"
+    )
+    DDIMPipeline(made, DDIMScheduler.from_config(scheduler.config)).save_pretrained(
+        tmp_path / "pipe"
+    )
+    alone = load_diffusers(tmp_path / "model")
+    assert torch.equal(alone.denoise(noisy, 0.3), adapt(made).denoise(noisy, 0.3))
+    whole = load_diffusers(str(tmp_path / "pipe"))
+    known = adapt(made, alphas_cumprod=scheduler, prediction_type="sample")
+    torch.testing.assert_close(whole.denoise(noisy, 0.3), known.denoise(noisy, 0.3))
+    assert len(whole.config["alphas_cumprod"]) == 50
+    told = load_diffusers(tmp_path / "pipe", prediction_type="epsilon", receptive_field=31)
+    assert (told.receptive_field, told.config["prediction_type"]) == (31, "epsilon")
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
+    made = unet()
+    made.save_pretrained(tmp_path / "pickled", safe_serialization=False)
+    made.save_pretrained(tmp_path / "cut")
+    weights = tmp_path / "cut" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    made.save_pretrained(tmp_path / "other")
+    config = tmp_path / "other" / "config.json"
+    settings = json.loads(config.read_text())
+    config.write_text(json.dumps({**settings, "_class_name": "UNet2DConditionModel"}))
+    made.save_pretrained(tmp_path / "scheduled" / "unet")
+    (tmp_path / "scheduled" / "scheduler").mkdir()
+    (tmp_path / "empty").mkdir()
+    for name in ("pickled", "cut", "other", "scheduled", "empty", "missing"):
+        with pytest.raises(InputError, match="folder="):
+            load_diffusers(tmp_path / name)
+    with pytest.raises(InputError, match="folder="):
+        load_diffusers("google/ddpm-cat-256")
+
+
+class Wrong(nn.Module):
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, noisy: Tensor, timestep: Tensor) -> Any:
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [None, torch.ones(2, 6, 8, 12), torch.ones(2, 3, 12, 8), 0.5])
+def test_what_is_no_image_is_refused(answer: Any) -> None:
+    with pytest.raises(InputError, match="module="):
+        adapt(Wrong(answer), shape=SHAPE).denoise(noise(2, *SHAPE), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("module", "my_network"),
+        ("shape", None),
+        ("shape", (8, 12)),
+        ("shape", (3, 8, 0)),
+        ("shape", (3, 8, 12.0)),
+        ("alphas_cumprod", [0.1, 0.9]),
+        ("alphas_cumprod", "linear"),
+        ("schedule", "fast"),
+        ("prediction_type", "noise"),
+        ("attention", "mid_block"),
+        ("attention", "nowhere"),
+        ("receptive_field", 4),
+        ("receptive_field", 0),
+        ("sources", "everywhere"),
+        ("classes", -1),
+    ],
+)
+def test_bad_arguments_are_named(name: str, value: Any) -> None:
+    given = {"module": Clock(), "shape": SHAPE, name: value}
+    with pytest.raises(InputError) as caught:
+        adapt(given.pop("module"), **given)
+    assert caught.value.argument == name
+
+
+@pytest.mark.parametrize(
+    ("name", "noisy", "level"),
+    [
+        ("noisy", noise(2, 3, 12, 8), 0.5),
+        ("noisy", noise(3, 8, 12), 0.5),
+        ("noisy", noise(2, *SHAPE).int(), 0.5),
+        ("alpha_bar", noise(2, *SHAPE), 2.0),
+        ("alpha_bar", noise(2, *SHAPE), torch.full((3,), 0.5)),
+    ],
+)
+def test_bad_questions_are_named(name: str, noisy: Tensor, level: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        adapt(unet()).denoise(noisy, level)
+    assert caught.value.argument == name
+
+
+def test_a_unet_says_what_it_cannot() -> None:
+    with pytest.raises(InputError, match="module="):
+        adapt(unet(time_embedding_type="fourier"))
+    with pytest.raises(InputError, match=r"attention=.*mid_block\.attentions\.0"):
+        adapt(unet(), attention="mid_block.attentions.1")
+    with pytest.raises(InputError, match="shape="):
+        adapt(unet(sample_size=None))
+    assert adapt(unet(sample_size=16)).shape == (3, 16, 16)
+    learned = adapt(unet(time_embedding_type="learned", num_train_timesteps=1000))
+    assert learned.denoise(noise(2, *SHAPE), 0.37).isfinite().all()
+
+
+def test_it_is_a_denoiser_in_evaluation_mode_that_no_folder_holds(tmp_path: Path) -> None:
+    network = adapt(unet(dropout=0.5).train())
+    assert isinstance(network, DenoiserModel)
+    noisy = noise(2, *SHAPE)
+    assert torch.equal(network.denoise(noisy, 0.3), network.denoise(noisy, 0.3))
+    with pytest.raises(InputError, match="module='UNet2DModel'"):
+        network.save_pretrained(tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+
+
+def test_the_page_shows_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(programs) == 3
+    unet().save_pretrained(tmp_path / "my_ddpm" / "unet")
+    DDPMScheduler().save_pretrained(tmp_path / "my_ddpm" / "scheduler")
+    for program in programs:
+        exec(program, {})

@@ -20,21 +20,7 @@ from scoremachines.attention import (
     Tiled,
     Top1,
 )
-
-LEVEL = 0.3
-WINDOW = 3
-
-
-def training_set(count: int = 11) -> sm.TrainingSet:
-    draw = torch.Generator().manual_seed(0)
-    pixels = torch.rand(count, 3, 5, 7, generator=draw, dtype=torch.float64) * 2 - 1
-    return sm.TrainingSet(pixels, torch.arange(count) % 4, ("a", "b", "c", "d"))
-
-
-def noisy_images(data: sm.TrainingSet) -> torch.Tensor:
-    draw = torch.Generator().manual_seed(5)
-    noise = torch.randn(2, *data.shape, generator=draw, dtype=torch.float64)
-    return LEVEL**0.5 * data.pixels[:2] + (1 - LEVEL) ** 0.5 * noise
+from support.classes import LEVEL, WINDOW, noisy_images, training_set
 
 
 def in_two_steps(

@@ -14,17 +14,8 @@ from pyarrow import parquet
 
 from scoremachines.cli.main import main
 from scoremachines.io.pictures import to_bytes
+from support.images import noise, smooth
 from support.places import ROOT
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return 2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) - 1
-
-
-def smooth(n: int, seed: int) -> torch.Tensor:
-    """Return images with large features, of which no two are alike."""
-    coarse = noise(n, 3, 4, 5, seed=seed)
-    return torch.nn.functional.interpolate(coarse, (13, 17), mode="bilinear").clamp(-1, 1)
 
 
 def save(image: torch.Tensor, path: Path) -> None:

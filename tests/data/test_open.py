@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from scoremachines.data import open_source
 from scoremachines.data.bundled import digits, photographs
@@ -15,25 +13,7 @@ from scoremachines.data.formats.folder import from_folder
 from scoremachines.data.formats.safetensors import save_training_set
 from scoremachines.data.synthetic.shapes import shapes
 from scoremachines.errors import InputError
-
-N, C, H, W = 11, 3, 5, 7
-random = np.random.default_rng(0)
-COLOUR = random.integers(0, 256, (N, H, W, C), dtype=np.uint8)
-GREY = COLOUR[..., 0].copy()
-
-
-def fill(folder: Path, names: list[str], images: np.ndarray = COLOUR) -> Path:
-    for name, image in zip(names, images, strict=False):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / name)
-    return folder
-
-
-def zipped(folder: Path, path: Path) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for each in sorted(folder.rglob("*")):
-            archive.write(each, each.relative_to(folder))
-    return path
+from support.pictures import COLOUR, H, W, fill, zipped
 
 
 def test_digits_are_exact():

@@ -11,16 +11,7 @@ import torch
 
 from scoremachines.data import TrainingSet
 from scoremachines.errors import InputError
-
-N, C, H, W = 11, 3, 5, 7
-
-
-def a_set(dtype: torch.dtype = torch.uint8, **options) -> TrainingSet:
-    random = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (N, C, H, W), generator=random, dtype=torch.uint8)
-    if dtype != torch.uint8:
-        pixels = pixels.to(dtype) / 127.5 - 1
-    return TrainingSet(pixels, **options)
+from support.pictures import C, H, N, W, a_set
 
 
 def labelled() -> TrainingSet:

@@ -20,9 +20,7 @@ from scoremachines.engines.native.engine import native_instructions
 from scoremachines.engines.triton.engine import obstacle
 from scoremachines.errors import InputError
 from scoremachines.testing import check_engine
-
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-runs_here = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
+from support.devices import DEVICE, runs_here
 
 
 def test_auto_takes_the_engine_of_the_querys_device() -> None:

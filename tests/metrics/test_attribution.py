@@ -11,22 +11,13 @@ from scoremachines.errors import InputError
 from scoremachines.metrics.attribution import attribute, usual_windows
 from scoremachines.metrics.memorisation import calibrate_memorisation, whole_match
 from scoremachines.theory.positions import patches
+from support.images import noise, smooth
 
 HEIGHT, WIDTH = 9, 11
 
 
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return 2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) - 1
-
-
 def random_data(n: int = 7, channels: int = 3) -> sm.TrainingSet:
     return sm.TrainingSet(noise(n, channels, HEIGHT, WIDTH))
-
-
-def smooth(n: int, seed: int) -> torch.Tensor:
-    """Return images with large features, of which no two are alike."""
-    coarse = noise(n, 3, 4, 5, seed=seed)
-    return torch.nn.functional.interpolate(coarse, (13, 17), mode="bilinear").clamp(-1, 1)
 
 
 def test_a_training_image_is_explained_at_every_window() -> None:

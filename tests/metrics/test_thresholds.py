@@ -11,12 +11,7 @@ from scoremachines.metrics.copies import Copy, Mirrored, Turned
 from scoremachines.metrics.matching import whole_match
 from scoremachines.metrics.memorisation import calibrate_memorisation
 from scoremachines.metrics.thresholds import common_rank, held_out_needed
-
-
-def smooth(n: int, seed: int) -> torch.Tensor:
-    """Return images with large features, of which no two are alike."""
-    coarse = 2 * torch.rand(n, 3, 4, 5, generator=torch.Generator().manual_seed(seed)) - 1
-    return torch.nn.functional.interpolate(coarse, (13, 17), mode="bilinear").clamp(-1, 1)
+from support.images import smooth
 
 
 def test_every_kind_keeps_its_rate_and_all_together_theirs() -> None:

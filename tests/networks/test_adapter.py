@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMPipeline, DDIMScheduler, DDPMScheduler, UNet2DModel
+from diffusers import DDIMPipeline, DDIMScheduler, DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -18,36 +18,11 @@ import scoremachines as sm
 from scoremachines.errors import InputError
 from scoremachines.machine.denoiser import DenoiserModel
 from scoremachines.networks.adapter import adapt, load_diffusers
-from scoremachines.networks.diffusers_attention import self_attentions
 from scoremachines.theory.schedule import PREDICTIONS, TableSchedule, predicted
 from support.places import ROOT
+from support.unets import SHAPE, noise, unet
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning")
-
-SHAPE = (3, 8, 12)
-DOWN, ATTENTIVE = ("DownBlock2D", "AttnDownBlock2D"), ("AttnDownBlock2D", "AttnDownBlock2D")
-
-
-def unet(down: tuple[str, str] = DOWN, **settings: Any) -> UNet2DModel:
-    torch.manual_seed(0)
-    up = tuple(name.replace("Down", "Up") for name in reversed(down))
-    given = {
-        "sample_size": SHAPE[1:],
-        "block_out_channels": (8, 16),
-        "norm_num_groups": 4,
-        "layers_per_block": 1,
-        "attention_head_dim": 4,
-        "down_block_types": down,
-        "up_block_types": up,
-    }
-    made = UNet2DModel(**{**given, **settings}).eval()
-    for layer in self_attentions(made).values():  # maps that are far from uniform
-        layer.to_q.weight.data *= 6
-    return made
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 class Clock(nn.Module):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
-from diffusers import UNet2DModel
 from diffusers.models.attention_processor import Attention, AttnProcessor
 from torch import Tensor
 
@@ -16,33 +13,9 @@ from scoremachines.errors import InputError
 from scoremachines.networks.adapter import AdaptedNetwork, adapt
 from scoremachines.networks.diffusers_attention import captured_map, self_attentions, spread
 from scoremachines.testing import check_attention
+from support.unets import ATTENTIVE, SHAPE, noise, unet
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning")
-
-SHAPE = (3, 8, 12)
-DOWN, ATTENTIVE = ("DownBlock2D", "AttnDownBlock2D"), ("AttnDownBlock2D", "AttnDownBlock2D")
-
-
-def unet(down: tuple[str, str] = DOWN, **settings: Any) -> UNet2DModel:
-    torch.manual_seed(0)
-    up = tuple(name.replace("Down", "Up") for name in reversed(down))
-    given = {
-        "sample_size": SHAPE[1:],
-        "block_out_channels": (8, 16),
-        "norm_num_groups": 4,
-        "layers_per_block": 1,
-        "attention_head_dim": 4,
-        "down_block_types": down,
-        "up_block_types": up,
-    }
-    made = UNet2DModel(**{**given, **settings}).eval()
-    for layer in self_attentions(made).values():  # maps that are far from uniform
-        layer.to_q.weight.data *= 6
-    return made
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def oracle(layer: Attention, hidden: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from diffusers import DDIMPipeline, DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.errors import InputError
@@ -21,6 +20,7 @@ from scoremachines.networks import Network, NetworkSettings
 from scoremachines.networks.receptive_field import measured_receptive_field, sensitivity
 from scoremachines.networks.settings import HEADS, PADDINGS, TRUNKS
 from scoremachines.theory.schedule import PREDICTIONS, clean_from, predicted
+from support.unets import noise
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning")
 
@@ -38,10 +38,6 @@ def network(size: tuple[int, int] = (5, 7), channels: int = 3, **settings: Any) 
     torch.manual_seed(0)
     given = {"width": 8, "receptive_field": 5, "key_width": 6, **settings}
     return alive(Network(size, channels, **given))
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("padding", PADDINGS)

@@ -37,13 +37,10 @@ from scoremachines.report import MachineView, Page, Section, page, render, write
 from scoremachines.report.samples import DETAILED, THUMBNAILS, TRAINING
 from scoremachines.sampling.result import Result
 from support.documents import Reader
+from support.images import noise
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7*7 }} & ü\u202e'
 CHROMIUM = shutil.which("chromium")
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return 2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) - 1
 
 
 @cache

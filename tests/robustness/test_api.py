@@ -13,12 +13,9 @@ from torch import Tensor, is_grad_enabled
 
 from scoremachines.errors import InputError
 from support.corpus.calls import Call, calls
-from support.corpus.patience import patience, room
+from support.corpus.patience import SECONDS, SEED, patience, room
 from support.corpus.values import VALUES, damaged_tensors
 
-SEED = 14
-SECONDS = 60
-"""A case may take this long on a crowded machine."""
 CALLED = ("on_step", "attention", "maps", "call")
 """Arguments that are called, or may be."""
 LINE = 2500

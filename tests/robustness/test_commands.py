@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.corpus.commands import COMMANDS, TEXTS, clean, options, problem
-
-SEED = 14
-SECONDS = 60
-"""A case may take this long on a crowded machine."""
+from support.corpus.patience import SECONDS, SEED
 
 
 def check(each: int, commands: list[str], capsys: pytest.CaptureFixture[str]) -> int:

@@ -13,10 +13,8 @@ from scoremachines.errors import InputError
 from scoremachines.networks.training import load_network
 from support.corpus.commands import clean, problem
 from support.corpus.damage import damages
+from support.corpus.patience import SECONDS, SEED
 
-SEED = 14
-SECONDS = 60
-"""A case may take this long on a crowded machine."""
 PAINT = "--limit 5 --window 3 --steps 1 -n 1 -o new"
 SOURCES = ("pictures.zip", "images.npy", "images.npz", "images-idx3-ubyte")
 SOURCES += ("images-idx3-ubyte.gz", "set.safetensors")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import struct
 import warnings
 import zipfile
 from contextlib import suppress
@@ -17,16 +16,7 @@ from PIL import Image
 
 from scoremachines.data import open_source
 from scoremachines.errors import InputError
-
-N, C, H, W = 11, 3, 5, 7
-random = np.random.default_rng(0)
-COLOUR = random.integers(0, 256, (N, H, W, C), dtype=np.uint8)
-GREY = COLOUR[..., 0].copy()
-
-
-def idx(array: np.ndarray) -> bytes:
-    return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
-
+from support.pictures import COLOUR, GREY, idx
 
 STARTS = {
     "set.npy": (b"\x93NUMPY\x01\x00",),

@@ -17,6 +17,7 @@ from scoremachines.sampling.reverse_process import (
     scheduler_trajectory,
 )
 from scoremachines.sampling.sample import trajectory
+from support.images import images
 
 # What diffusers' own code draws from NumPy and torch, not ours.
 pytestmark = [
@@ -40,11 +41,6 @@ DETERMINISTIC = (
     "PNDM",
     "UniPCMultistep",
 )
-
-
-def images(*shape: int, seed: int = 0) -> Tensor:
-    draw = torch.Generator().manual_seed(seed)
-    return torch.rand(shape, generator=draw) * 2 - 1
 
 
 @pytest.mark.parametrize("name", NAMES)

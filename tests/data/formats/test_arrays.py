@@ -11,11 +11,7 @@ from hypothesis.extra import numpy as npst
 
 from scoremachines.data.formats.arrays import from_array
 from scoremachines.errors import InputError
-
-N, C, H, W = 11, 3, 5, 7
-random = np.random.default_rng(0)
-COLOUR = random.integers(0, 256, (N, H, W, C), dtype=np.uint8)
-GREY = COLOUR[..., 0].copy()
+from support.pictures import COLOUR, GREY, H, N, W
 
 
 @pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy, np.ndarray.tolist])

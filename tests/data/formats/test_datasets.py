@@ -10,11 +10,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from scoremachines.data.formats.datasets import from_dataset
 from scoremachines.errors import InputError
-
-N, C, H, W = 11, 3, 5, 7
-random = np.random.default_rng(0)
-COLOUR = random.integers(0, 256, (N, H, W, C), dtype=np.uint8)
-GREY = COLOUR[..., 0].copy()
+from support.pictures import COLOUR, GREY, N
 
 
 class Items(Dataset):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,25 +14,7 @@ from PIL import Image
 from scoremachines.data import open_source
 from scoremachines.data.formats.folder import classes_of, from_folder, from_zip, spread
 from scoremachines.errors import InputError
-
-N, C, H, W = 11, 3, 5, 7
-random = np.random.default_rng(0)
-COLOUR = random.integers(0, 256, (N, H, W, C), dtype=np.uint8)
-GREY = COLOUR[..., 0].copy()
-
-
-def fill(folder: Path, names: list[str], images: np.ndarray = COLOUR) -> Path:
-    for name, image in zip(names, images, strict=False):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / name)
-    return folder
-
-
-def zipped(folder: Path, path: Path) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for each in sorted(folder.rglob("*")):
-            archive.write(each, each.relative_to(folder))
-    return path
+from support.pictures import COLOUR, GREY, H, W, fill, zipped
 
 
 def test_a_folder_is_read_in_order_of_its_paths(tmp_path):

@@ -15,15 +15,7 @@ from scoremachines.data.formats.arrays import from_array
 from scoremachines.data.formats.idx import from_idx
 from scoremachines.data.formats.numpy_files import from_numpy
 from scoremachines.errors import InputError
-
-N, C, H, W = 11, 3, 5, 7
-random = np.random.default_rng(0)
-COLOUR = random.integers(0, 256, (N, H, W, C), dtype=np.uint8)
-GREY = COLOUR[..., 0].copy()
-
-
-def idx(array: np.ndarray) -> bytes:
-    return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+from support.pictures import COLOUR, GREY, C, H, N, W, idx
 
 
 @pytest.mark.parametrize("array", [GREY, COLOUR, COLOUR.transpose(0, 3, 1, 2).copy()])

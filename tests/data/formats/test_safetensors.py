@@ -11,20 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from scoremachines.data import TrainingSet
 from scoremachines.data.formats.safetensors import load_training_set, save_training_set
 from scoremachines.data.synthetic.shapes import shapes
 from scoremachines.errors import InputError
-
-N, C, H, W = 11, 3, 5, 7
-
-
-def a_set(dtype: torch.dtype = torch.uint8, **options) -> TrainingSet:
-    random = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (N, C, H, W), generator=random, dtype=torch.uint8)
-    if dtype != torch.uint8:
-        pixels = pixels.to(dtype) / 127.5 - 1
-    return TrainingSet(pixels, **options)
+from support.pictures import N, a_set
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])

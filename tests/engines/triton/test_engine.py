@@ -11,7 +11,6 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.engines import FusedEngine, Query, ReferenceEngine, TorchEngine
-from scoremachines.engines.triton.engine import obstacle
 from scoremachines.engines.triton.products import (
     DIGITS,
     Products,
@@ -22,16 +21,11 @@ from scoremachines.engines.triton.products import (
 from scoremachines.testing import check_engine
 from scoremachines.theory.positions import SOURCES
 from scoremachines.theory.posterior import Posterior
+from support.devices import DEVICE, runs_here
+from support.images import images
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-runs_here = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 gpu = pytest.mark.skipif(DEVICE == "cpu", reason="no NVIDIA GPU")
 LEVELS = torch.tensor([0.9999, 0.01, 0.3], dtype=torch.float64)
-
-
-def images(*shape: int, seed: int = 0) -> Tensor:
-    draw = torch.Generator().manual_seed(seed)
-    return torch.rand(shape, generator=draw) * 2 - 1
 
 
 def question(clean: Tensor, window: int, sources: str, levels: Tensor = LEVELS) -> Query:

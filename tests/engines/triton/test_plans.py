@@ -14,10 +14,8 @@ import torch
 from scoremachines.engines import FusedEngine, Query
 from scoremachines.engines.triton.engine import obstacle
 from scoremachines.errors import InputError
+from support.devices import DEVICE, runs_here
 from support.places import ROOT
-
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-runs_here = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 
 
 @runs_here

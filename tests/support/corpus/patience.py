@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["HungError", "patience", "room"]
+__all__ = ["SECONDS", "SEED", "HungError", "patience", "room"]
+
+SEED = 14
+"""Of what is drawn from a corpus."""
+SECONDS = 60
+"""A case may take this long on a crowded machine."""
 
 
 class HungError(BaseException):

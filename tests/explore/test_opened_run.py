@@ -1,56 +1,22 @@
-"""Folders opened again: painted runs, comparisons, networks beside them; folders gone wrong."""
+"""Folders opened again: painted runs, comparisons, networks beside them, what is missing."""
 
 from __future__ import annotations
 
 import shutil
-import signal
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-import scoremachines as sm
 from scoremachines.cli.main import main
 from scoremachines.errors import InputError
 from scoremachines.experiments.opened import open_run
 from scoremachines.explore import Service
 from scoremachines.explore.encoding import unpack
-from scoremachines.io.sealed import read_json, write_json, write_tensors
-from scoremachines.runs.record import run_key
-from scoremachines.theory.specs import title_of
-
-SHAPES = ["--shapes.size", "12", "--shapes.feature_size", "3", "--shapes.n", "9"]
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("networks") / "soft"
-    words = ["train", "shapes", *SHAPES, "--network.attention", "soft", "--network.width", "8"]
-    assert main([*words, "--steps", "3", "--batch", "4", "-o", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def comparison(network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("compared") / "agreement"
-    words = ["compare", str(network), "--machine", "tiled", "--machine", "measured", "-n", "2"]
-    assert main([*words, "--steps", "3", "--window", "5", "-o", str(folder)]) == 0
-    return folder
-
-
-def copied(run: Path, tmp_path: Path) -> Path:
-    shutil.copytree(run, tmp_path / "run")
-    return tmp_path / "run"
+from support.explorer import SHAPES
 
 
 def test_a_painted_run_is_what_was_painted(painted_run: Path) -> None:
@@ -181,165 +147,3 @@ def test_an_unfinished_run_shows_what_there_is(tmp_path: Path) -> None:
     (run / "parts" / "000000-000001.safetensors").unlink()
     with pytest.raises(InputError, match="no sample of it is finished"):
         open_run(run)
-
-
-# Gone wrong ------------------------------------------------------------------------------------
-
-
-def test_folders_that_hold_no_run_are_refused_in_one_line(
-    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "empty").mkdir()
-    for folder, reason in (
-        (tmp_path / "missing", "there is no such folder"),
-        (tmp_path / "empty", "there is no settings.yaml"),
-        (network, "it holds a network"),
-    ):
-        assert main(["explore", str(folder), "-o", str(tmp_path / "page.html")]) == 2
-        problem = capsys.readouterr().err
-        assert problem.startswith("scoremachines: error: run=")
-        assert reason in problem
-        assert problem.count("\n") == 1
-
-
-HOSTILE = [
-    "!!python/object/apply:os.system ['touch {mark}']",
-    "source: !!python/name:os.system\n",
-    "- a\n- list\n",
-    "source: shapes\nunknown: 1\n",
-    "[" * 2000,
-    "\x00",
-    "a: &a [*a]",
-]
-
-
-@pytest.mark.parametrize("content", HOSTILE)
-def test_hostile_settings_run_nothing(painted_run: Path, tmp_path: Path, content: str) -> None:
-    run, mark = copied(painted_run, tmp_path), tmp_path / "mark"
-    (run / "settings.yaml").write_text(content.replace("{mark}", str(mark)))
-    with pytest.raises(InputError, match="run="):
-        open_run(run)
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize("name", ["n", "steps", "seed", "best", "shapes", "window", "machine"])
-@pytest.mark.parametrize("value", [None, -1, "x", [1], {"a": 1}, 10**30, True])
-def test_settings_of_the_wrong_kind_are_refused_or_noted(
-    painted_run: Path, tmp_path: Path, name: str, value: object
-) -> None:
-    run = copied(painted_run, tmp_path)
-    settings = yaml.safe_load((run / "settings.yaml").read_text())
-    (run / "settings.yaml").write_text(yaml.safe_dump(settings | {name: value}))
-    try:
-        subject = open_run(run)
-    except InputError:
-        return
-    assert Service(subject, live=0).overview()["count"] == 3
-
-
-def test_an_attention_file_is_read_as_numbers_only(painted_run: Path, tmp_path: Path) -> None:
-    run, mark = copied(painted_run, tmp_path), tmp_path / "mark"
-
-    class Harm:
-        def __reduce__(self) -> tuple[object, ...]:
-            return (Path.touch, (mark,))
-
-    np.save(tmp_path / "harm.npy", np.array([Harm()], dtype=object), allow_pickle=True)
-    settings = yaml.safe_load((run / "settings.yaml").read_text())
-    settings["attention"] = str(tmp_path / "harm.npy")
-    (run / "settings.yaml").write_text(yaml.safe_dump(settings))
-    subject = open_run(run)
-    assert "cannot be made again" in " ".join(subject.notices)
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize("name", ["parts/000000-000003.safetensors", "parts/run.json"])
-@pytest.mark.parametrize("length", [0, 10, 400])
-def test_truncated_files_are_refused(
-    painted_run: Path, tmp_path: Path, name: str, length: int
-) -> None:
-    run = copied(painted_run, tmp_path)
-    (run / name).write_bytes((run / name).read_bytes()[:length])
-    with pytest.raises(InputError, match="Accepted"):
-        open_run(run)
-
-
-def test_damaged_comparisons_are_refused(comparison: Path, tmp_path: Path) -> None:
-    run = copied(comparison, tmp_path)
-    about = read_json(run / "compare.json")
-    for change in ({"steps": "many"}, {"window": "4"}, {"labels": "x"}):
-        write_json(run / "compare.json", about | {"about": about["about"] | change})
-        with pytest.raises(InputError, match="Accepted"):
-            open_run(run)
-    write_json(run / "compare.json", about | {"about": {}})
-    with pytest.raises(InputError, match="Accepted"):
-        open_run(run)
-
-
-def test_a_comparison_whose_network_is_gone_shows_its_images(
-    comparison: Path, tmp_path: Path
-) -> None:
-    run = copied(comparison, tmp_path)
-    content = read_json(run / "compare.json")
-    content["about"]["folder"] = str(tmp_path / "gone")
-    write_json(run / "compare.json", content)
-    images = load_file(run / "images.safetensors")
-    write_tensors(run / "images.safetensors", images, {"run": run_key(content["about"])})
-    subject = open_run(run)
-    assert subject.data is None
-    assert "cannot be reached" in subject.notices[0]
-    trace = Service(subject).finished("tiled", 0)
-    assert trace["steps"] == 1
-    assert trace["sources"] is None
-
-
-# The command -----------------------------------------------------------------------------------
-
-
-@contextmanager
-def served(run: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Start the command, and give the address that it prints."""
-    line = [sys.executable, "-m", "scoremachines", "explore", str(run), "--port", "0"]
-
-    def heed() -> None:
-        """Heed Ctrl-C, which whoever started these tests may have been told to ignore."""
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    with subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed
-    ) as started:
-        try:
-            assert started.stdout is not None
-            yield started.stdout.readline().removeprefix("page: ").strip(), started
-        finally:
-            started.kill()
-
-
-def test_the_command_serves_until_it_is_interrupted(painted_run: Path) -> None:
-    with served(painted_run) as (address, process):
-        assert address.startswith("http://127.0.0.1:")
-        with urllib.request.urlopen(address, timeout=60) as answer:
-            assert answer.status == 200
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == 0
-        assert "stopped" in said
-        assert "Traceback" not in said
-
-
-def test_the_command_serves_a_damaged_run_too(painted_run: Path, tmp_path: Path) -> None:
-    run = copied(painted_run, tmp_path)
-    (run / "settings.yaml").write_text("source: [")
-    with served(run) as (address, _):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(address, timeout=60)
-        assert refused.value.code == 410
-        assert "This cannot be shown" in refused.value.read().decode()
-        refused.value.close()
-
-
-def test_titles() -> None:
-    assert title_of("tiled-class") == "Tiled attention, class-level evidence"
-    assert title_of("tiled-consensus") == "Tiled attention, consensus on the class"
-    assert title_of("measured:1.3") == "The network's own attention × 1.3"
-    assert sm.__version__

@@ -1,94 +1,30 @@
-"""The page of a run, read as HTML and, where there is a browser, as a browser shows it."""
+"""The page of a run, read as HTML."""
 
 from __future__ import annotations
 
-import base64
 import html as escapes
-import io
 import re
-import shutil
-import subprocess
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
 
-import scoremachines as sm
 from scoremachines.data.nearest import nearest_training_image
 from scoremachines.data.synthetic.judge import Judge
-from scoremachines.data.synthetic.shapes import shapes
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.io.pictures import (
-    grid,
-    mosaic,
-    source_colours,
-    source_map,
     to_bytes,
-    to_data_uri,
 )
-from scoremachines.report import MachineView, Page, Section, page, render, write_page
+from scoremachines.report import MachineView, Section, page, render, write_page
 from scoremachines.report.samples import DETAILED, THUMBNAILS, TRAINING
 from scoremachines.sampling.result import Result
-from support.documents import Reader
+from support.documents import Reader, decoded
 from support.images import noise
+from support.run_pages import HOSTILE, PAGES, judged, page_of, painted, view
 
-HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7*7 }} & ü\u202e'
-CHROMIUM = shutil.which("chromium")
-
-
-@cache
-def painted(channels: int, best: int = 2) -> Result:
-    data = TrainingSet(
-        noise(11, channels, 5, 7),
-        labels=torch.arange(11) % 3,
-        classes=("sky", "sea", HOSTILE),
-        names=[f"{HOSTILE} {number}" for number in range(11)],
-    )
-    return sm.sample(sm.els(data, 3), n=2, steps=2, labels=[0, 2], best=best)
-
-
-@cache
-def judged(shuffled: bool, n: int = 20) -> MachineView:
-    data = shapes(size=(15, 13), n=9)
-    assert isinstance(data.judge, Judge)
-    images = data.judge.shuffled(n=n, seed=3) if shuffled else data.images
-    title = "shuffled" if shuffled else "copies"
-    return MachineView(title, "Look.", Result(images, data), data.judge(images), 83.4)
-
-
-def page_of(*machines: MachineView, **fields: str) -> Page:
-    return Page("Title", "Lead.", [Section("Section", "Text.", machines)], **fields)
-
-
-def view(result: Result, title: str = "ELS") -> MachineView:
-    return MachineView(title, "A caption.", result)
-
-
-PAGES = {
-    "grey": page_of(view(painted(1))),
-    "colour": page_of(view(painted(3)), view(painted(3), "again")),
-    "alpha": page_of(*[view(painted(4), str(number)) for number in range(3)]),
-    "two channels": page_of(view(painted(2))),
-    "many machines": page_of(*[view(painted(1), str(number)) for number in range(4)]),
-    "no posterior": page_of(view(painted(1, 0)), view(painted(1))),
-    "judged": page_of(judged(True), judged(False), settings="n: 2", command="scoremachines x"),
-    "partly judged": page_of(view(judged(True).result), judged(False)),
-    "hostile": Page(
-        HOSTILE,
-        HOSTILE,
-        [Section(HOSTILE, HOSTILE, [MachineView(HOSTILE, HOSTILE, painted(3))] * 2)] * 2,
-        HOSTILE,
-        HOSTILE,
-    ),
-    "without sections": Page("Title", "Lead.", []),
-}
 each_page = pytest.mark.parametrize("name", PAGES)
 
 
@@ -278,135 +214,3 @@ def test_views_refuse_what_cannot_be_shown() -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert page.duration(seconds) == text
-
-
-# Pictures --------------------------------------------------------------------------------------
-
-
-def decoded(uri: str, mode: str) -> np.ndarray:
-    prefix = "data:image/png;base64,"
-    assert uri.startswith(prefix)
-    picture = Image.open(io.BytesIO(base64.b64decode(uri[len(prefix) :])))
-    assert picture.format == "PNG"
-    return np.asarray(picture.convert(mode))
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.sampled_from([("L", 1), ("RGB", 3), ("RGBA", 4)]),
-    st.integers(1, 23),
-    st.integers(1, 29),
-    st.integers(1, 256),
-    st.integers(0, 99),
-)
-def test_data_uris_keep_every_pixel(
-    kind: tuple[str, int], height: int, width: int, levels: int, seed: int
-) -> None:
-    mode, channels = kind
-    random = np.random.default_rng(seed)
-    pixels = random.integers(levels, size=(height, width, channels), dtype=np.uint8)
-    pixels = pixels[..., 0] if channels == 1 else pixels
-    uri = to_data_uri(Image.fromarray(pixels))
-    assert np.array_equal(decoded(uri, mode), pixels)
-
-
-def test_few_colours_take_fewer_bytes() -> None:
-    random = np.random.default_rng(0)
-    palette = random.integers(256, size=(3, 3), dtype=np.uint8)
-    few = Image.fromarray(palette[random.integers(3, size=(31, 37))])
-    whole = io.BytesIO()
-    few.save(whole, format="PNG", optimize=True)
-    assert len(to_data_uri(few)) < len(whole.getvalue())
-
-
-def test_colours_of_training_images_differ_and_none_is_grey() -> None:
-    colours = source_colours(torch.arange(-1, 60))
-    assert colours[0].tolist() == [128, 128, 128]
-    apart = np.abs(colours[:, None].astype(int) - colours[None]).sum(-1)
-    assert (apart[np.triu_indices(61, 1)] > 0).all()
-    assert (np.ptp(colours[1:].astype(int), axis=1) > 30).all()
-    assert (apart[1:-1, 2:].diagonal() > 60).all()
-
-
-def test_mosaic_shows_images_by_colour_pieces_by_shade_and_doubt_by_grey() -> None:
-    height, width = 5, 7
-    here = torch.arange(height * width).view(1, height, width)
-    image, sure = torch.full_like(here, 4), torch.ones(1, height, width)
-    whole = np.asarray(mosaic(image, here, sure))
-    assert whole.shape == (height, width, 3)
-    assert len(np.unique(whole.reshape(-1, 3), axis=0)) == 1
-
-    # The right part was drawn from one column further left, across the border: another piece.
-    position = here.clone()
-    position[..., 3:] -= 1
-    pieces = np.asarray(mosaic(image, position, sure))
-    assert len(np.unique(pieces[:, :3].reshape(-1, 3), axis=0)) == 1
-    assert len(np.unique(pieces[:, 3:].reshape(-1, 3), axis=0)) == 1
-    assert (pieces[0, 0] != pieces[0, 3]).any()
-
-    # Two sources of one image count together; what lies outside the sources kept is doubt.
-    both = np.asarray(
-        mosaic(image.repeat(2, 1, 1), here.repeat(2, 1, 1), sure.repeat(2, 1, 1) / 2)
-    )
-    half = np.asarray(mosaic(image, here, sure / 4))
-    assert np.abs(both.astype(int) - 128).sum() > 1.5 * np.abs(half.astype(int) - 128).sum() > 0
-
-    nothing = mosaic(torch.full_like(here, -1), torch.full_like(here, -1), 0 * sure)
-    assert np.unique(np.asarray(nothing)).tolist() == [128]
-
-
-def test_grid_holds_every_image_in_reading_order() -> None:
-    images = noise(3, 1, 5, 7)
-    sheet = np.asarray(grid(images, columns=2, scale=2).convert("L"))
-    assert sheet.shape == (4 + 2 * (10 + 4), 4 + 2 * (14 + 4))
-    for image, (top, left) in zip(to_bytes(images), [(4, 4), (4, 22), (18, 4)], strict=True):
-        assert np.array_equal(sheet[top : top + 10 : 2, left : left + 14 : 2], image[0].numpy())
-    assert (sheet[18:, 22:] == 255).all()
-
-
-def test_source_map_has_one_colour_for_each_image() -> None:
-    index = torch.tensor([[0, 1, 1], [5, -1, 0]])
-    picture = np.asarray(source_map(index, scale=2))
-    assert picture.shape == (4, 6, 3)
-    assert np.array_equal(picture[::2, ::2], source_colours(index))
-
-
-# Browser ---------------------------------------------------------------------------------------
-
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH")
-
-
-def browsed(document: str, folder: Path) -> tuple[str, list[str]]:
-    """Return the document as the browser has it in the end, and what its console says."""
-    path = folder / "shown.html"
-    path.write_text(document, encoding="utf-8")
-    quiet = ("gpu", "quic", "background-networking", "component-update", "sync")
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--no-first-run", "--hide-scrollbars"]
-    command += [f"--disable-{what}" for what in quiet]
-    command += [f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--dump-dom"]
-    done = subprocess.run(
-        [*command, path.as_uri()], capture_output=True, text=True, timeout=60, check=True
-    )
-    return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
-
-
-@needs_browser
-def test_browser_has_nothing_to_complain_about(tmp_path: Path) -> None:
-    document = render(PAGES["judged"])
-    _, complaints = browsed(document, tmp_path)
-    assert complaints == []
-    outside = document.replace("</main>", '<img src="https://example.org/a.png"></main>')
-    _, complaints = browsed(outside, tmp_path)
-    assert "Content Security Policy" in complaints[0]
-
-
-@needs_browser
-@pytest.mark.parametrize("name", ["judged", "many machines", "alpha", "hostile"])
-def test_page_fits_a_telephone(name: str, tmp_path: Path) -> None:
-    frame = (
-        '<!DOCTYPE html><iframe width="360" height="600" style="border:0" srcdoc="{}"></iframe>'
-        "<script>onload = () => document.title ="
-        " 'width ' + frames[0].document.documentElement.scrollWidth</script>"
-    )
-    shown, _ = browsed(frame.format(escapes.escape(render(PAGES[name]))), tmp_path)
-    assert "<title>width 360</title>" in shown

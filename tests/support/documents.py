@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from html.parser import HTMLParser
+
+import numpy as np
+from PIL import Image
 
 VOID = {"meta", "link", "img"}
 
@@ -41,3 +46,11 @@ class Reader(HTMLParser):
     @property
     def text(self) -> str:
         return " ".join(" ".join(self.texts).split())
+
+
+def decoded(uri: str, mode: str) -> np.ndarray:
+    prefix = "data:image/png;base64,"
+    assert uri.startswith(prefix)
+    picture = Image.open(io.BytesIO(base64.b64decode(uri[len(prefix) :])))
+    assert picture.format == "PNG"
+    return np.asarray(picture.convert(mode))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import threading
 import time
@@ -15,6 +16,13 @@ from typing import Any
 
 from scoremachines.experiments.opened import open_run
 from scoremachines.explore import Desk, Server, Service
+
+SHAPES = ["--shapes.size", "12", "--shapes.feature_size", "3", "--shapes.n", "9"]
+
+
+def copied(run: Path, tmp_path: Path) -> Path:
+    shutil.copytree(run, tmp_path / "run")
+    return tmp_path / "run"
 
 
 @contextmanager

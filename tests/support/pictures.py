@@ -11,10 +11,12 @@ import torch
 from PIL import Image
 
 from scoremachines.data import TrainingSet
+from scoremachines.data.formats.folder import from_folder
 
 N, C, H, W = 11, 3, 5, 7
 COLOUR = np.random.default_rng(0).integers(0, 256, (N, H, W, C), dtype=np.uint8)
 GREY = COLOUR[..., 0].copy()
+ONE_COLOUR, ONE_GREY = COLOUR[0], GREY[0]
 
 
 def a_set(dtype: torch.dtype = torch.uint8, **options) -> TrainingSet:
@@ -41,3 +43,10 @@ def zipped(folder: Path, path: Path) -> Path:
 
 def idx(array: np.ndarray) -> bytes:
     return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def read(folder: Path, **options) -> np.ndarray:
+    """Return the only image of a folder, [H, W, C] or [H, W]."""
+    (pixels,) = from_folder(folder, **options).pixels
+    image = pixels.permute(1, 2, 0).numpy()
+    return image[..., 0] if image.shape[2] == 1 else image

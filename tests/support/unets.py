@@ -6,13 +6,11 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from scoremachines.networks.diffusers_attention import self_attentions
 
 SHAPE = (3, 8, 12)
-
-
 DOWN, ATTENTIVE = ("DownBlock2D", "AttnDownBlock2D"), ("AttnDownBlock2D", "AttnDownBlock2D")
 
 
@@ -36,3 +34,12 @@ def unet(down: tuple[str, str] = DOWN, **settings: Any) -> UNet2DModel:
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Clock(nn.Module):
+    """Answers with the timestep that it was told."""
+
+    def forward(self, noisy: Tensor, timestep: Tensor) -> Tensor:
+        assert timestep.shape == (len(noisy),)
+        self.kind = timestep.dtype
+        return timestep.to(noisy.dtype).view(-1, 1, 1, 1).expand_as(noisy)

@@ -279,3 +279,10 @@ def test_only_one_file_knows_the_grammar() -> None:
         if re.search(r'removesuffix|endswith|"-class"|-agreed', path.read_text(encoding="utf-8"))
     }
     assert found == {"theory/specs/attention.py"}
+
+
+def test_titles() -> None:
+    assert title_of("tiled-class") == "Tiled attention, class-level evidence"
+    assert title_of("tiled-consensus") == "Tiled attention, consensus on the class"
+    assert title_of("measured:1.3") == "The network's own attention × 1.3"
+    assert sm.__version__

@@ -131,11 +131,11 @@ def test_the_middle_vote_wins(data: st.DataObject) -> None:
 @pytest.mark.parametrize("strength", [0.0, 0.3])
 def test_a_known_strength_is_recovered(strength: float) -> None:
     matrix = images(H * W, H * W, seed=1).abs() / 9
-    network = sm.bbels(DATA, 3, attention=Soft(matrix, strength))
+    network = sm.bbels(DATA, 3, attention=Scaled(Soft(matrix), strength))
     found = calibrate_strength(
-        network, DATA, lambda given: Soft(matrix, given), window=3, steps=3, seeds=2
+        network, DATA, lambda given: Scaled(Soft(matrix), given), window=3, steps=3, seeds=2
     )
-    assert found.strengths == (strength,) * 3
+    assert found.gains == (strength,) * 3
     assert found.constant == strength
 
 
@@ -150,7 +150,7 @@ def test_a_known_strength_of_time_is_recovered_and_plugged_in() -> None:
         steps=4,
         seeds=3,
     )
-    assert found.strengths == known.strengths
+    assert found.gains == known.gains
     machine = sm.bbels(DATA, network.window, attention=Scaled(Tiled(), found))
     noisy = images(2, seed=3)
     for alpha_bar in (0.1, 0.5, 0.95):
@@ -165,7 +165,7 @@ def test_scaled_attention_keeps_the_contract() -> None:
 @given(st.floats(0, 3), st.floats(0.01, 0.99))
 def test_scaled_attention_is_the_scaled_matrix(strength: float, alpha_bar: float) -> None:
     matrix, noisy = images(H * W, H * W, seed=1).abs(), images(2, seed=2)
-    known = sm.els(DATA, 3, attention=Soft(matrix, strength)).denoise(noisy, alpha_bar)
+    known = sm.els(DATA, 3, attention=Soft(strength * matrix)).denoise(noisy, alpha_bar)
     found = sm.els(DATA, 3, attention=Scaled(Soft(matrix), strength)).denoise(noisy, alpha_bar)
     torch.testing.assert_close(found, known, rtol=0, atol=1e-9)
 

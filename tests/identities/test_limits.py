@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.attention import Soft
+from scoremachines.attention import Scaled, Soft
 from scoremachines.attention.building import MAPS
 from scoremachines.sampling.sample import trajectory
 from scoremachines.theory.positions import patches
@@ -77,7 +77,7 @@ def test_no_attention_is_attention_of_no_strength() -> None:
     clean = images()
     noisy, data = noised(clean[:2], 0.5), sm.TrainingSet(clean)
     known = sm.els(data, 3).denoise(noisy, 0.5)
-    for attention in (torch.zeros(35, 35), Soft(torch.rand(35, 35), strength=0.0)):
+    for attention in (torch.zeros(35, 35), Scaled(Soft(torch.rand(35, 35)), 0.0)):
         found = sm.els(data, 3, attention=attention).denoise(noisy, 0.5)
         torch.testing.assert_close(found, known, rtol=0, atol=1e-12)
 

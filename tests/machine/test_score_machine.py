@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.attention import Measured, MultiScale, Soft, make_attention
+from scoremachines.attention import Measured, MultiScale, Scaled, Soft, make_attention
 from scoremachines.attention.base import AttentionContext
 from scoremachines.attention.building import MAPS
 from scoremachines.attention.top1 import LogEntropy, Top1
@@ -28,7 +28,7 @@ def test_attentions_conform(name: str) -> None:
 
 
 def test_given_attentions_conform() -> None:
-    check_attention(Soft(images(35, 35).abs(), strength=0.7))
+    check_attention(Scaled(Soft(images(35, 35).abs()), 0.7))
     weights = images(35, 35, seed=4).abs()
     check_attention(Measured(lambda noisy, time: weights * time[:, None, None]))
 
@@ -123,9 +123,9 @@ def test_attention_that_does_not_fit_or_does_not_exist() -> None:
         sm.els(data, 3, attention="hard")
     with pytest.raises(InputError, match="attention=3"):
         make_attention(3)
-    for wrong in (lambda: Soft(torch.rand(2, 2), -1.0), lambda: Measured(torch.cdist, -1.0)):
+    for wrong in (Soft(torch.rand(2, 2)), Measured(torch.cdist)):
         with pytest.raises(InputError, match="strength="):
-            wrong()
+            Scaled(wrong, -1.0)
     with pytest.raises(InputError, match="window=4"):
         MultiScale((3, 4))
 

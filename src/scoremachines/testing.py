@@ -77,11 +77,9 @@ def cases(
         if window is None and sources not in ("same", "wrapped"):
             continue
         alpha_bar = torch.tensor([low, 0.8 * low + 0.1], dtype=torch.float64)
-        root, rest = (
-            part[:, None, None, None] for part in (alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
-        )
+        level = alpha_bar[:, None, None, None]
         noise = torch.randn((2, *shape), generator=draw, dtype=torch.float64)
-        noisy = (root * images[:2] + rest * noise).to(device, dtype)
+        noisy = (level.sqrt() * images[:2] + (1 - level).sqrt() * noise).to(device, dtype)
         query = Query(noisy, alpha_bar, window, sources)
         bias = torch.randn(2, count, *shape[1:], generator=draw, dtype=torch.float64) * 3
         for drawn in (None, bias.to(device, dtype)):
@@ -232,9 +230,8 @@ def check_machine(build: Callable[[TrainingSet], ScoreMachine], images: Tensor) 
     """
     draw = torch.Generator().manual_seed(0)
     machine = build(TrainingSet(images))
-    noisy = images[:3] * 0.6 + 0.8 * torch.randn(
-        images[:3].shape, generator=draw, dtype=images.dtype
-    )
+    noise = torch.randn(images[:3].shape, generator=draw, dtype=images.dtype)
+    noisy = images[:3] * 0.6 + 0.8 * noise
     alpha_bar = torch.tensor([0.36, 0.9, 0.05], dtype=torch.float64)
     known = machine.posterior(noisy, alpha_bar, best=3)
     for i in range(3):

@@ -187,9 +187,8 @@ class AdaptedNetwork(DenoiserModel):
                     maps = self.maps(noisy, alphas)
                 if not isinstance(maps, Tensor) or maps.shape not in (known, known[1:]):
                     given = f"tensor of shape {tuple(getattr(maps, 'shape', ()))}"
-                    raise InputError(
-                        "attention", given, f"maps [{pixels}, {pixels}] of each image"
-                    )
+                    accepted = f"maps [{pixels}, {pixels}] of each image"
+                    raise InputError("attention", given, accepted)
                 return maps.expand(known)
             if not self.layers:
                 return following(noisy.new_zeros(known), noisy)

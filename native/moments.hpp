@@ -8,7 +8,7 @@ template <class T, class Stored, int C, bool Means> class MomentsSink {
     using V = Lanes<T>;
     using Unit = typename Stored::Unit;
     static constexpr int lanes = V::count;
-    static constexpr int slack = 20;
+    static constexpr int slack = 7;
 
   public:
     static constexpr bool sifts = false, ends = false;
@@ -123,12 +123,18 @@ template <class T, class Stored, int C, bool Means> class MomentsSink {
         return V::any_above(apart, V::all(floor_));
     }
 
+    // References after log-weights as large as `most`. Each image's moves by what it weighs alone, so that
+    // equal images have equal bits wherever they lie.
+    IN_PLACE static V moved(V before, V most) {
+        return V::choose_above(most, before + V::all(T(slack)), most, before);
+    }
+
     // Adds the pairs of one place and one half of the images; may move their references up first.
     template <int half, bool moves, int G> IN_PLACE void add(const Row<G>& row, int x, int column) const {
         const int channels = !Means ? 0 : C ? C : channels_;
         const std::size_t place = std::size_t(column) * 2 + half;
         const V before = V::load(row.reference(column, half));
-        const V reference = moves ? V::larger(before, row.most(x, half)) : before;
+        const V reference = moves ? moved(before, row.most(x, half)) : before;
         const V factor = moves ? power_of_two<T>(before - reference) : V::all(T(1));
         if (moves) reference.store(row.reference(column, half));
         T* sums = row.sums + place * (channels + 1) * lanes;
@@ -156,7 +162,7 @@ template <class T, class Stored, int C, bool Means> class MomentsSink {
     template <int G> APART void raise(const Row<G>& row, int column, int half, V most) const {
         T *reference = row.reference(column, half);
         T* sums = row.sums + (std::size_t(column) * 2 + half) * fields_ * lanes;
-        const V before = V::load(reference), after = V::larger(before, most);
+        const V before = V::load(reference), after = moved(before, most);
         const V factor = power_of_two<T>(before - after);
         after.store(reference);
         for (int field = 0; field < fields_; ++field)

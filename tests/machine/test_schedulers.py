@@ -25,6 +25,7 @@ import scoremachines as sm
 from scoremachines.errors import InputError
 from scoremachines.machine.schedulers import SchedulerWarning, read_scheduler
 from scoremachines.networks.adapter import load_diffusers
+from scoremachines.sampling.reverse_process import kg_trajectory
 from scoremachines.sampling.sample import trajectory
 
 pytestmark = [
@@ -107,7 +108,7 @@ def test_a_network_answers_in_the_form_that_its_scheduler_takes() -> None:
     assert made.config["prediction_type"] == "v_prediction"
     noise = torch.randn((3, 3, 5, 7), generator=torch.Generator().manual_seed(1))
     made.schedule = made.timesteps
-    for step in sm.trajectory.kg_trajectory(made, noise, made.timesteps, 5):
+    for step in kg_trajectory(made, noise, made.timesteps, 5):
         last = step.after
     torch.testing.assert_close(found, last.clamp(-1, 1), rtol=0, atol=1e-4)
 

@@ -26,7 +26,7 @@ def noise(*shape: int) -> Tensor:
 
 BAD: dict[str, tuple[Any, ...]] = {
     "trunk": ("unet", "", None, 1, ["cnn"]),
-    "attention": ("softmax", "SOFT", None, 0, torch.ones(2)),
+    "attention": ("softmax", "loud", None, 0, torch.ones(2)),
     "padding": ("reflect", None, 1),
     "width": (0, -8, 1.5, "64", None, True),
     "receptive_field": (1, 4, -3, 0, 7.0, "7", None, True),

@@ -110,11 +110,11 @@ def test_another_machine_from_the_same_noise(viewer: Viewer) -> None:
         each.evaluate("(c) => c.toDataURL()") for each in page.locator("#columns .noisy").all()
     ]
     assert noisy[0] == noisy[1]
-    assert "Listens to no other pixel" in viewer.text(".machine:first-child .listens")
-    assert "Listens to all other pixels alike" in viewer.text(".machine:nth-child(2) .listens")
+    assert "Attends to no other pixel" in viewer.text(".machine:first-child .attends")
+    assert "Attends to all other pixels alike" in viewer.text(".machine:nth-child(2) .attends")
     page.locator(".machine-name select").select_option("identity")
     viewer.settled()
-    assert "Listens most to row" in viewer.text(".machine:nth-child(2) .listens")
+    assert "Attends most to row" in viewer.text(".machine:nth-child(2) .attends")
     page.locator("#samples button").nth(2).click()
     viewer.settled()
     assert viewer.text("#sample-number") == "2"

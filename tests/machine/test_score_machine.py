@@ -75,7 +75,7 @@ def test_identity_attention_is_its_formula() -> None:
             torch.testing.assert_close(rows.matrix[sample, u], logits.softmax(0))
 
 
-def test_top1_listens_to_the_most_informative_partner() -> None:
+def test_top1_attends_to_the_most_informative_partner() -> None:
     evidence = images(2, 11, 5, 7) * 6
     ((_, rows),) = Top1().attention_weights(context(images(2, 3, 5, 7), 0.4, evidence))
     flat = evidence.flatten(2)

@@ -98,7 +98,7 @@ def test_the_last_layer_at_the_highest_resolution_speaks() -> None:
         other = adapt(made, attention="mid_block.attentions.0").attention(noisy, 0.3)
         assert (found - other).abs().max() > 1e-4
         torch.testing.assert_close(found.sum(-1), torch.ones(2, 96))
-        assert not made.get_submodule(name)._forward_pre_hooks  # nobody listens any more
+        assert not made.get_submodule(name)._forward_pre_hooks  # no hook is left
     found = adapt(coarse).attention(noisy, 0.3).view(2, 8, 12, 8, 12)
     assert torch.equal(found[:, ::2, ::2], found[:, 1::2, 1::2])  # cells of 2×2 pixels
     assert torch.equal(found[..., ::2, ::2], found[..., 1::2, 1::2])

@@ -114,7 +114,7 @@ def test_without_attention_nothing_is_heard() -> None:
     assert torch.equal(layer.maps(seen), torch.zeros(2, PIXELS, PIXELS))
 
 
-def test_top1_listens_to_the_arg_max_when_used() -> None:
+def test_top1_attends_to_the_arg_max_when_used() -> None:
     layer, seen = head("top1"), features()
     soft = head("soft").maps(seen)
     maps = layer.maps(seen)

@@ -41,7 +41,7 @@ mean squared difference of the two x̂0."""
 Ask = Callable[[int], dict[str, Tensor]]
 """Compares a network with the candidate at a position: for every measure `[trajectory]`."""
 Search = Callable[[Ask], dict[int, dict[str, Tensor]]]
-"""Asks about some candidates at one step, and returns what was found; called step by step."""
+"""Evaluates some candidates at one step, and returns their measures; called step by step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +101,9 @@ class Curves:
 
 
 def _complete(values: Tensor) -> bool:
-    """Return whether every step has a candidate asked about, for all trajectories."""
-    asked = ~values.isnan()
-    whole = (asked.all(2) == asked.any(2)).all() and asked.any(2).any(1).all()
+    """Return whether every step has a candidate evaluated for all trajectories."""
+    known = ~values.isnan()
+    whole = (known.all(2) == known.any(2)).all() and known.any(2).any(1).all()
     return bool(whole and not values.isinf().any())
 
 

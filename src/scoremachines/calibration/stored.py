@@ -79,7 +79,7 @@ def read_choice(path: str | Path, kind: str) -> tuple[list[float], list[float], 
 
 
 def _plain(values: Tensor) -> list[list[list[float] | None]]:
-    """Return numbers `[step][candidate][trajectory]`; null for a candidate not asked about."""
+    """Return numbers `[step][candidate][trajectory]`; null for a candidate not evaluated."""
     return [[None if row[0] != row[0] else row for row in step] for step in values.tolist()]
 
 

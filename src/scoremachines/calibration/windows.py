@@ -60,7 +60,7 @@ class Calibration(WindowSchedule):
         return cls(tuple(times), tuple(chosen), curves)
 
     def by(self, measure: str) -> Calibration:
-        """Return k(t) as another measure of the same curves chooses it, of what was asked about.
+        """Return k(t) by another measure of the same curves, of the candidates evaluated.
 
         Args:
             measure: `"noise"`, `"clean"` or `"error"`.
@@ -137,7 +137,7 @@ def calibrate(
         attention: the machine's, as in `ScoreMachine`.
         measure: what decides: `"noise"`, the cosine similarity of ε̂ (KG's), `"clean"`, Pearson r
             of x̂0, or `"error"`, minus the mean squared difference of x̂0. All three are kept.
-        search: which candidates are asked about at a step: `"all"`, or `"near"` the choice of the
+        search: which candidates are evaluated at a step: `"all"`, or `"near"` the choice of the
             noisier step before, and on from there while that gets better: about three of them.
         steps: of the network's trajectories; their times are the knots of k(t).
         seeds: number of trajectories.

@@ -60,8 +60,8 @@ examples:
 """
 CALIBRATE = """Find how large a window a trained network sees through, at every time: k(t).
 
-Follows the network down its own trajectories, asks machines of all windows the same questions,
-and writes calibration.json and calibration.png beside the checkpoint. Takes what
+Follows the network down its own trajectories, evaluates machines of all windows on the same noisy
+images, and writes calibration.json and calibration.png beside the checkpoint. Takes what
 compare takes: the folder of a training; with --source, a model or pipeline of diffusers, or a
 function of your own.
 

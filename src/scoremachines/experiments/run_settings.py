@@ -123,7 +123,7 @@ class CalibrateSettings(DataSettings):
     measure: str = "noise"
     """what decides: noise (cosine of the noise, as Kamb & Ganguli), clean (Pearson r) or error"""
     search: str = "all"
-    """which windows are asked about at a step: all, or those near the last choice (faster)"""
+    """which windows are evaluated at a step: all, or those near the last choice (faster)"""
     steps: int = 20
     """steps of the network's trajectories"""
     seeds: int = 8

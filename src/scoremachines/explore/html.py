@@ -1,8 +1,8 @@
 """The page as HTML: one document for both uses, served beside a run or complete in a file.
 
-The document loads nothing. Served, its script asks the server for numbers; in a file, the numbers
-are part of it. What it may do is said in its Content Security Policy: run this one script, draw,
-and ask nobody but the server that it came from.
+The document loads nothing. Served, its script requests numbers from the server; in a file, they
+are part of it. Its Content Security Policy allows this one script, drawing, and requests to the
+server that it came from.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SCRIPTS = (
 
 
 def render_live(title: str) -> str:
-    """Return the page of a served run; it asks the server for the rest."""
+    """Return the page of a served run; it requests the rest from the server."""
     return _render("explore.html", title=title, data=None)
 
 

@@ -55,7 +55,7 @@ class AdaptedNetwork(DenoiserModel):
         attention: where its maps come from: the dotted name of a `diffusers` self-attention layer,
             or a function of φ `[B, C, H, W]` and ᾱ `[B]`. By default the last self-attention layer
             at the highest resolution; zeros if there is none.
-        call: asks the module in another way: a function of φ, ᾱ `[B]` in float64, and the classes
+        call: calls the module in another way: a function of φ, ᾱ `[B]` in float64, and the classes
             `[B]` or None.
         receptive_field: what an output pixel sees, odd, pixels; None where it is unknown.
         sources: the kind of sources of the machine whose theory it is: `"broken"` for zero

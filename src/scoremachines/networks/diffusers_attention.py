@@ -46,7 +46,7 @@ def captured_layer(
 
     Args:
         layers: those that may be chosen, by name.
-        ask: asks the network.
+        ask: calls the network.
 
     Returns:
         Its name, the layer, and the features that it was given.
@@ -82,7 +82,7 @@ def captured_map(
 
     Args:
         layers: those that may be chosen, by name.
-        ask: asks the network.
+        ask: calls the network.
         size: height and width of the images, pixels.
 
     Returns:

@@ -199,7 +199,7 @@ class Panel {
     const {trace, app, step} = this, [, height, width] = app.shape;
     this.find('.pixel-title').textContent = `Pixel at ${at(app.place, width)}`;
     this.find('.sentence').textContent = this.sentence();
-    this.find('.listens').textContent = attendedSentence(trace, step, this.attended(), width);
+    this.find('.attends').textContent = attendedSentence(trace, step, this.attended(), width);
     const place = `Pixel at ${at(app.place, width)}.`;
     this.find('.clean').setAttribute('aria-label', `Image at this step. ${place} Arrow keys move it.`);
     this.find('.noisy').setAttribute('aria-label', 'The noisy image that the machine was given');

@@ -50,13 +50,13 @@ function sourceSentence(sources, entropy, width, nameOf) {
 }
 
 function attendedSentence(trace, step, places, width) {
-  if (!trace.attended) return trace.noisy ? 'Listens to no other pixel.' : '';
+  if (!trace.attended) return trace.noisy ? 'Attends to no other pixel.' : '';
   const even = trace.attended.even[step];
-  if (even !== null) return `Listens to all other pixels alike, each with weight ${weightWords(even)}.`;
-  if (!places.length) return 'Listens to many places, to none much.';
+  if (even !== null) return `Attends to all other pixels alike, each with weight ${weightWords(even)}.`;
+  if (!places.length) return 'Attends to many places, to none much.';
   const shown = places.slice(0, 3).map(
     (each) => `${at(each.place, width)} (${weightWords(each.weight)})`);
-  return `Listens most to ${shown.join('; ')}.`;
+  return `Attends most to ${shown.join('; ')}.`;
 }
 
 const weightWords = (weight) => weight >= 0.1 ? weight.toFixed(2) : weight.toPrecision(2);

@@ -151,7 +151,7 @@ def main(seed, rounds):
     draw = np.random.default_rng(seed)
     refused = answered = 0
     for _ in range(rounds):
-        window = ["posterior", "thinned", "evidence", "means", "gradient"]
+        window = ["posterior", "thinned", "evidence", "moments", "gradient"]
         name = str(draw.choice([*window, "distances", "average"]))
         if name in window:
             arguments = question(draw)
@@ -161,10 +161,10 @@ def main(seed, rounds):
                 batch, height, width = (len(arguments["scale"]), *arguments["images"].shape[2:])
                 arguments["threshold"] = draw.normal(-9, 20, (batch, height, width))
                 arguments["seed"] = int(draw.integers(2**63))
-            if name in ("evidence", "means", "gradient"):
+            if name in ("evidence", "moments", "gradient"):
                 for other in ("bias", "index", "best"):
                     del arguments[other]
-            if name in ("means", "gradient"):
+            if name == "gradient":
                 batch, images = len(arguments["scale"]), arguments["images"]
                 channels, height, width = images.shape[1:]
                 kind = arguments["noisy"].dtype

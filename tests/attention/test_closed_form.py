@@ -192,3 +192,30 @@ def test_top1_chooses_the_same_partner_however_the_set_is_read(block: int) -> No
     plan = machine.engine.plan
     machine.engine.plan = lambda *all, **wants: type(plan(*all, **wants))(1, block)
     torch.testing.assert_close(machine.denoise(noisy, 0.4), known, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("sources", ["same", "wrapped"])
+def test_top1_at_the_window_of_the_whole_image_has_one_partner_for_all(sources: str) -> None:
+    query = Query(images(2, 3, H, W, seed=1), torch.tensor([0.5, 0.9]), None, sources)
+    evidence = ReferenceEngine().evidence(query, images())
+    torch.testing.assert_close(evidence, evidence[..., :1, :1].expand(evidence.shape))
+    time = torch.tensor([1, 2])
+    unread = iter(())
+    context = AttentionContext(query.noisy, query.alpha_bar, time, None, False, lambda _: unread)
+    ((window, rows),) = Top1().attention_weights(context)
+    assert window is None
+    assert rows.partner.tolist() == 2 * [[1, *[0] * (H * W - 1)]]
+
+
+def test_before_a_single_image_every_pixel_takes_the_first_partner() -> None:
+    evidence = images(1, 1, H, W)
+    context = AttentionContext(
+        images(1, 3, H, W),
+        torch.tensor([0.5]),
+        torch.tensor([1]),
+        3,
+        False,
+        lambda _: iter([evidence]),
+    )
+    ((_, rows),) = Top1().attention_weights(context)
+    assert rows.partner.tolist() == [[1, *[0] * (H * W - 1)]]

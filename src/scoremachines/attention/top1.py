@@ -114,6 +114,10 @@ class Top1(Specified):
     def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
         if context.noisy[0, 0].numel() == 1:
             return []  # a single pixel has no partner
+        if context.window is None:  # E_u(i) is the same for all u, and so are all entropies
+            first = torch.zeros_like(context.noisy[:, 0].flatten(1), dtype=torch.int64)
+            first[:, 0] = 1
+            return [(None, OneHotWeights(first))]
         tables: list[LogEntropy | None] = [None] * len(context.noisy)
         for evidence in context.evidence(context.window):
             fields = (field.double().flatten(1).T for field in evidence)
@@ -189,7 +193,9 @@ class _Candidates:
                 value.diagonal(rows.start).fill_(torch.inf)
             least = value.amin(1, keepdim=True)
             near = value <= least + close * (1 + least.abs())
-            near |= value == least  # of infinite ones
+            # Infinite ones, of a single image, are exact: the first of equals.
+            exact = (value == least) & least.isinf()
+            near = near.logical_or_(exact & (exact.cumsum(1) == 1))
             found.append(near.nonzero() + torch.tensor([rows.start, 0], device=near.device))
         self.pixel, self.other = torch.cat(found).unbind(1)
         self.doubtful = close > 0 and len(self.pixel) > self.pixels

@@ -142,7 +142,10 @@ class Stream:
         copied = 0 if self.members is None else channels * self.data.pixels.element_size()
         # What gathers a group's evidence, and twice more where it is made ready for a block.
         evidence = (windows + 3) * 8 * groups
-        return Held(*(height * width * each for each in (answer, evidence, copied)))
+        # Tables over pairs of pixels of one block, before they merge with those of the others.
+        merged = self.groups is None and needs_all_evidence(self.attention)
+        tables = 24 * height * width if merged else 0
+        return Held(*(height * width * each for each in (answer + tables, evidence, copied)))
 
     def _reading(self, query: Query, block: int, keep: bool = False) -> Reading:
         """Return some noisy images before the training set."""

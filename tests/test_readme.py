@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +95,20 @@ def test_the_papers_experiment_makes_its_point(tmp_path: Path) -> None:
     assert float(rates["top1"]) > 21.64
     assert float(rates["identity"]) > 25.44
     assert max(map(float, rates.values())) > 60
+
+
+def documents() -> list[Path]:
+    """Return what shows imports of the package to readers, the README included."""
+    return [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/*.ipynb")]
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_imports_that_documents_show_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for module, names in re.findall(r"from (scoremachines[\w.]*) import ([\w, ]+)", text):
+        for name in map(str.strip, names.split(",")):
+            found = getattr(import_module(module), name, None)
+            assert found is not None or find_spec(f"{module}.{name}"), f"{module} has no {name}"
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

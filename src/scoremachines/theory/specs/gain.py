@@ -121,6 +121,7 @@ def read_gain(text: str) -> Gain | None:
 
 def gain_text(gain: Gain) -> str:
     """Return the text that `read_gain` reads back."""
+    gain = checked(gain)
     return number_text(gain) if isinstance(gain, float) else str(gain)
 
 

@@ -12,7 +12,7 @@ import scoremachines as sm
 from scoremachines.attention.top1 import LogEntropy, Top1
 from scoremachines.engines import Plan, Query, ReferenceEngine, TorchEngine, native_instructions
 from scoremachines.engines.native.engine import NativeEngine
-from scoremachines.machine.reading import moments_bytes, reads_once
+from scoremachines.machine.reading import Known, moments_bytes, reads_once
 
 LEVELS = (0.001, 0.1, 0.5, 0.9, 0.99, 0.999)
 ATTENTIONS = ("tiled", "identity", "multiscale", "top1", "tiled-class", "identity-agreed")
@@ -219,3 +219,33 @@ def test_of_equal_partners_the_first_is_chosen(
     assert torch.equal(chosen(blocks), known)
     if kind != "mirrored":  # the first other pixel
         assert known.tolist() == [1] + [0] * (SIZE[0] * SIZE[1] - 1)
+
+
+@pytest.mark.parametrize("attention", ["tiled", "identity", "top1", "tiled-class"])
+def test_a_gradient_is_the_same_whether_its_moments_are_still_held(attention: str) -> None:
+    draw = torch.Generator().manual_seed(2)
+    pixels = torch.randint(0, 256, (7, 3, 6, 5), generator=draw, dtype=torch.uint8)
+    data = sm.TrainingSet(pixels, labels=torch.arange(7) % 2)
+    machine = sm.ScoreMachine(data, 3, "inside", attention, engine="native")
+    noisy, other = torch.randn(2, 2, 3, 6, 5, generator=draw).unbind()
+    gradients = []
+    for between in (False, True):
+        leaf = noisy.clone().requires_grad_()
+        answer = machine.posterior(leaf, 0.5).mean.square().sum()
+        if between:  # another answer takes the place of what was held for this one
+            machine.posterior(other, 0.5)
+        gradients += torch.autograd.grad(answer, leaf)
+    assert torch.equal(*gradients)
+
+
+def test_moments_are_handed_out_by_place_and_held_once() -> None:
+    blocks = [(torch.randn(1, n, 2, 2), torch.randn(1, n, 3, 2, 2)) for n in (2, 3, 1)]
+    known = Known(blocks)
+    evidence, mean = (torch.cat(fields, 1) for fields in zip(*blocks, strict=True))
+    for start, stop in [(0, 6), (1, 2), (1, 4), (4, 6)]:
+        part = known.part(start, stop)
+        assert part is not None
+        assert torch.equal(part[0], evidence[:, start:stop])
+        assert torch.equal(part[1], mean[:, start:stop])
+    Known(blocks)
+    assert known.part(0, 1) is None

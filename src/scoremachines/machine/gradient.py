@@ -25,11 +25,13 @@ from scoremachines.engines import Engine, Query
 from scoremachines.engines.base import Differentiable, Pull
 from scoremachines.engines.full_image import NOTHING
 from scoremachines.errors import InputError
+from scoremachines.machine.reading import Blocks, Known
 from scoremachines.theory.posterior import Posterior
 
 __all__ = ["Backward", "attached", "differentiable"]
 
-Blocks = Callable[[], Iterator[tuple[Tensor, Tensor]]]
+Moments = tuple[Tensor, Tensor] | None
+BlocksOfMoments = Callable[[], Iterator[tuple[Tensor, Tensor, Moments]]]
 
 
 def differentiable(engine: Engine) -> Engine:
@@ -127,6 +129,7 @@ class Backward:
         weigh: the attention's weights for noisy images; None for no attention.
         weights: the weights, if they are piecewise constant in φ; else None.
         groups: evidence of groups of images at each window; None for single images.
+        known: moments of all images, if they were kept.
     """
 
     engine: Engine
@@ -135,6 +138,7 @@ class Backward:
     weigh: Callable[[Tensor], WeightsByWindow] | None = None
     weights: WeightsByWindow | None = None
     groups: dict[int | None, Groups] | None = None
+    known: Known | None = None
 
     def __call__(
         self, noisy: Tensor, log_weight: Tensor, direction: Tensor, offset: Tensor
@@ -157,15 +161,21 @@ class Backward:
             pull = Pull(direction, log_weight[:, None], ones, asked.offset)
             return _total(asked.gradient(images, pull) for images, _ in self.blocks())
         leaf = noisy.clone().requires_grad_()
-        if self.weights is None:
+        weights = self.weights
+        if weights is None:
             with torch.enable_grad():
                 weights = self.weigh(leaf)
-        else:
-            weights = self.weights
         flow = _Attended(asked, weights, leaf)
         if self.groups is None:
-            return _total(flow.of_images(images) for images, _ in self.blocks())
-        return flow.of_groups(self.blocks, self.groups)
+            return _total(flow.of_images(images, known) for images, _, known in self._moments())
+        return flow.of_groups(self._moments, self.groups)
+
+    def _moments(self) -> Iterator[tuple[Tensor, Tensor, Moments]]:
+        """Yield images, their places, and their moments where these are known."""
+        stop = 0
+        for images, index in self.blocks():
+            start, stop = stop, stop + len(images)
+            yield images, index, self.known.part(start, stop) if self.known else None
 
 
 def _total(parts: Iterator[Tensor]) -> Tensor:
@@ -190,9 +200,9 @@ class _Asked:
     def at(self, window: int | None) -> Query:
         return replace(self.query, window=window)
 
-    def means(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return `E_u(i)` and `⟨g(u), m_u(i)⟩`, float64."""
-        evidence, mean = self.engine.moments(self.query, images)
+    def means(self, images: Tensor, known: Moments) -> tuple[Tensor, Tensor]:
+        """Return `E_u(i)` and `⟨g(u), m_u(i)⟩`, float64; what is known is overwritten."""
+        evidence, mean = known or self.engine.moments(self.query, images)
         return evidence, mean.mul_(self.direction[:, None]).sum(2).double()
 
     def gradient(self, images: Tensor, pull: Pull) -> Tensor:
@@ -237,10 +247,10 @@ class _Attended:
                 pull = Pull(self.asked.direction, levels[window], none, pulls[window])
                 yield self.asked.engine.gradient(self.asked.at(window), images, pull)
 
-    def of_images(self, images: Tensor) -> Tensor:
+    def of_images(self, images: Tensor, known: Moments) -> Tensor:
         """Return what a block adds to the gradient where testimony is about single images."""
         asked = self.asked
-        own, along = asked.means(images)
+        own, along = asked.means(images, known)
         evidence = {
             window: own
             if window == self.own
@@ -258,7 +268,7 @@ class _Attended:
         total = direct + asked.gradient(images, pull)
         return _total(iter([total, *self._others(images, evidence, pulls)]))
 
-    def of_groups(self, blocks: Blocks, groups: dict[int | None, Groups]) -> Tensor:
+    def of_groups(self, blocks: BlocksOfMoments, groups: dict[int | None, Groups]) -> Tensor:
         """Return the gradient where testimony is about groups of images."""
         asked = self.asked
         gathered = next(iter(groups.values()))
@@ -266,8 +276,8 @@ class _Attended:
         testimony = self._testimony(evidence)
         known = testimony.detach()
         on_groups, ours = torch.zeros_like(known), Groups(gathered.groups)
-        for images, index in blocks():
-            own, along = asked.means(images)
+        for images, index, moments in blocks():
+            own, along = asked.means(images, moments)
             ours.add(own, index)
             rank = gathered.rank(index)
             weight = _share((own + known[:, rank]).sub_(asked.log_weight[:, None]))
@@ -281,7 +291,7 @@ class _Attended:
         offset = gain * asked.offset
         if self.own in pulls:
             offset += pulls[self.own]
-        for images, index in blocks():
+        for images, index, _ in blocks():
             rank = gathered.rank(index)
             fields = (field[:, rank] for field in (level, gain, offset))
             total = total + asked.gradient(images, Pull(asked.direction, *fields))

@@ -12,9 +12,10 @@ images first, moments are kept if there is room, and computed again if not.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from scoremachines.engines import Query
 from scoremachines.engines.full_image import NOTHING
 from scoremachines.theory.posterior import Posterior
 
-__all__ = ["Blocks", "Reading", "moments_bytes", "reads_once"]
+__all__ = ["Blocks", "Known", "Reading", "moments_bytes", "reads_once"]
 
 Blocks = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
@@ -42,6 +43,45 @@ def moments_bytes(query: Query) -> int:
     return height * width * (8 + channels * query.noisy.element_size())
 
 
+class Known:
+    """Moments `E_u(i)` and `m_u(i)` of a whole pass, for the gradient that may be wanted next.
+
+    Only the latest are held, whoever asked: a chain of steps keeps a graph of each, and would
+    otherwise hold the moments of them all.
+
+    Args:
+        blocks: `E_u(i)` `[B, n, H, W]` and `m_u(i)` `[B, n, C, H, W]` of each block, in order.
+    """
+
+    _latest: ClassVar[weakref.ref[Known] | None] = None
+
+    def __init__(self, blocks: list[tuple[Tensor, Tensor]]) -> None:
+        self._blocks = blocks
+        Known.forget()
+        Known._latest = weakref.ref(self)
+
+    @classmethod
+    def forget(cls) -> None:
+        """Let go of the latest moments; their gradient computes them again."""
+        latest = cls._latest and cls._latest()
+        if latest:
+            latest._blocks = []
+
+    def part(self, start: int, stop: int) -> tuple[Tensor, Tensor] | None:
+        """Return the moments of some images of the pass; None where they are held no longer."""
+        found, first = [], 0
+        for block in self._blocks:
+            last = first + block[0].shape[1]
+            if first < stop and last > start:
+                some = slice(max(start - first, 0), stop - first)
+                found.append([field[:, some] for field in block])
+            first = last
+        if first < stop:
+            return None
+        evidence, mean = (torch.cat(fields, 1) for fields in zip(*found, strict=True))
+        return evidence, mean
+
+
 @dataclass
 class Reading:
     """An engine's evidence and posteriors of some noisy images (theory §2).
@@ -53,7 +93,7 @@ class Reading:
         query: the noisy images.
         blocks: yields training images and their places, the same blocks each time.
         once: whether posteriors are made of moments.
-        keep: whether moments are kept once they are read.
+        keep: whether moments are kept once they are read, in `kept`.
     """
 
     engine: Any
@@ -61,7 +101,7 @@ class Reading:
     blocks: Blocks
     once: bool
     keep: bool
-    _kept: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    kept: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False)
 
     def evidence(self, window: int | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield `E_u(i)` of each block at a window, `[B, n, H, W]`, and the images' places."""
@@ -119,11 +159,11 @@ class Reading:
 
     def _moments(self, number: int, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return `E_u(i)` and `m_u(i)` of a block."""
-        if number < len(self._kept):
-            return self._kept[number]
+        if number < len(self.kept):
+            return self.kept[number]
         evidence, mean = self.engine.moments(self.query, images)
         if self.keep:
-            self._kept.append((evidence, mean))
+            self.kept.append((evidence, mean))
         return evidence, mean
 
     def _testimony(

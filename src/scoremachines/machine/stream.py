@@ -21,7 +21,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Held, Plan, Query
 from scoremachines.errors import InputError
 from scoremachines.machine.gradient import Backward, attached, differentiable
-from scoremachines.machine.reading import Reading, moments_bytes, reads_once
+from scoremachines.machine.reading import Known, Reading, moments_bytes, reads_once
 from scoremachines.theory.positions import PERIODIC
 from scoremachines.theory.posterior import Posterior
 
@@ -70,7 +70,8 @@ class Stream:
         """
         if wanted := torch.is_grad_enabled() and query.noisy.requires_grad:
             self.engine = differentiable(self.engine)
-        plan, keep = self._planned(query, best)
+        Known.forget()
+        plan, keep = self._planned(query, best, wanted and not self._by_autograd)
         # The graph of A over pairs of pixels takes the place of one more noisy image.
         halved = wanted and self.attention.dense
         batch = max(1, plan.batch // 2) if halved else plan.batch
@@ -102,11 +103,15 @@ class Stream:
         """
         return self._planned(query, best)[0]
 
-    def _planned(self, query: Query, best: int) -> tuple[Plan, bool]:
-        """Return the plan, and whether moments are kept until all evidence is known."""
+    def _planned(self, query: Query, best: int, wanted: bool = False) -> tuple[Plan, bool]:
+        """Return the plan, and whether moments are kept for what comes after they are read.
+
+        That is, until all evidence is known, or for the gradient if it is wanted.
+        """
         plan = self._plan(query, best)
-        two_passes = best == 0 and (self.groups is not None or needs_all_evidence(self.attention))
-        if not (two_passes and reads_once(self.engine, query)):
+        attends = self.attention.name != "none"
+        again = self.groups is not None or needs_all_evidence(self.attention) or wanted
+        if not (best == 0 and attends and again and reads_once(self.engine, query)):
             return plan, False
         try:
             smaller = self._plan(query, best, kept=self.count * moments_bytes(query))
@@ -177,6 +182,7 @@ class Stream:
         block = max(1, block // shrunk)
         again = partial(self._blocks, block, query.noisy.dtype)
         bare = replace(query, noisy=query.noisy.new_empty(0))
+        known = Known(reading.kept) if keep and weights else None
         if not weights:
             return posterior, Backward(self.engine, bare, again)
 
@@ -186,7 +192,7 @@ class Stream:
             )
 
         kept = None if any(depends(rows) for _, rows in weights) else weights
-        return posterior, Backward(self.engine, bare, again, weigh, kept, shared or None)
+        return posterior, Backward(self.engine, bare, again, weigh, kept, shared or None, known)
 
     def attention_weights(self, query: Query, time: Tensor) -> WeightsByWindow:
         """Return the attention's weights for a query's noisy images.

@@ -113,8 +113,11 @@ class Stream:
         again = self.groups is not None or needs_all_evidence(self.attention) or wanted
         if not (best == 0 and attends and again and reads_once(self.engine, query)):
             return plan, False
+        kept = self.count * moments_bytes(query)
+        if wanted and self.attention.dense:  # room for the graph of A comes before
+            kept += 40 * query.noisy[0, 0].numel() ** 2
         try:
-            smaller = self._plan(query, best, kept=self.count * moments_bytes(query))
+            smaller = self._plan(query, best, kept=kept)
         except InputError:
             return plan, False
         # Blocks as small as this would cost more than they save.
@@ -174,6 +177,7 @@ class Stream:
         self, time: Tensor, block: int, best: int, keep: bool, query: Query
     ) -> tuple[Posterior, Backward]:
         """Return a posterior without a graph, and what its gradient is computed from."""
+        Known.forget()  # those of the noisy images before
         leaf = query.noisy.clone().requires_grad_()
         reading = self._reading(query, block, keep)
         posterior, weights, shared = self._answer(reading, time, best, leaf)

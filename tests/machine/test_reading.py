@@ -221,7 +221,7 @@ def test_of_equal_partners_the_first_is_chosen(
         assert known.tolist() == [1] + [0] * (SIZE[0] * SIZE[1] - 1)
 
 
-@pytest.mark.parametrize("attention", ["tiled", "identity", "top1", "tiled-class"])
+@pytest.mark.parametrize("attention", ["tiled", "identity", "top1", "multiscale", "tiled-class"])
 def test_a_gradient_is_the_same_whether_its_moments_are_still_held(attention: str) -> None:
     draw = torch.Generator().manual_seed(2)
     pixels = torch.randint(0, 256, (7, 3, 6, 5), generator=draw, dtype=torch.uint8)
@@ -239,13 +239,14 @@ def test_a_gradient_is_the_same_whether_its_moments_are_still_held(attention: st
 
 
 def test_moments_are_handed_out_by_place_and_held_once() -> None:
-    blocks = [(torch.randn(1, n, 2, 2), torch.randn(1, n, 3, 2, 2)) for n in (2, 3, 1)]
+    blocks = [({3: torch.randn(1, n, 2, 2)}, torch.randn(1, n, 3, 2, 2)) for n in (2, 3, 1)]
     known = Known(blocks)
-    evidence, mean = (torch.cat(fields, 1) for fields in zip(*blocks, strict=True))
+    evidence = torch.cat([fields[3] for fields, _ in blocks], 1)
+    mean = torch.cat([field for _, field in blocks], 1)
     for start, stop in [(0, 6), (1, 2), (1, 4), (4, 6)]:
         part = known.part(start, stop)
         assert part is not None
-        assert torch.equal(part[0], evidence[:, start:stop])
+        assert torch.equal(part[0][3], evidence[:, start:stop])
         assert torch.equal(part[1], mean[:, start:stop])
     Known(blocks)
     assert known.part(0, 1) is None

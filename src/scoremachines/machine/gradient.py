@@ -25,13 +25,12 @@ from scoremachines.engines import Engine, Query
 from scoremachines.engines.base import Differentiable, Pull
 from scoremachines.engines.full_image import NOTHING
 from scoremachines.errors import InputError
-from scoremachines.machine.reading import Blocks, Known
+from scoremachines.machine.reading import Blocks, Known, Moments
 from scoremachines.theory.posterior import Posterior
 
 __all__ = ["Backward", "attached", "differentiable"]
 
-Moments = tuple[Tensor, Tensor] | None
-BlocksOfMoments = Callable[[], Iterator[tuple[Tensor, Tensor, Moments]]]
+BlocksOfMoments = Callable[[], Iterator[tuple[Tensor, Tensor, Moments | None]]]
 
 
 def differentiable(engine: Engine) -> Engine:
@@ -170,7 +169,7 @@ class Backward:
             return _total(flow.of_images(images, known) for images, _, known in self._moments())
         return flow.of_groups(self._moments, self.groups)
 
-    def _moments(self) -> Iterator[tuple[Tensor, Tensor, Moments]]:
+    def _moments(self) -> Iterator[tuple[Tensor, Tensor, Moments | None]]:
         """Yield images, their places, and their moments where these are known."""
         stop = 0
         for images, index in self.blocks():
@@ -200,9 +199,12 @@ class _Asked:
     def at(self, window: int | None) -> Query:
         return replace(self.query, window=window)
 
-    def means(self, images: Tensor, known: Moments) -> tuple[Tensor, Tensor]:
+    def means(self, images: Tensor, known: Moments | None) -> tuple[Tensor, Tensor]:
         """Return `E_u(i)` and `⟨g(u), m_u(i)⟩`, float64; what is known is overwritten."""
-        evidence, mean = known or self.engine.moments(self.query, images)
+        if known:
+            evidence, mean = known[0][self.query.window], known[1]
+        else:
+            evidence, mean = self.engine.moments(self.query, images)
         return evidence, mean.mul_(self.direction[:, None]).sum(2).double()
 
     def gradient(self, images: Tensor, pull: Pull) -> Tensor:
@@ -247,16 +249,14 @@ class _Attended:
                 pull = Pull(self.asked.direction, levels[window], none, pulls[window])
                 yield self.asked.engine.gradient(self.asked.at(window), images, pull)
 
-    def of_images(self, images: Tensor, known: Moments) -> Tensor:
+    def of_images(self, images: Tensor, known: Moments | None) -> Tensor:
         """Return what a block adds to the gradient where testimony is about single images."""
         asked = self.asked
         own, along = asked.means(images, known)
-        evidence = {
-            window: own
-            if window == self.own
-            else asked.engine.evidence(asked.at(window), images).double()
-            for window in self.windows
-        }
+        ready = {self.own: own} | (known[0] if known else {})
+        for window in set(self.windows) - set(ready):
+            ready[window] = asked.engine.evidence(asked.at(window), images)
+        evidence = {window: ready[window].double() for window in self.windows}
         given = {window: field.detach().requires_grad_() for window, field in evidence.items()}
         testimony = self._testimony(given)
         weight = _share((own + testimony.detach()).sub_(asked.log_weight[:, None]))

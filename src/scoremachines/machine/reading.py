@@ -26,9 +26,11 @@ from scoremachines.engines import Query
 from scoremachines.engines.full_image import NOTHING
 from scoremachines.theory.posterior import Posterior
 
-__all__ = ["Blocks", "Known", "Reading", "moments_bytes", "reads_once"]
+__all__ = ["Blocks", "Known", "Moments", "Reading", "moments_bytes", "reads_once"]
 
 Blocks = Callable[[], Iterator[tuple[Tensor, Tensor]]]
+Moments = tuple[dict[int | None, Tensor], Tensor]
+"""`E_u(i)` of some images at each window that it is known at, and `m_u(i)`."""
 
 
 def reads_once(engine: Any, query: Query) -> bool:
@@ -37,10 +39,15 @@ def reads_once(engine: Any, query: Query) -> bool:
     return bool(getattr(chosen, "reads_once", False))
 
 
-def moments_bytes(query: Query) -> int:
-    """Return the bytes of the moments of one image and one noisy image, `E_u(i)` and `m_u(i)`."""
+def moments_bytes(query: Query, windows: int = 1) -> int:
+    """Return the bytes of the moments of one image and one noisy image.
+
+    Args:
+        query: the noisy images.
+        windows: how many windows `E_u(i)` is kept at; `m_u(i)` is at one.
+    """
     channels, height, width = query.noisy.shape[1:]
-    return height * width * (8 + channels * query.noisy.element_size())
+    return height * width * (8 * windows + channels * query.noisy.element_size())
 
 
 class Known:
@@ -50,12 +57,13 @@ class Known:
     otherwise hold the moments of them all.
 
     Args:
-        blocks: `E_u(i)` `[B, n, H, W]` and `m_u(i)` `[B, n, C, H, W]` of each block, in order.
+        blocks: of each block, in order, `E_u(i)` `[B, n, H, W]` by window, and `m_u(i)`
+            `[B, n, C, H, W]`.
     """
 
     _latest: ClassVar[weakref.ref[Known] | None] = None
 
-    def __init__(self, blocks: list[tuple[Tensor, Tensor]]) -> None:
+    def __init__(self, blocks: list[Moments]) -> None:
         self._blocks = blocks
         Known.forget()
         Known._latest = weakref.ref(self)
@@ -67,19 +75,22 @@ class Known:
         if latest:
             latest._blocks = []
 
-    def part(self, start: int, stop: int) -> tuple[Tensor, Tensor] | None:
+    def part(self, start: int, stop: int) -> Moments | None:
         """Return the moments of some images of the pass; None where they are held no longer."""
         found, first = [], 0
-        for block in self._blocks:
-            last = first + block[0].shape[1]
+        for evidence, mean in self._blocks:
+            last = first + mean.shape[1]
             if first < stop and last > start:
                 some = slice(max(start - first, 0), stop - first)
-                found.append([field[:, some] for field in block])
+                fields = {window: field[:, some] for window, field in evidence.items()}
+                found.append((fields, mean[:, some]))
             first = last
         if first < stop:
             return None
-        evidence, mean = (torch.cat(fields, 1) for fields in zip(*found, strict=True))
-        return evidence, mean
+        at = {
+            window: torch.cat([fields[window] for fields, _ in found], 1) for window in found[0][0]
+        }
+        return at, torch.cat([mean for _, mean in found], 1)
 
 
 @dataclass
@@ -101,7 +112,7 @@ class Reading:
     blocks: Blocks
     once: bool
     keep: bool
-    kept: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False)
+    kept: list[Moments] = field(default_factory=list, init=False)
 
     def evidence(self, window: int | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield `E_u(i)` of each block at a window, `[B, n, H, W]`, and the images' places."""
@@ -144,7 +155,7 @@ class Reading:
             return self.engine.posterior(self.query, images, index, None, best)
         moments = self._moments(number, images) if self.once and not best else None
         if grouped is None:
-            testimony = self._testimony(images, weights, moments)
+            testimony = self._testimony(number, images, weights, moments)
         else:
             groups, known = grouped
             testimony = known[:, groups.rank(index)]
@@ -159,15 +170,21 @@ class Reading:
 
     def _moments(self, number: int, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return `E_u(i)` and `m_u(i)` of a block."""
+        own = self.query.window
         if number < len(self.kept):
-            return self.kept[number]
+            known, mean = self.kept[number]
+            return known[own], mean
         evidence, mean = self.engine.moments(self.query, images)
         if self.keep:
-            self.kept.append((evidence, mean))
+            self.kept.append(({own: evidence}, mean))
         return evidence, mean
 
     def _testimony(
-        self, images: Tensor, weights: WeightsByWindow, moments: tuple[Tensor, Tensor] | None
+        self,
+        number: int,
+        images: Tensor,
+        weights: WeightsByWindow,
+        moments: tuple[Tensor, Tensor] | None,
     ) -> Tensor:
         """Return `Π_u(i)` of a block, float64 `[B, n, H, W]`."""
         total: Tensor | None = None
@@ -176,6 +193,8 @@ class Reading:
                 evidence = moments[0]
             else:
                 evidence = self.engine.evidence(replace(self.query, window=window), images)
+                if number < len(self.kept):
+                    self.kept[number][0][window] = evidence
             part = rows.apply(evidence)
             del evidence
             if total is None:

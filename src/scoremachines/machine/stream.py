@@ -113,7 +113,9 @@ class Stream:
         again = self.groups is not None or needs_all_evidence(self.attention) or wanted
         if not (best == 0 and attends and again and reads_once(self.engine, query)):
             return plan, False
-        kept = self.count * moments_bytes(query)
+        windows = evidence_windows(self.attention, query.window, tuple(query.noisy.shape[-2:]))
+        at = len({query.window, *windows}) if self.groups is None else 1
+        kept = self.count * moments_bytes(query, at)
         if wanted and self.attention.dense:  # room for the graph of A comes before
             kept += 40 * query.noisy[0, 0].numel() ** 2
         try:

@@ -10,7 +10,7 @@ Each check draws its cases from a seed, with no two axes of equal length, and ra
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from scoremachines.attention import Attention, AttentionContext
-from scoremachines.data.training_set import TrainingSet
-from scoremachines.engines import Differentiable, Engine, Plan, Pull, Query, ReferenceEngine
+from scoremachines.attention.base import reduce_here
+from scoremachines.engines import Differentiable, Engine, Pull, Query, ReferenceEngine
+from scoremachines.machine.conformance import check_machine as check_machine
 from scoremachines.machine.score_machine import ScoreMachine
 from scoremachines.theory.comparing import (
     check_close,
@@ -198,7 +199,7 @@ def check_attention(attention: Attention, *, seed: int = 0) -> None:
             alpha_bar[some],
             3,
             True,
-            lambda _: iter([evidence[some]]),
+            reduce_here(evidence[some]),
         )
 
     both = attention.attention_weights(context(slice(0, 2)))
@@ -213,56 +214,3 @@ def check_attention(attention: Attention, *, seed: int = 0) -> None:
         check_close(alone, total[1:], 0.0, f"{text}: alone and in a batch")
     images = torch.rand(11, 3, 5, 7, generator=draw, dtype=torch.float64) * 2 - 1
     check_machine(lambda data: ScoreMachine(data, 3, "wrapped", attention), images)
-
-
-def check_machine(build: Callable[[TrainingSet], ScoreMachine], images: Tensor) -> None:
-    """Check that a machine's answer depends on nothing that it should not depend on.
-
-    Batch neighbours must not change a bit. The order of the training set, its division into blocks
-    and shards, and dtype must not change more than rounding does.
-
-    Args:
-        build: makes the machine from a training set.
-        images: training images `[N, C, H, W]` in [-1, 1], float64, at least 3.
-
-    Raises:
-        AssertionError: the answer changed.
-    """
-    draw = torch.Generator().manual_seed(0)
-    machine = build(TrainingSet(images))
-    noise = torch.randn(images[:3].shape, generator=draw, dtype=images.dtype)
-    noisy = images[:3] * 0.6 + 0.8 * noise
-    alpha_bar = torch.tensor([0.36, 0.9, 0.05], dtype=torch.float64)
-    known = machine.posterior(noisy, alpha_bar, best=3)
-    for i in range(3):
-        alone = machine.posterior(noisy[i : i + 1], alpha_bar[i : i + 1], best=3)
-        check_close(alone.mean, known.mean[i : i + 1], 0.0, "alone and in a batch")
-    order = torch.randperm(len(images), generator=draw)
-    permuted = build(TrainingSet(images[order])).posterior(noisy, alpha_bar, best=3)
-    check_same_posterior(permuted, known, 1e-5, "another order of the training set")
-    for block in (1, 4):
-        divided = build(TrainingSet(images))
-        divided.engine = _Blocks(divided.engine, block)
-        other = divided.posterior(noisy, alpha_bar, best=3)
-        check_same_posterior(other, known, 1e-5, f"in blocks of {block}")
-        check_same_sources(other, known, f"in blocks of {block}")
-    single = build(TrainingSet(images.float())).denoise(noisy.float(), alpha_bar)
-    if machine.attention.name != "top1":  # the best partner may change with the rounding
-        check_close(single.double(), known.mean, 1e-3, "in float32")
-        # Partners are chosen by the whole set's posterior, all other attentions image by image.
-        shards = (images[:2], images[2:])
-        parts = [build(TrainingSet(shard)).posterior(noisy, alpha_bar) for shard in shards]
-        check_same_posterior(Posterior.merge_all(parts), known, 1e-5, "in two shards")
-
-
-class _Blocks:
-    """An engine made to take blocks of a given size."""
-
-    def __init__(self, engine: Engine, block: int) -> None:
-        self.engine, self.block, self.name = engine, block, engine.name
-        self.evidence, self.posterior = engine.evidence, engine.posterior
-        self.reads_once = getattr(engine, "reads_once", False)
-        self.moments = getattr(engine, "moments", None)
-
-    def plan(self, query: Query, count: int, **demand: Any) -> Plan:
-        return Plan(self.engine.plan(query, count, **demand).batch, self.block)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention import AttentionContext, Measured, MultiScale, Scaled, Soft, Top1
+from scoremachines.attention.base import reduce_here
 from scoremachines.engines import Query, ReferenceEngine
 from scoremachines.errors import InputError
 
@@ -176,7 +177,7 @@ def test_top1_reads_large_sets_in_pieces() -> None:
     evidence, noisy = images(2, 120, 9, 11) * 6, images(2, 3, 9, 11, seed=1)
     levels = torch.full((2,), 0.4, dtype=torch.float64)
     context = AttentionContext(
-        noisy, levels, levels, 3, True, lambda _: iter(evidence.split([80, 39, 1], 1))
+        noisy, levels, levels, 3, True, reduce_here(*evidence.split([80, 39, 1], 1))
     )
     ((_, rows),) = Top1().attention_weights(context)
     for sample in range(2):
@@ -200,8 +201,7 @@ def test_top1_at_the_window_of_the_whole_image_has_one_partner_for_all(sources: 
     evidence = ReferenceEngine().evidence(query, images())
     torch.testing.assert_close(evidence, evidence[..., :1, :1].expand(evidence.shape))
     time = torch.tensor([1, 2])
-    unread = iter(())
-    context = AttentionContext(query.noisy, query.alpha_bar, time, None, False, lambda _: unread)
+    context = AttentionContext(query.noisy, query.alpha_bar, time, None, False, reduce_here())
     ((window, rows),) = Top1().attention_weights(context)
     assert window is None
     assert rows.partner.tolist() == 2 * [[1, *[0] * (H * W - 1)]]
@@ -215,7 +215,7 @@ def test_before_a_single_image_every_pixel_takes_the_first_partner() -> None:
         torch.tensor([1]),
         3,
         False,
-        lambda _: iter([evidence]),
+        reduce_here(evidence),
     )
     ((_, rows),) = Top1().attention_weights(context)
     assert rows.partner.tolist() == [[1, *[0] * (H * W - 1)]]

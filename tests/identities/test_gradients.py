@@ -11,7 +11,6 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention import (
-    AttentionContext,
     ByGroup,
     MultiScale,
     PerplexityGain,
@@ -19,7 +18,6 @@ from scoremachines.attention import (
     Tiled,
     make_attention,
 )
-from scoremachines.attention.base import UniformWeights
 from scoremachines.engines import ENGINES, Plan, make_engine, native_instructions
 from scoremachines.machine.baselines import Wiener
 from scoremachines.networks import NetworkSettings
@@ -140,14 +138,6 @@ def test_the_reference_has_first_and_second_derivatives(
     check(squared_gradient, noisy_images(), close=1e-6)
 
 
-def test_the_second_derivative_is_refused_where_there_is_none() -> None:
-    machine = sm.ScoreMachine(training_set(), 3, engine="torch")
-    noisy = noisy_images().requires_grad_()
-    (gradient,) = torch.autograd.grad(weighed(machine)(noisy), noisy, create_graph=True)
-    with pytest.raises(sm.InputError, match=r"engine='torch': it has no second derivatives"):
-        gradient.sum().backward()
-
-
 @pytest.mark.parametrize("form", ["score", "epsilon", "sample", "v_prediction"])
 def test_every_form_of_the_answer_has_a_gradient(form: str) -> None:
     data = training_set()
@@ -244,55 +234,3 @@ def test_engines_agree_about_the_gradient(name: str) -> None:
         machine = sm.ScoreMachine(data, 3, "inside", engine=engine)
         gradients.append(torch.autograd.grad(machine.denoise(noisy, LEVELS).sum(), noisy)[0])
     assert (gradients[0] - gradients[1]).abs().max() < 1e-10
-
-
-class WithoutGradient:
-    """An engine of somebody else's, as engines were before there were gradients."""
-
-    name = "mine"
-
-    def __init__(self) -> None:
-        engine = make_engine("torch")
-        self.plan, self.evidence, self.posterior = engine.plan, engine.evidence, engine.posterior
-
-
-class Smooth:
-    """An attention whose weights follow the evidence."""
-
-    name, dense = "smooth", True
-
-    def attention_weights(self, context: AttentionContext) -> list[Any]:
-        (evidence,) = context.evidence(context.window)
-        return [(context.window, UniformWeights(float(evidence.mean())))]
-
-
-def detached(noisy: Tensor, *_: object) -> Tensor:
-    return noisy.detach()
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda data: sm.ScoreMachine(data, 3, engine=WithoutGradient()), "engine='mine': it has"),
-        (lambda data: sm.ScoreMachine(data, 3, attention=Smooth()), "attention='smooth': it read"),
-        (
-            lambda data: sm.ScoreMachine(data, 3, attention=lambda *_: torch.ones(PIXELS, PIXELS)),
-            "its maps have no gradient in φ",
-        ),
-        (
-            lambda data: sm.adapt(torch.nn.Identity(), shape=SHAPE, call=detached),
-            "module='an answer wi",
-        ),
-    ],
-)
-def test_what_has_no_gradient_says_so(make: Callable[..., Any], message: str) -> None:
-    model = make(training_set())
-    model.denoise(noisy_images().float(), 0.5)
-    with pytest.raises(sm.InputError, match=message):
-        model.denoise(noisy_images().float().requires_grad_(), 0.5)
-
-
-def test_noise_levels_have_no_gradient() -> None:
-    for model in (sm.ScoreMachine(training_set(), 3), Wiener(training_set())):
-        with pytest.raises(sm.InputError, match="alpha_bar='values that require grad'"):
-            model.denoise(noisy_images(), LEVELS.clone().requires_grad_())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import pytest
@@ -13,11 +16,13 @@ import scoremachines as sm
 from scoremachines.calibration.information import ImageEntropy
 from scoremachines.data.nearest import Nearest
 from scoremachines.data.reduction import (
+    Block,
     Executor,
     Here,
     Pass,
     Processes,
     Reduction,
+    Shards,
     reduce,
 )
 from scoremachines.engines import Query, make_engine
@@ -85,7 +90,8 @@ def test_any_division_gives_the_same(same: bool, block: int, divide: int) -> Non
 def test_processes_give_the_same_bits(workers: int) -> None:
     data, listed = training_set(), list(statistics().values())
     here = reduce(listed, Pass(data, 2), Here())
-    there = reduce(listed, Pass(data, 2), Processes(workers))
+    with Processes(workers) as processes:
+        there = reduce(listed, Pass(data, 2), processes)
     for one, other in zip(here, there, strict=True):
         for a, b in zip(fields(one), fields(other), strict=True):
             assert torch.equal(a, b)
@@ -95,8 +101,8 @@ def test_one_statistic_has_one_value() -> None:
     data = training_set()
     total = reduce(Total(), Pass(data, 3))
     torch.testing.assert_close(total, data.pixels.flatten(1).sum(0))
-    assert isinstance(Here(), Executor)
-    assert isinstance(Processes(1), Executor)
+    for executor in (Here(), Shards(2), Processes(1)):
+        assert isinstance(executor, Executor)
     assert isinstance(Total(), Reduction)
 
 
@@ -106,3 +112,48 @@ def test_what_cannot_be_reduced_is_refused() -> None:
         reduce(Total(), Pass(data, 3, members=torch.arange(0)))
     with pytest.raises(InputError, match="workers"):
         Processes(0)
+    with pytest.raises(InputError, match="count"):
+        Shards(0)
+    unknown = lambda block: block.images.sum()  # noqa: E731
+    statistic = Total()
+    object.__setattr__(statistic, "of", unknown)
+    with Processes(1) as processes, pytest.raises(InputError, match="can be pickled"):
+        reduce(statistic, Pass(data, 3), processes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_shards_are_merged_one_by_one(count: int) -> None:
+    data, listed = training_set(), list(statistics().values())
+    blocks = Pass(data, 3)
+    numbers = [len(part) for part in torch.arange(len(blocks)).tensor_split(min(count, 4))]
+    assert len([*Shards(count).values(listed, blocks)]) == len(numbers)
+    whole, found = reduce(listed, blocks), reduce(listed, blocks, Shards(count))
+    for known, other in zip(whole, found, strict=True):
+        for a, b in zip(fields(known), fields(other), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+class Dies(Total):
+    """A statistic that ends the process which computes it."""
+
+    def of(self, block: Block) -> torch.Tensor:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+def test_processes_serve_many_passes_and_are_begun_again() -> None:
+    first, second = training_set(), training_set(same=True)
+    with Processes(2) as processes:
+        for data in (first, second, first):
+            found = reduce(Total(), Pass(data, 2), processes)
+            assert torch.equal(found, reduce(Total(), Pass(data, 2)))
+        with pytest.raises(BrokenProcessPool):
+            reduce(Dies(), Pass(first, 2), processes)
+        folder = processes._folder
+        assert torch.equal(
+            reduce(Total(), Pass(first, 11), processes), reduce(Total(), Pass(first, 11))
+        )
+        assert not folder.exists()
+        folder = processes._folder
+        assert folder.exists()
+    assert not folder.exists()

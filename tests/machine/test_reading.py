@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
+from scoremachines.attention.base import reduce_here
 from scoremachines.attention.top1 import LogEntropy, Top1
 from scoremachines.engines import Plan, Query, ReferenceEngine, TorchEngine, native_instructions
 from scoremachines.engines.native.engine import NativeEngine
-from scoremachines.machine.reading import Known, moments_bytes, reads_once
+from scoremachines.machine.moments import Known, moments_bytes, reads_once
 
 LEVELS = (0.001, 0.1, 0.5, 0.9, 0.99, 0.999)
 ATTENTIONS = ("tiled", "identity", "multiscale", "top1", "tiled-class", "identity-agreed")
@@ -176,7 +177,7 @@ def chosen(blocks: list[Tensor]) -> Tensor:
         torch.zeros(1),
         5,
         True,
-        lambda _: (block.T.unflatten(-1, SIZE)[None] for block in blocks),
+        reduce_here(*(block.T.unflatten(-1, SIZE)[None] for block in blocks)),
     )
     ((_, rows),) = Top1().attention_weights(context)
     return rows.partner[0]
@@ -240,13 +241,14 @@ def test_a_gradient_is_the_same_whether_its_moments_are_still_held(attention: st
 
 def test_moments_are_handed_out_by_place_and_held_once() -> None:
     blocks = [({3: torch.randn(1, n, 2, 2)}, torch.randn(1, n, 3, 2, 2)) for n in (2, 3, 1)]
-    known = Known(blocks)
+    places = torch.tensor([2, 3, 5, 7, 11, 13])
+    known = Known(blocks, places)
     evidence = torch.cat([fields[3] for fields, _ in blocks], 1)
     mean = torch.cat([field for _, field in blocks], 1)
     for start, stop in [(0, 6), (1, 2), (1, 4), (4, 6)]:
-        part = known.part(start, stop)
+        part = known.part(places[start:stop])
         assert part is not None
         assert torch.equal(part[0][3], evidence[:, start:stop])
         assert torch.equal(part[1], mean[:, start:stop])
-    Known(blocks)
-    assert known.part(0, 1) is None
+    Known(blocks, places)
+    assert known.part(places[:1]) is None

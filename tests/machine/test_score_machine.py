@@ -8,7 +8,7 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention import Measured, MultiScale, Scaled, Soft, make_attention
-from scoremachines.attention.base import AttentionContext
+from scoremachines.attention.base import AttentionContext, reduce_here
 from scoremachines.attention.building import MAPS
 from scoremachines.attention.top1 import LogEntropy, Top1
 from scoremachines.errors import InputError
@@ -57,9 +57,7 @@ def test_neighbours_in_the_batch_change_no_bit(attention: str, dtype: torch.dtyp
 
 def context(noisy: Tensor, level: float, evidence: Tensor) -> AttentionContext:
     levels = torch.full((len(noisy),), level, dtype=torch.float64)
-    return AttentionContext(
-        noisy, levels, levels, 3, True, lambda _: iter(evidence.split(4, dim=1))
-    )
+    return AttentionContext(noisy, levels, levels, 3, True, reduce_here(*evidence.split(4, dim=1)))
 
 
 def test_identity_attention_is_its_formula() -> None:

@@ -3,14 +3,16 @@
     Π_u(i) = Σ_κ Σ_{y≠u} A^κ_uy E^κ_y(i)
 
 From one `AttentionContext` per batch an attention makes `AttentionWeights` for every window κ
-whose evidence it needs; the machine applies them to the evidence of each block.
+whose evidence it needs; the machine applies them to the evidence of each block. What it must know
+of all images first it declares as a `Statistic`, which merges over any division of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from functools import reduce
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -24,13 +26,61 @@ __all__ = [
     "DenseWeights",
     "OneHotWeights",
     "Specified",
+    "Statistic",
     "UniformWeights",
     "WeightsByWindow",
     "depends",
     "evidence_windows",
     "needs_all_evidence",
+    "reduce_here",
     "spec_of",
 ]
+
+
+Value = TypeVar("Value")
+
+
+class Statistic(Protocol[Value]):
+    """A statistic of the evidence of images that merges (theory §4.3, §4.6).
+
+        s(A ∪ B) = merge( s(A), s(B) )    for disjoint parts A, B of the training set
+
+    It may be computed in other processes, so it holds what can be pickled.
+    """
+
+    @property
+    def window(self) -> int | None:
+        """k, at which evidence is wanted, pixels; None for the whole image."""
+        ...
+
+    def of(self, evidence: Tensor, index: Tensor) -> Value:
+        """Return s of some images: `E_y(i)` `[B, n, H, W]`, nats, and their places `[n]`."""
+        ...
+
+    def merge(self, one: Value, other: Value) -> Value:
+        """Return s of a union, the first part of which comes first; both may be overwritten."""
+        ...
+
+
+def reduce_here(*blocks: Tensor) -> Callable[[Statistic[Any]], Any]:
+    """Return what reduces a statistic over given evidence, whatever its window.
+
+    Args:
+        *blocks: `E_y(i)` of some images each, in their order, `[B, n, H, W]`.
+
+    Returns:
+        For an `AttentionContext`.
+    """
+
+    def reduced(statistic: Statistic[Any]) -> Any:
+        values, stop = [], 0
+        for evidence in blocks:
+            start, stop = stop, stop + evidence.shape[1]
+            index = torch.arange(start, stop, device=evidence.device)
+            values.append(statistic.of(evidence, index))
+        return reduce(statistic.merge, values)
+
+    return reduced
 
 
 @dataclass(frozen=True)
@@ -43,8 +93,8 @@ class AttentionContext:
         time: t of each noisy image on the machine's schedule, float64 on the CPU, `[B]`.
         window: k, the window of the machine at this time; None for the whole image.
         periodic: whether φ continues on the other side of its border.
-        evidence: yields `E_y(i) = log mean_{v∈V(y)} exp ℓ_y(i,v)` of a block of training images,
-            nats, `[B, n, H, W]`, at the window given. Each call is a pass over the training set.
+        reduce: returns the value of a `Statistic` of the evidence of all training images,
+            `E_y(i) = log mean_{v∈V(y)} exp ℓ_y(i,v)`. Each call is a pass over the training set.
     """
 
     noisy: Tensor
@@ -52,7 +102,7 @@ class AttentionContext:
     time: Tensor
     window: int | None
     periodic: bool
-    evidence: Callable[[int | None], Iterator[Tensor]]
+    reduce: Callable[[Statistic[Any]], Any]
 
 
 class AttentionWeights(Protocol):

@@ -8,7 +8,7 @@ With one image a group this is the attention of theory §4.1; with one group, no
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from scoremachines.attention.base import (
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 
-__all__ = ["ByGroup", "Groups", "grouping"]
+__all__ = ["ByGroup", "GroupEvidence", "GroupTotals", "Groups", "grouping"]
 
 
 class ByGroup(Specified):
@@ -86,44 +86,70 @@ def grouping(attention: object) -> ByGroup | None:
     return attention
 
 
-class Groups:
-    """The evidence of groups, accumulated over blocks of the training set.
-
-    `E_y(g) = log mean_{i: g(i)=g} exp E_y(i)`, nats, `[B, G, H, W]` (theory §4.6).
+@dataclass(frozen=True)
+class GroupTotals:
+    """What groups add up to over some images.
 
     Args:
+        log_totals: `log Σ_{i: g(i)=g} exp E_y(i)` of every group that has images, nats, float64
+            `[B, H, W]`.
+        counts: how many of the images are in each group, float64 `[G]`.
+    """
+
+    log_totals: dict[int, Tensor]
+    counts: Tensor
+
+
+@dataclass(frozen=True)
+class GroupEvidence:
+    """The statistic `log Σ_{i: g(i)=g} exp E_y(i)` of all groups (theory §4.6).
+
+    Args:
+        window: k, pixels; None for the whole image.
         groups: the group of every image, int64 `[N]`.
     """
 
-    def __init__(self, groups: Tensor) -> None:
-        self.groups = groups
-        self.totals: dict[int, Tensor] = {}
-        self.counts = torch.zeros(int(groups.max()) + 1, dtype=torch.float64)
+    window: int | None
+    groups: Tensor
 
-    def add(self, evidence: Tensor, index: Tensor) -> None:
-        """Add a block's evidence: `E_y(i)` `[B, n, H, W]` of the images at places `[n]`."""
+    def of(self, evidence: Tensor, index: Tensor) -> GroupTotals:
         chosen = self.groups[index.cpu()].to(evidence.device)
         evidence = evidence.double()
-        for group in chosen.unique().tolist():
-            here = evidence[:, chosen == group].logsumexp(1)
-            known = self.totals.get(group)
-            self.totals[group] = here if known is None else torch.logaddexp(known, here)
-        self.counts += torch.bincount(chosen.cpu(), minlength=len(self.counts))
+        present = chosen.unique().tolist()
+        totals = {group: evidence[:, chosen == group].logsumexp(1) for group in present}
+        counts = torch.bincount(chosen.cpu(), minlength=int(self.groups.max()) + 1)
+        return GroupTotals(totals, counts.double())
+
+    def merge(self, one: GroupTotals, other: GroupTotals) -> GroupTotals:
+        totals = dict(one.log_totals)
+        for group, here in other.log_totals.items():
+            known = totals.get(group)
+            totals[group] = here if known is None else torch.logaddexp(known, here)
+        return GroupTotals(totals, one.counts + other.counts)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The evidence of groups: `E_y(g) = log mean_{i: g(i)=g} exp E_y(i)` (theory §4.6).
+
+    Args:
+        groups: the group of every image, int64 `[N]`.
+        totals: what each group adds up to.
+    """
+
+    groups: Tensor
+    totals: GroupTotals
 
     def evidence(self) -> Tensor:
         """Return `E_y(g)` of every group that has images, nats, float64 `[B, G, H, W]`."""
-        total = torch.stack([self.totals[group] for group in sorted(self.totals)], 1)
+        total = torch.stack([field for _, field in sorted(self.totals.log_totals.items())], 1)
         return total - self.log_counts().to(total)[:, None, None]
 
     def log_counts(self) -> Tensor:
         """Return the log of the number of images of every group that has some, `[G]`."""
-        return self.counts[self.counts > 0].log()
+        return self.totals.counts[self.totals.counts > 0].log()
 
     def rank(self, index: Tensor) -> Tensor:
         """Return which of the groups that have images those at places `[n]` belong to, `[n]`."""
-        rank = (self.counts > 0).long().cumsum(0) - 1
+        rank = (self.totals.counts > 0).long().cumsum(0) - 1
         return rank[self.groups[index.cpu()]].to(index.device)
-
-    def of(self, index: Tensor) -> Tensor:
-        """Return `E_y(g(i))` of the images at places `[n]`, float64 `[B, n, H, W]`."""
-        return self.evidence()[:, self.rank(index)]

@@ -31,7 +31,7 @@ from scoremachines.attention.base import (
 from scoremachines.engines.native.pairs import by_native_part, pair_sums
 from scoremachines.theory.specs.attention import AttentionSpec
 
-__all__ = ["LogEntropy", "Top1"]
+__all__ = ["CandidateEntropies", "Candidates", "LogEntropy", "PairEntropies", "Top1"]
 
 
 @dataclass(frozen=True)
@@ -118,36 +118,47 @@ class Top1(Specified):
             first = torch.zeros_like(context.noisy[:, 0].flatten(1), dtype=torch.int64)
             first[:, 0] = 1
             return [(None, OneHotWeights(first))]
-        tables: list[LogEntropy | None] = [None] * len(context.noisy)
-        for evidence in context.evidence(context.window):
-            fields = (field.double().flatten(1).T for field in evidence)
-            tables = [_with_block(*pair) for pair in zip(tables, fields, strict=True)]
+        tables = context.reduce(PairEntropies(context.window))
         close = CLOSE if by_native_part(context.noisy.device) else 0.0
-        found = [_Candidates(table, close) for table in tables if table is not None]
+        found = [Candidates.of(table, close) for table in tables]
         if any(candidates.doubtful for candidates in found):
-            for evidence in context.evidence(context.window):
-                for candidates, field in zip(found, evidence, strict=True):
-                    candidates.add(field.double().flatten(1).T)
-        partners = torch.stack([candidates.partner() for candidates in found])
+            known = context.reduce(CandidateEntropies(context.window, found))
+        else:
+            known = [None] * len(found)
+        pairs = zip(found, known, strict=True)
+        partners = torch.stack([candidates.partner(entropy) for candidates, entropy in pairs])
         return [(context.window, OneHotWeights(partners))]
 
 
-def _with_block(known: LogEntropy | None, evidence: Tensor) -> LogEntropy:
-    """Enter `E_u(i) + E_y(i)` of more images for all pairs (u, y), from `E` `[H·W, n]`.
+@dataclass(frozen=True)
+class PairEntropies:
+    """The statistic `H(softmax_i(E_u(i) + E_y(i)))` of all pairs (u, y), for each noisy image.
 
-    What is known already, `[H·W, H·W]`, is overwritten.
+    Args:
+        window: k, pixels; None for the whole image.
     """
+
+    window: int | None
+
+    def of(self, evidence: Tensor, index: Tensor) -> list[LogEntropy]:
+        del index
+        return [_all_pairs(field.double().flatten(1).T) for field in evidence]
+
+    def merge(self, one: list[LogEntropy], other: list[LogEntropy]) -> list[LogEntropy]:
+        for known, more in zip(one, other, strict=True):
+            for some in _some_rows(len(known.best)):  # in place, for tables are large
+                merged = known.rows(some).merge(more.rows(some))
+                for field, part in zip(known.fields, merged.fields, strict=True):
+                    field[some] = part
+        return one
+
+
+def _all_pairs(evidence: Tensor) -> LogEntropy:
+    """Return the entropies of `E_u(i) + E_y(i)`, tables `[H·W, H·W]`, from `E` `[H·W, n]`."""
     if by_native_part(evidence.device):
-        entropy = LogEntropy(*pair_sums(evidence))
-        if known is None:
-            return entropy
-        for some in _some_rows(len(evidence)):  # in place, for tables are large
-            merged = known.rows(some).merge(entropy.rows(some))
-            for field, part in zip(known.fields, merged.fields, strict=True):
-                field[some] = part
-        return known
+        return LogEntropy(*pair_sums(evidence))
     pixels, count = evidence.shape
-    table = known or LogEntropy(*(evidence.new_empty(pixels, pixels) for _ in range(3)))
+    table = LogEntropy(*(evidence.new_empty(pixels, pixels) for _ in range(3)))
     across = max(1, AT_ONCE // count)
     rows = max(1, across // pixels)
     for first in range(0, pixels, rows):
@@ -155,8 +166,6 @@ def _with_block(known: LogEntropy | None, evidence: Tensor) -> LogEntropy:
         for other in range(first, pixels, across):
             here = slice(first, first + rows), slice(other, other + across)
             entropy = LogEntropy.of(evidence[here[0], None] + evidence[None, here[1]])
-            if known is not None:
-                entropy = LogEntropy(*(field[here] for field in known.fields)).merge(entropy)
             for field, part in zip(table.fields, entropy.fields, strict=True):
                 field[here] = part
                 field.T[here] = part
@@ -176,50 +185,83 @@ def _some_rows(pixels: int) -> Iterator[slice]:
         yield slice(first, first + rows)
 
 
-class _Candidates:
+@dataclass(frozen=True)
+class Candidates:
     """The partners of each pixel whose entropies are least, or so near that it may be theirs.
 
     Args:
-        table: of all pairs.
-        close: how near to the least a log entropy may be so, relatively.
+        pixel: u of each pair, int64 `[M]`.
+        other: y of each pair, int64 `[M]`.
+        pixels: H·W.
+        doubtful: whether they must be computed anew to be told apart.
     """
 
-    def __init__(self, table: LogEntropy, close: float) -> None:
-        self.pixels = len(table.best)
-        found = []
-        for rows in _some_rows(self.pixels):
+    pixel: Tensor
+    other: Tensor
+    pixels: int
+    doubtful: bool
+
+    @classmethod
+    def of(cls, table: LogEntropy, close: float) -> Candidates:
+        """Return those of a table of all pairs.
+
+        Args:
+            table: the entropies.
+            close: how near to the least a log entropy may be, relatively.
+
+        Returns:
+            The candidates.
+        """
+        pixels, found = len(table.best), []
+        for rows in _some_rows(pixels):
             value = table.rows(rows).value()
-            if self.pixels > 1:
-                value.diagonal(rows.start).fill_(torch.inf)
+            value.diagonal(rows.start).fill_(torch.inf)
             least = value.amin(1, keepdim=True)
             near = value <= least + close * (1 + least.abs())
             # Infinite ones, of a single image, are exact: the first of equals.
             exact = (value == least) & least.isinf()
             near = near.logical_or_(exact & (exact.cumsum(1) == 1))
             found.append(near.nonzero() + torch.tensor([rows.start, 0], device=near.device))
-        self.pixel, self.other = torch.cat(found).unbind(1)
-        self.doubtful = close > 0 and len(self.pixel) > self.pixels
-        self.entropy: LogEntropy | None = None
+        pixel, other = torch.cat(found).unbind(1)
+        return cls(pixel, other, pixels, close > 0 and len(pixel) > pixels)
 
-    def add(self, evidence: Tensor) -> None:
-        """Add a block's evidence, `E` `[H·W, n]`, in the same order of its terms each time."""
-        rows = max(1, AT_ONCE // evidence.shape[1])
-        parts = []
-        for some in torch.arange(len(self.pixel), device=evidence.device).split(rows):
-            pairs = evidence[self.pixel[some]] + evidence[self.other[some]]
-            parts.append(LogEntropy.of(pairs).fields)
-        found = LogEntropy(*(torch.cat(field) for field in zip(*parts, strict=True)))
-        self.entropy = found if self.entropy is None else self.entropy.merge(found)
-
-    def partner(self) -> Tensor:
-        """Return y*(u), of equals the first, `[H·W]`."""
+    def partner(self, entropy: LogEntropy | None) -> Tensor:
+        """Return y*(u), of equals the first, `[H·W]`; entropies if they were doubtful."""
         other = self.other
-        if self.entropy is not None:
-            other = other.masked_fill(self._beaten(self.entropy.value()), self.pixels)
+        if entropy is not None:
+            value = entropy.value()
+            least = value.new_full((self.pixels,), torch.inf)
+            beaten = value != least.scatter_reduce_(0, self.pixel, value, "amin")[self.pixel]
+            other = other.masked_fill(beaten, self.pixels)
         first = other.new_full((self.pixels,), self.pixels)
         return first.scatter_reduce_(0, self.pixel, other, "amin")
 
-    def _beaten(self, value: Tensor) -> Tensor:
-        """Return whether another candidate for the same pixel has a smaller value."""
-        least = value.new_full((self.pixels,), torch.inf)
-        return value != least.scatter_reduce_(0, self.pixel, value, "amin")[self.pixel]
+
+@dataclass(frozen=True)
+class CandidateEntropies:
+    """The same statistic of some pairs alone, to all digits.
+
+    Args:
+        window: k, pixels; None for the whole image.
+        candidates: the pairs of each noisy image.
+    """
+
+    window: int | None
+    candidates: list[Candidates]
+
+    def of(self, evidence: Tensor, index: Tensor) -> list[LogEntropy]:
+        del index
+        fields = (field.double().flatten(1).T for field in evidence)
+        return [_some_pairs(*pair) for pair in zip(self.candidates, fields, strict=True)]
+
+    def merge(self, one: list[LogEntropy], other: list[LogEntropy]) -> list[LogEntropy]:
+        return [known.merge(more) for known, more in zip(one, other, strict=True)]
+
+
+def _some_pairs(candidates: Candidates, evidence: Tensor) -> LogEntropy:
+    rows = max(1, AT_ONCE // evidence.shape[1])
+    parts = []
+    for some in torch.arange(len(candidates.pixel), device=evidence.device).split(rows):
+        pairs = evidence[candidates.pixel[some]] + evidence[candidates.other[some]]
+        parts.append(LogEntropy.of(pairs).fields)
+    return LogEntropy(*(torch.cat(field) for field in zip(*parts, strict=True)))

@@ -9,10 +9,16 @@ bits.
 
 from __future__ import annotations
 
+import pickle
+import shutil
 import tempfile
+import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -25,7 +31,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, whole
 from scoremachines.io.orphans import end_with_parent
 
-__all__ = ["Block", "Executor", "Here", "Pass", "Processes", "Reduction", "reduce"]
+__all__ = ["Block", "Executor", "Here", "Pass", "Processes", "Reduction", "Shards", "reduce"]
 
 Value = TypeVar("Value")
 
@@ -78,16 +84,16 @@ class Pass:
     members: Tensor | None = None
 
     def __len__(self) -> int:
-        count = len(self.data) if self.members is None else len(self.members)
-        return -(-count // self.block)
+        size = len(self.data) if self.members is None else len(self.members)
+        return -(-size // self.block)
 
     def __getitem__(self, number: int) -> Block:
         """Return a block by its number."""
-        count = len(self.data) if self.members is None else len(self.members)
+        size = len(self.data) if self.members is None else len(self.members)
         if not 0 <= number < len(self):
             raise IndexError(number)
         start = number * self.block
-        span = slice(start, min(start + self.block, count))
+        span = slice(start, min(start + self.block, size))
         index = torch.arange(span.start, span.stop) if self.members is None else self.members[span]
         images = self.data.block(span if self.members is None else index, self.dtype, self.device)
         return Block(images, index.to(images.device))
@@ -110,11 +116,36 @@ class Here:
 
     def values(self, reductions: Sequence[Reduction[Any]], blocks: Pass) -> Iterator[list[Any]]:
         for block in blocks:
-            yield [reduction.of(block) for reduction in reductions]
+            yield _values(reductions, block)
+
+
+class Shards:
+    """A training set in shards of as many blocks each, as hosts would hold it, in this process.
+
+    Blocks of a shard are merged first, then shards.
+
+    Args:
+        count: how many; there are no more than blocks.
+
+    Raises:
+        InputError: `count` is not a whole number of at least 1.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = whole("count", count, 1)
+
+    def values(self, reductions: Sequence[Reduction[Any]], blocks: Pass) -> Iterator[list[Any]]:
+        for numbers in np.array_split(np.arange(len(blocks)), min(self.count, len(blocks))):
+            shard = (blocks[int(number)] for number in numbers)
+            yield _merged(reductions, (_values(reductions, block) for block in shard))
 
 
 class Processes:
     """Blocks in other processes, each with one thread; images are on a memory map.
+
+    Processes begin with the first pass and serve all that follow, of any training set, until
+    `close`, the end of a `with` block or the end of the program. A script that uses them starts
+    with `if __name__ == "__main__":`, for they import it.
 
     Args:
         workers: how many.
@@ -125,18 +156,69 @@ class Processes:
 
     def __init__(self, workers: int) -> None:
         self.workers = whole("workers", workers, 1)
+        self._pool: ProcessPoolExecutor | None = None
+        self._folder = Path()
+        self._end: weakref.finalize[..., Any] | None = None
+        self._kept: tuple[weakref.ref[Tensor], Path] | None = None
+        self._passes = count()
 
     def values(self, reductions: Sequence[Reduction[Any]], blocks: Pass) -> Iterator[list[Any]]:
         if blocks.data.pixels.device.type != "cpu":
             accepted = "a training set on the CPU, for processes"
             raise InputError("data", blocks.data.pixels.device, accepted)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "pixels.npy"
-            np.save(path, blocks.data.pixels.numpy())
-            bare = replace(blocks, data=None)  # type: ignore[arg-type]
-            shared = (str(path), list(reductions), bare)
-            with ProcessPoolExecutor(self.workers, get_context("spawn"), _begin, shared) as pool:
-                yield from pool.map(_of_block, range(len(blocks)))
+        pool, folder = self._started(), self._folder
+        bare = replace(blocks, data=None)  # type: ignore[arg-type]
+        job = folder / f"{next(self._passes)}.pickle"
+        try:
+            given = pickle.dumps((list(reductions), self._mapped(blocks.data, folder), bare))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            accepted = "engines and attentions that can be pickled, for processes"
+            raise InputError("reductions", reductions, accepted, str(error)) from error
+        job.write_bytes(given)
+        pending: deque[Future[list[Any]]] = deque()
+        try:
+            for number in range(len(blocks)):
+                pending.append(pool.submit(_of_block, str(job), number))
+                if len(pending) > 2 * self.workers:  # what is computed already is in memory
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BrokenProcessPool:
+            self.close()  # the next pass begins with new ones
+            raise
+        finally:
+            for each in pending:
+                each.cancel()
+            job.unlink(missing_ok=True)
+
+    def _started(self) -> ProcessPoolExecutor:
+        """Return the processes; they have a folder for what they are given."""
+        if self._pool is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="scoremachines-"))
+            self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _begin)
+            self._end = weakref.finalize(self, _end, self._pool, self._folder)
+        return self._pool
+
+    def _mapped(self, data: TrainingSet, folder: Path) -> Path:
+        """Return the file of a training set's pixels; that of the last one is kept."""
+        if self._kept is None or self._kept[0]() is not data.pixels:
+            path = folder / "pixels.npy"
+            path.unlink(missing_ok=True)  # processes may still have the former one mapped
+            np.save(path, data.pixels.numpy())
+            self._kept = weakref.ref(data.pixels), path
+        return self._kept[1]
+
+    def close(self) -> None:
+        """End the processes and delete what they were given."""
+        if self._end is not None:
+            self._end()
+        self._pool = self._end = self._kept = None
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def reduce(
@@ -158,30 +240,43 @@ def reduce(
         InputError: there is no image to read.
     """
     listed = list(reductions) if isinstance(reductions, Iterable) else [reductions]
-    merged: list[Any] | None = None
-    for values in (executor or Here()).values(listed, blocks):
-        if merged is None:
-            merged = values
-        else:
-            pairs = zip(listed, merged, values, strict=True)
-            merged = [each.merge(one, other) for each, one, other in pairs]
-    if merged is None:
+    if not len(blocks):
         raise InputError("data", blocks.data, "at least one image")
+    merged = _merged(listed, (executor or Here()).values(listed, blocks))
     return merged if isinstance(reductions, Iterable) else merged[0]
 
 
-_STATE: dict[str, Any] = {}
-"""What a worker process was started with."""
+def _values(reductions: Sequence[Reduction[Any]], block: Block) -> list[Any]:
+    return [reduction.of(block) for reduction in reductions]
 
 
-def _begin(path: str, reductions: list[Reduction[Any]], bare: Pass) -> None:
+def _merged(reductions: Sequence[Reduction[Any]], values: Iterator[list[Any]]) -> list[Any]:
+    merged = next(values)
+    for more in values:
+        triples = zip(reductions, merged, more, strict=True)
+        merged = [each.merge(one, other) for each, one, other in triples]
+    return merged
+
+
+_LATEST: dict[str, tuple[list[Reduction[Any]], Pass]] = {}
+"""What a worker process was given last, by its file."""
+
+
+def _end(pool: ProcessPoolExecutor, folder: Path) -> None:
+    pool.shutdown(cancel_futures=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _begin() -> None:
     end_with_parent()
     torch.set_num_threads(1)
-    pixels = torch.from_numpy(np.load(path, mmap_mode="c"))
-    _STATE["blocks"] = replace(bare, data=TrainingSet(pixels))
-    _STATE["reductions"] = reductions
 
 
-def _of_block(number: int) -> list[Any]:
-    block = _STATE["blocks"][number]
-    return [reduction.of(block) for reduction in _STATE["reductions"]]
+def _of_block(job: str, number: int) -> list[Any]:
+    if job not in _LATEST:
+        reductions, pixels, bare = pickle.loads(Path(job).read_bytes())
+        data = TrainingSet(torch.from_numpy(np.load(pixels, mmap_mode="c")))
+        _LATEST.clear()
+        _LATEST[job] = reductions, replace(bare, data=data)
+    reductions, blocks = _LATEST[job]
+    return _values(reductions, blocks[number])

@@ -18,6 +18,7 @@ from diffusers import ModelMixin as ModelMixin  # pipelines look for it beside t
 from torch import Tensor
 
 from scoremachines.attention import Attention, Maps, make_attention
+from scoremachines.data.reduction import Executor
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Query, as_engine, engine_spec
 from scoremachines.errors import InputError, whole
@@ -69,6 +70,8 @@ class ScoreMachine(DenoiserModel):
         engine: `"auto"`, a key of `scoremachines.engines.ENGINES`, with options as in
             `"adaptive:tolerance=0.001"`, or an `Engine`.
         memory: bytes that the engine may use above the training set.
+        executor: what carries passes over the training set out, such as `Processes(2)`; None for
+            this process. Gradients are computed in this process. It is not saved.
         prediction_type: what `forward` returns: `"epsilon"`, `"sample"` (x̂0) or `"v_prediction"`.
         alphas_cumprod: ᾱ at the timesteps that `forward` is given; DDPM's 1,000 by default (see
             `match`).
@@ -90,6 +93,7 @@ class ScoreMachine(DenoiserModel):
         schedule: str | NoiseSchedule | Sequence[float] = "cosine",
         engine: str | EngineSpec | Engine = "auto",
         memory: int = 2**30,
+        executor: Executor | None = None,
         prediction_type: str = "epsilon",
         alphas_cumprod: Sequence[float] | None = None,
     ) -> None:
@@ -97,7 +101,7 @@ class ScoreMachine(DenoiserModel):
         self.window = parse_window(window)
         self.sources, self.attention = sources, make_attention(attention)
         self.schedule = noise_schedule(schedule)
-        self.engine = as_engine(engine, memory)
+        self.engine, self.executor = as_engine(engine, memory), executor
         self.timesteps = TableSchedule.linear()
         self.data = data
         # Carries the machine's dtype and device; the pixels follow, see `_apply`.
@@ -182,18 +186,13 @@ class ScoreMachine(DenoiserModel):
         with gradients_in(noisy):
             return self._merged(groups, query, best).to(noisy.dtype)
 
-    def _merged(
-        self,
-        groups: list[Group],
-        query: Query,
-        best: int,
-    ) -> Posterior:
+    def _merged(self, groups: list[Group], query: Query, best: int) -> Posterior:
         """Return the posteriors of samples by window and class, in the samples' order."""
         parts: list[Posterior] = []
         for samples, window, members, far in groups:
             noisy, alphas = query.noisy[samples], query.alpha_bar[samples]
             asked = Query(noisy.double() if far else noisy, alphas, window, self.sources)
-            stream = Stream(self.data, self.engine, self.attention, members)
+            stream = Stream(self.data, self.engine, self.attention, members, self.executor)
             parts += stream.posteriors(asked, self.schedule.time(alphas), best)
         if len(groups) == 1:
             return Posterior.cat(parts)

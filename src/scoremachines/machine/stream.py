@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from scoremachines.attention import Attention, AttentionContext
 from scoremachines.attention.base import (
+    Statistic,
     WeightsByWindow,
     depends,
     evidence_windows,
     needs_all_evidence,
 )
 from scoremachines.attention.groups import Groups, grouping
+from scoremachines.data.reduction import Executor, Pass
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Held, Plan, Query
 from scoremachines.errors import InputError
 from scoremachines.machine.gradient import Backward, attached, differentiable
-from scoremachines.machine.reading import Known, Reading, moments_bytes, reads_once
+from scoremachines.machine.moments import Known, moments_bytes, reads_once
+from scoremachines.machine.reading import Asked, Reading
 from scoremachines.theory.positions import PERIODIC
 from scoremachines.theory.posterior import Posterior
 
@@ -44,12 +48,19 @@ class Stream:
         engine: computes the posterior of a block.
         attention: gives Π_u(i) of a block's images.
         members: places of the images to use, rising, int64; None for all.
+        executor: what carries passes over the training set out; None for this process.
     """
 
     def __init__(
-        self, data: TrainingSet, engine: Engine, attention: Attention, members: Tensor | None
+        self,
+        data: TrainingSet,
+        engine: Engine,
+        attention: Attention,
+        members: Tensor | None,
+        executor: Executor | None = None,
     ) -> None:
         self.data, self.engine, self.attention, self.members = data, engine, attention, members
+        self.executor = executor
         self.count = len(data) if members is None else len(members)
         shared = grouping(attention)
         self.groups = None if shared is None else shared.groups_of(data)
@@ -155,12 +166,19 @@ class Stream:
         # Tables over pairs of pixels of one block, before they merge with those of the others.
         merged = self.groups is None and needs_all_evidence(self.attention)
         tables = 24 * height * width if merged else 0
-        return Held(*(height * width * each for each in (answer + tables, evidence, copied)))
+        return Held(*(height * width * each for each in (answer, evidence + tables, copied)))
 
     def _reading(self, query: Query, block: int, keep: bool = False) -> Reading:
         """Return some noisy images before the training set."""
-        blocks = partial(self._blocks, block, query.noisy.dtype)
-        return Reading(self.engine, query, blocks, reads_once(self.engine, query), keep)
+        asked = Asked(self.engine, query, reads_once(self.engine, query), keep)
+        # A graph does not leave the process.
+        executor = None if query.noisy.requires_grad else self.executor
+        return Reading(asked, self._blocks(query, block), executor, self.groups)
+
+    def _blocks(self, query: Query, block: int) -> Pass:
+        """Return how the training set is read."""
+        dtype = None if getattr(self.engine, "accepts_uint8", False) else query.noisy.dtype
+        return Pass(self.data, block, dtype, members=self.members)
 
     def _answer(
         self, reading: Reading, time: Tensor, best: int, leaf: Tensor | None = None
@@ -172,7 +190,7 @@ class Stream:
         with torch.set_grad_enabled(torch.is_grad_enabled() or leaf is not None):
             weights = self.attention.attention_weights(self._context(reading, time, leaf))
         windows = {window for window, _ in weights} if self.groups is not None else ()
-        shared = {window: self._shared(reading, window) for window in windows}
+        shared = {window: reading.shared(window) for window in windows}
         return reading.posterior(weights, shared, best), weights, shared
 
     def _with_backward(
@@ -186,9 +204,10 @@ class Stream:
         # Fields of evidence are more, and larger, than those of the forward pass.
         shrunk = 4 if self.attention.dense else 2 if weights else 1
         block = max(1, block // shrunk)
-        again = partial(self._blocks, block, query.noisy.dtype)
+        again = self._blocks(query, block)
         bare = replace(query, noisy=query.noisy.new_empty(0))
-        known = Known(reading.kept) if keep and weights else None
+        held = reading.asked.kept.values() if keep and weights else ()
+        known = Known(held, self._places) if held else None
         if not weights:
             return posterior, Backward(self.engine, bare, again)
 
@@ -210,49 +229,30 @@ class Stream:
         Returns:
             `A^κ` for each window κ of the evidence (theory §4); `[]` without attention.
         """
-        reading = self._reading(query, self.plan(query, 0).block)
+        plan, keep = self._planned(query, 0)
+        reading = self._reading(query, plan.block, keep)
         return self.attention.attention_weights(self._context(reading, time))
 
-    def _shared(self, reading: Reading, window: int | None) -> Groups:
-        """Return the evidence of groups of images (theory §4.6)."""
-        assert self.groups is not None
-        gathered = Groups(self.groups)
-        for evidence, index in reading.evidence(window):
-            gathered.add(evidence, index)
-        return gathered
-
-    def _blocks(self, block: int, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images `[n, C, H, W]` and their places in the training set `[n]`."""
-        kind = None if getattr(self.engine, "accepts_uint8", False) else dtype
-        for start in range(0, self.count, block):
-            stop = min(start + block, self.count)
-            if self.members is None:
-                index, images = (
-                    torch.arange(start, stop),
-                    self.data.block(slice(start, stop), kind),
-                )
-            else:
-                index = self.members[start:stop]
-                images = self.data.block(index, kind)
-            yield images, index.to(images.device)
+    @property
+    def _places(self) -> Tensor:
+        return torch.arange(self.count) if self.members is None else self.members
 
     def _context(
         self, reading: Reading, time: Tensor, noisy: Tensor | None = None
     ) -> AttentionContext:
         """Return what the attention may look at; `noisy` is φ where it is to have a graph."""
 
-        def evidence(window: int | None) -> Iterator[Tensor]:
+        def reduced(statistic: Statistic[Any]) -> Any:
             if noisy is not None and torch.is_grad_enabled():
                 reason = "it reads evidence, through which no gradient passes"
                 accepted = "weights that are found under torch.no_grad(), or engine reference"
                 raise InputError("attention", self.attention.name, accepted, reason)
-            if self.groups is not None:
-                yield self._shared(reading, window).evidence()
-                return
-            for found, _ in reading.evidence(window):
-                yield found
+            if self.groups is None:
+                return reading.reduce(statistic)
+            evidence = reading.shared(statistic.window).evidence()
+            return statistic.of(evidence, torch.arange(evidence.shape[1]))
 
-        query = reading.query
+        query = reading.asked.query
         seen = query.noisy if noisy is None else noisy
         periodic = PERIODIC[query.sources]
-        return AttentionContext(seen, query.alpha_bar, time, query.window, periodic, evidence)
+        return AttentionContext(seen, query.alpha_bar, time, query.window, periodic, reduced)

@@ -130,7 +130,8 @@ def test_no_torchvision() -> None:
 def test_the_demo_makes_the_papers_point(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = demo(str(tmp_path / "demo"))
+    demo(str(tmp_path / "demo"))
+    page = tmp_path / "demo" / "index.html"
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1] == f"page: {page}"
     rates = dict(re.findall(r"attention (\w+): consistent (\d+\.\d) %", printed))

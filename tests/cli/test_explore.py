@@ -42,7 +42,7 @@ def test_the_command_serves_until_it_is_interrupted(painted_run: Path) -> None:
             assert answer.status == 200
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
-        assert process.returncode == 0
+        assert process.returncode == 0, said
         assert "stopped" in said
         assert "Traceback" not in said
 

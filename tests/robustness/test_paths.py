@@ -15,7 +15,6 @@ import torch
 import scoremachines
 import scoremachines as sm
 from scoremachines import from_folder, from_idx, from_numpy, load_training_set
-from scoremachines.cli.compare import open_network
 from scoremachines.cli.main import main
 from scoremachines.data import TrainingSet, open_source
 from scoremachines.data.bundled import digits
@@ -24,6 +23,7 @@ from scoremachines.errors import InputError
 from scoremachines.experiments.machines import network_strength
 from scoremachines.experiments.networks import read_curve
 from scoremachines.experiments.opened import open_run
+from scoremachines.experiments.opening import open_network
 from scoremachines.explore.opened_run import Watched, watch
 from scoremachines.io.files import exists, is_file, is_folder
 from scoremachines.io.folders import output_folder

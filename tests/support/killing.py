@@ -33,6 +33,7 @@ from scoremachines.cli import (
 )
 from scoremachines.cli import main as cli
 from scoremachines.experiments import generate as painting
+from scoremachines.experiments.in_folder import demo as painted
 
 SHAPES = ["shapes", "--size", "9x11", "--shapes.feature_size", "2", "--shapes.n", "12"]
 NETWORK = ["train", *SHAPES, "--network.width", "8", "--network.receptive_field", "3"]
@@ -150,9 +151,9 @@ def try_out(name: str, kills: int, work: Path, draw: random.Random) -> None:
 def main(work: Path, seed: int, wanted: dict[str, int]) -> None:
     torch.set_num_threads(1)
     painting.SAVE_EVERY = 0.0  # every step of an unfinished batch is kept
-    settings = replace(demo.DIGITS, limit=20, n=2, steps=2)
-    demo.SECTIONS = (("digits", settings, ("none", "tiled"), "Digits."),)
-    modules = (attribute, bench, calibrate, compare, consistency, generate, train)
+    settings = replace(painted.DIGITS, limit=20, n=2, steps=2)
+    painted.SECTIONS = (("digits", settings, ("none", "tiled"), "Digits."),)
+    modules = (attribute, bench, calibrate, compare, consistency, demo, generate, train)
     assert all(modules)  # imported before the first fork
     log = work / "preparing.log"
     if {"compare", "calibrate"} & wanted.keys():

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
-from scoremachines.data.images.resize import Framing
-from scoremachines.data.images.room import check_room
 from scoremachines.data.open import open_data
-from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import whole
 from scoremachines.experiments.bench.attentions import run as time_attentions
+from scoremachines.experiments.bench.images import made_up_images
 from scoremachines.experiments.bench.run import run
-from scoremachines.experiments.bench.settings import BenchSettings, numbers
-from scoremachines.experiments.run_settings import memory_bytes, size_pixels
+from scoremachines.experiments.bench.settings import BenchSettings
+from scoremachines.experiments.run_settings import memory_bytes
 
-__all__ = ["bench", "made_up"]
+__all__ = ["bench"]
 
 
 def bench(
@@ -45,7 +40,7 @@ def bench(
         InputError: a setting, the images or the folder cannot be used.
     """
     settings = settings.quick() if quick else settings
-    data = made_up(settings) if settings.source is None else open_data(settings)
+    data = made_up_images(settings) if settings.source is None else open_data(settings)
     if attentions:
         memory = memory_bytes(settings.memory)
         found = time_attentions(settings, data, output, memory=memory)
@@ -61,25 +56,3 @@ def bench(
     )
     print(f"measurements: {found}")
     return found
-
-
-def made_up(settings: BenchSettings) -> TrainingSet:
-    """Return as many images as any measurement asks for, of bytes drawn from the seed.
-
-    Args:
-        settings: of the benchmark.
-
-    Returns:
-        The training set.
-
-    Raises:
-        InputError: the numbers of images cannot be read, or so many do not fit into memory.
-    """
-    count = int(max(numbers("counts", settings.counts, 1, 1e9)))
-    count = min(count, settings.limit or count)
-    framing = Framing.of(size_pixels(settings.size) or (32, 32), channels=settings.channels)
-    shape = (framing.channels or 3, *(framing.size or ()))
-    check_room("counts", settings.counts, count, *shape)
-    draw = torch.Generator().manual_seed(whole("seed", settings.seed))
-    pixels = torch.randint(0, 256, (count, *shape), generator=draw, dtype=torch.uint8)
-    return TrainingSet(pixels, name="made-up noise")

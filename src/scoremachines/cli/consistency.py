@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scoremachines.cli.compare import changed_options
 from scoremachines.experiments.consistency import run
+from scoremachines.experiments.run_settings import changed_options
 from scoremachines.experiments.settings import ConsistencySettings
 from scoremachines.io.sealed import read_json
 from scoremachines.theory.proportion import Proportion

@@ -2,123 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import replace
-from pathlib import Path
-
-import torch
-
-from scoremachines.cli.generate import view
-from scoremachines.data.synthetic.shapes_config import ShapesConfig
-from scoremachines.experiments.run_settings import GenerateSettings
-from scoremachines.io.files import atomic_path
-from scoremachines.io.folders import output_folder
-from scoremachines.io.pictures import grid
-from scoremachines.report import Page, Section, write_page
-from scoremachines.sampling.result import save_picture
+from scoremachines.experiments.in_folder.demo import demo_in_folder
 
 __all__ = ["demo"]
 
-CAPTIONS = {
-    "none": "Each pixel picks its patch alone: good patches, but they do not agree.",
-    "identity": "Pixels attend to places that look like their own.",
-    "top1": "Each pixel attends to its single most informative partner.",
-    "tiled": "Pixels attend to the whole picture, every pixel counted once.",
-    "full": "Pixels attend to every window of the picture.",
-}
-SHAPES = GenerateSettings(
-    source="shapes",
-    shapes=ShapesConfig(size=12, n=100, feature_size=3),
-    window="7",
-    n=60,
-    batch=20,
-)
-DIGITS = GenerateSettings(source="digits", limit=300, window="5", n=8, batch=8)
-PHOTOGRAPHS = GenerateSettings(
-    source="photographs", size="16", limit=200, window="7", n=6, batch=6
-)
-SECTIONS = (
-    (
-        "shapes",
-        SHAPES,
-        tuple(CAPTIONS),
-        "The crafted set: three squares at random places, all of one of three colours. A new "
-        "image should have squares of one colour, in an arrangement that no training image has.",
-    ),
-    (
-        "digits",
-        DIGITS,
-        ("none", "tiled"),
-        "Real images: handwritten digits of 8×8 pixels.",
-    ),
-    (
-        "photographs",
-        PHOTOGRAPHS,
-        ("none", "tiled"),
-        "Real images: tiles of two colour photographs, 16×16 pixels.",
-    ),
-)
 
-
-MARKER = "demo.txt"
-SHOWN = 12
-"""Samples of each machine in a section's picture, one machine a row."""
-
-
-def demo(output: str, *, resume: bool = False) -> Path:
-    """Carry out the runs, each in a folder of its own, and write one page about them.
-
-    Args:
-        output: the folder.
-        resume: go on with the runs that the folder holds.
-
-    Returns:
-        The page.
-
-    Raises:
-        InputError: the folder cannot be used.
-    """
-    with output_folder(output, marker=MARKER, resume=resume) as folder:
-        with atomic_path(folder / MARKER) as path:
-            path.write_text("Made by: scoremachines demo\n")
-        page = _write_page(_sections(folder), folder, output)
+def demo(output: str, *, resume: bool = False) -> None:
+    """Carry out `demo_in_folder`, and print how consistent the crafted images are."""
+    views, page = demo_in_folder(output, resume=resume)
+    for shown in views:
+        if shown.verdicts is not None:
+            rates = shown.verdicts.rates()
+            chance = 100 * shown.verdicts.chance(of_all=True)
+            print(f"{shown.title}: consistent {rates['consistent']}, chance {chance:.1f} %")
     print(f"page: {page}")
-    return page
-
-
-def _sections(folder: Path) -> list[Section]:
-    """Carry out all runs, and return what there is to see of them."""
-    sections = []
-    for name, settings, attentions, text in SECTIONS:
-        views = [
-            view(
-                replace(settings, attention=attention),
-                folder / name / attention,
-                f"ELS, attention {attention}",
-                CAPTIONS[attention],
-                resume=True,
-            )
-            for attention in attentions
-        ]
-        sections.append(Section(name.capitalize(), text, views))
-        rows = torch.cat([shown.result.images[:SHOWN] for shown in views])
-        columns = min(SHOWN, settings.n)
-        save_picture(grid(rows, columns), folder / f"{name}.png")
-        for shown in views:
-            if shown.verdicts is not None:
-                rates = shown.verdicts.rates()
-                chance = 100 * shown.verdicts.chance(of_all=True)
-                print(f"{shown.title}: consistent {rates['consistent']}, chance {chance:.1f} %")
-    return sections
-
-
-def _write_page(sections: list[Section], folder: Path, output: str) -> Path:
-    page = Page(
-        title="Score machines: new images in closed form",
-        lead="No network was trained. Each machine picks, pixel by pixel, from patches of its "
-        "training images; attention makes the picks agree across the picture. Samples with the "
-        "same number started from the same noise.",
-        sections=sections,
-        command=shlex.join(["scoremachines", "demo", "-o", output]),
-    )
-    return write_page(page, folder / "index.html")

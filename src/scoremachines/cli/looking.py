@@ -141,12 +141,12 @@ def run_looking(command: str, chosen: Any) -> bool:
         )
         return True
     if command == "attribute":
-        from scoremachines.cli.attribute import attribute_image, kinds_of
+        from scoremachines.cli.attribute import attribute, kinds_of
 
         reading, copies, testing = (
             {name: chosen[name] for name in names} for names in (READING, COPIES, TESTING)
         )
         settings, kinds = DataSettings(**reading), kinds_of(**copies)
-        attribute_image(chosen.image, chosen.data, chosen.output, settings, kinds, **testing)
+        attribute(chosen.image, chosen.data, chosen.output, settings, kinds, **testing)
         return True
     return False

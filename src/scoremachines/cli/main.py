@@ -141,10 +141,10 @@ def _carry_out(command: str, chosen: Namespace) -> int:
         asked = _read(chosen, CompareSettings)
         compare(asked, chosen.network, names, chosen.output, resume=resume)
     elif command == "calibrate":
-        from scoremachines.cli.calibrate import calibrate_run
+        from scoremachines.cli.calibrate import calibrate
 
         flags = {name: chosen[name] for name in ("predict", "strength", "output")}
-        calibrate_run(chosen.run, _read(chosen, CalibrateSettings), **flags)
+        calibrate(chosen.run, _read(chosen, CalibrateSettings), **flags)
     elif command == "consistency":
         from scoremachines.cli.consistency import consistency as experiment
 

@@ -1,7 +1,9 @@
-"""Messages of a command besides its results: advice and warnings."""
+"""Messages of a command besides its results: what the library logs, advice and warnings."""
 
 from __future__ import annotations
 
+import logging
+import sys
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -24,8 +26,10 @@ def messages_for(options: Collection[str]) -> Iterator[None]:
         InputError: in place of one that names settings as Python does.
         UsedUpError: in place of any that means that memory is used up.
     """
-    usual = warnings.formatwarning
+    usual, logger, handler = warnings.formatwarning, logging.getLogger("scoremachines"), _Printed()
     warnings.formatwarning = _one_line
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
     try:
         yield
     except InputError as error:
@@ -43,6 +47,15 @@ def messages_for(options: Collection[str]) -> Iterator[None]:
         raise UsedUpError(text) from error
     finally:
         warnings.formatwarning = usual
+        logger.removeHandler(handler)
+
+
+class _Printed(logging.Handler):
+    """Log records as lines; warnings on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        where = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
+        print(record.getMessage(), file=where, flush=True)
 
 
 def _one_line(

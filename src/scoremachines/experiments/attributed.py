@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,41 +77,42 @@ class Attributed:
         write_table(self._pixel_rows(), folder / "attribution.parquet")
         self._draw(folder / "attribution.png")
 
-    def print(self) -> None:
-        """Print the curve, the verdict, and how far it can be trusted."""
+    def text(self) -> str:
+        """Return the curve, the verdict, and how far it can be trusted, as lines of text."""
+        return "\n".join([*self._curve_lines(), self._sentence(), *self._kind_lines()])
+
+    def _curve_lines(self) -> Iterator[str]:
         words = [share_words(each.share) for each in self.curve]
         wide = max(len("explained"), *map(len, words))
-        print(f"{'window':>7}  {'explained':>{wide}}  most patches from")
+        yield f"{'window':>7}  {'explained':>{wide}}  most patches from"
         for each, explained in zip(self.curve, words, strict=True):
             image, share = each.largest
             window = "image" if each.window is None else each.window
             where = f"{self._name(image)} ({100 * share:.0f} % of the pixels)"
             if len(each.ways) > 1:
                 where += f", {100 * each.turned:.0f} % {each.ways_words}"
-            print(f"{window:>7}  {explained:>{wide}}  {where}")
-        print(self._sentence())
-        self._print_kinds()
+            yield f"{window:>7}  {explained:>{wide}}  {where}"
 
-    def _print_kinds(self) -> None:
-        """Print thresholds and rates of every kind of copy."""
+    def _kind_lines(self) -> Iterator[str]:
+        """Yield thresholds and rates of every kind of copy."""
         test = self.test
-        print(f"{'copy':<25}  {'explains':>25}  threshold  {WRONG:<25}  noisy copies found")
+        yield f"{'copy':<25}  {'explains':>25}  threshold  {WRONG:<25}  noisy copies found"
         for found, each in zip(self.match.kinds, test.kinds, strict=True):
-            print(
+            yield (
                 f"{each.kind:<25}  {share_words(float(found.share[0])):>25}  "
                 f"{100 * each.threshold:>7.1f} %  {each.false_positives!s:<25}  {each.found}"
             )
-        print(f"{'any of these':<64}  {test.false_positives}")
-        print(
+        yield f"{'any of these':<64}  {test.false_positives}"
+        yield (
             f"thresholds are from {test.calibrated_on} held-out images "
             f"({self.held_out or SELF}), for a level of {100 * test.level:.2g} % in all; "
             f"rates are of {test.false_positives.n} others"
         )
         if test.shortage:
-            print(f"{test.shortage[0].upper()}{test.shortage[1:]}.")
+            yield f"{test.shortage[0].upper()}{test.shortage[1:]}."
         blind = [each.kind for each in test.kinds if each.threshold > 0.999]
         if blind:
-            print(
+            yield (
                 f"Held-out images are explained whole too ({', '.join(blind)}), "
                 "so copies cannot be told from them here."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,9 @@ from scoremachines.networks.adapter import adapt, load_diffusers
 from scoremachines.networks.training import load_network, load_run_data
 from scoremachines.runs.record import SETTINGS
 
-__all__ = ["network_data", "open_network", "print_facts"]
+__all__ = ["log_facts", "network_data", "open_network"]
+
+LOG = logging.getLogger(__name__)
 
 FUNCTION = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 """How a function is named: `package.module:function`."""
@@ -109,6 +112,6 @@ def network_data(name: str | Path, settings: DataSettings) -> TrainingSet:
     raise InputError("source", None, "images, such as --source pictures/ --size 32", reason)
 
 
-def print_facts(network: DenoiserModel) -> None:
-    """Print how a network is read."""
-    print("; ".join(f"{name}: {text}" for name, text in network.facts().items()))
+def log_facts(network: DenoiserModel) -> None:
+    """Log how a network is read."""
+    LOG.info("; ".join(f"{name}: {text}" for name, text in network.facts().items()))

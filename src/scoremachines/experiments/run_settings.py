@@ -16,6 +16,7 @@ from typing import Any
 from scoremachines.data.settings import DataSettings as DataSettings
 from scoremachines.data.settings import size_pixels as size_pixels
 from scoremachines.errors import InputError
+from scoremachines.io.advice import option_name
 from scoremachines.theory.specs import (
     KG_MACHINES,
     AttentionSpec,
@@ -30,6 +31,7 @@ __all__ = [
     "CalibrateSettings",
     "CompareSettings",
     "GenerateSettings",
+    "changed_options",
     "field_help",
     "memory_bytes",
     "size_pixels",
@@ -187,3 +189,24 @@ def memory_bytes(text: str) -> int:
     if match is None or match[2] not in units or float(match[1]) == 0:
         raise InputError("memory", text, "a positive number with a unit, such as 512MiB or 2GiB")
     return int(float(match[1]) * units[match[2]])
+
+
+def changed_options(values: dict[str, Any], usual: dict[str, Any], prefix: str) -> list[str]:
+    """Return the words of a command line for all options that are not as usual.
+
+    Args:
+        values: of all options, by name; a dictionary holds options of a group.
+        usual: likewise, what they are when the line does not say them.
+        prefix: two dashes, and the groups that the options are in.
+
+    Returns:
+        The words.
+    """
+    words = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            words += changed_options(value, usual[name], f"{prefix}{name}.")
+        elif value != usual[name]:
+            shown = list(value) if isinstance(value, tuple) else value
+            words += [prefix + option_name(name), str(shown)]
+    return words

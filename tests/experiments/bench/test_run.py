@@ -16,12 +16,12 @@ import torch
 from PIL import Image
 
 import scoremachines as sm
-from scoremachines.cli.bench import made_up
 from scoremachines.cli.main import main
 from scoremachines.engines import Query, ReferenceEngine
 from scoremachines.errors import InputError
 from scoremachines.experiments.bench.attentions import ATTENTIONS
 from scoremachines.experiments.bench.dense import dense
+from scoremachines.experiments.bench.images import made_up_images
 from scoremachines.experiments.bench.run import run
 from scoremachines.experiments.bench.settings import BenchSettings, numbers
 from scoremachines.experiments.bench.table import HEAD, row, speed_ups, summary
@@ -62,7 +62,7 @@ def test_a_benchmark_measures_all_engines_and_keeps_it(
     monkeypatch.setattr("scoremachines.runs.estimate.LONG", 0.0)
     folder = tmp_path / "bench"
     asked = replace(SMALL, windows="5")
-    found = run(asked, made_up(SMALL), folder)
+    found = run(asked, made_up_images(SMALL), folder)
     held = json.loads(found.read_text(encoding="utf-8"))
     assert sorted(each.name for each in folder.glob("[!.]*")) == ["bench.json", "bench.png"]
     results = held["results"]
@@ -84,7 +84,7 @@ def test_a_benchmark_measures_all_engines_and_keeps_it(
     assert "torch: at most" in printed
     assert announced == "about 10 s: 4 measurements on more images\n"
     # Once more: everything is known, so nothing is measured.
-    run(asked, made_up(SMALL), folder, resume=True)
+    run(asked, made_up_images(SMALL), folder, resume=True)
     assert json.loads(found.read_text(encoding="utf-8"))["results"] == results
     printed, announced = capsys.readouterr()
     assert "| els |" not in printed
@@ -133,7 +133,7 @@ def test_a_whole_sample_is_announced_and_timed_step_by_step(
 ) -> None:
     monkeypatch.setattr("scoremachines.runs.estimate.LONG", 0.0)
     settings = replace(SMALL, engines="torch", schedule="0.3:3,0.6:5,0.9:7", steps=3)
-    found = run(settings, made_up(settings), tmp_path / "sample", sample=True)
+    found = run(settings, made_up_images(settings), tmp_path / "sample", sample=True)
     assert capsys.readouterr().err == "about 10 s: torch, 3 steps, 12 training images\n"
     sample = json.loads(found.read_text(encoding="utf-8"))["samples"][0]
     assert (sample["engine"], sample["count"]) == ("torch", 12)
@@ -146,7 +146,7 @@ def test_what_takes_too_long_is_left_out_and_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = replace(SMALL, windows="3", engines="dense", patience=1e-9)
-    found = run(settings, made_up(settings), tmp_path / "bench")
+    found = run(settings, made_up_images(settings), tmp_path / "bench")
     results = json.loads(found.read_text(encoding="utf-8"))["results"]
     # At 0.999, as for LS and IS, there are no fewer images to judge by.
     results = [each for each in results if each["machine"] == "els" and each["level"] < 0.99]
@@ -206,7 +206,7 @@ def test_settings_out_of_range_are_refused(
     tmp_path: Path, changes: dict[str, object], named: str
 ) -> None:
     with pytest.raises(InputError, match=named):
-        run(replace(SMALL, **changes), made_up(SMALL), tmp_path / "bench")
+        run(replace(SMALL, **changes), made_up_images(SMALL), tmp_path / "bench")
     assert not (tmp_path / "bench").exists()
 
 
@@ -215,9 +215,9 @@ def test_numbers_are_read_once_each() -> None:
 
 
 def test_made_up_images_are_those_of_their_seed() -> None:
-    data = made_up(SMALL)
+    data = made_up_images(SMALL)
     assert data.pixels.dtype == torch.uint8
     assert (len(data), *data.shape) == (12, 3, 9, 8)
-    assert torch.equal(data.pixels, made_up(SMALL).pixels)
-    assert not torch.equal(data.pixels, made_up(replace(SMALL, seed=1)).pixels)
+    assert torch.equal(data.pixels, made_up_images(SMALL).pixels)
+    assert not torch.equal(data.pixels, made_up_images(replace(SMALL, seed=1)).pixels)
     assert isinstance(data, sm.TrainingSet)

@@ -33,7 +33,7 @@ def noised(clean: Tensor, t: float, window: int, seed: int) -> Query:
     level = float(CosineSchedule().alpha_bar(t))
     noise = torch.randn(clean.shape, generator=draw)
     noisy = level**0.5 * clean + (1 - level) ** 0.5 * noise
-    return Query(noisy, torch.full((len(clean),), level, dtype=torch.float64), window, "inside")
+    return Query(noisy, torch.full((len(clean),), level, dtype=torch.float64), window, "valid")
 
 
 def fastest(work: Callable[[], Posterior], repeat: int) -> tuple[Posterior, float]:

@@ -1,6 +1,6 @@
 """How fast is the GPU engine, beside the torch engine on the same GPU and beside what it can do?
 
-Times one evaluation of the equivariant local machine (sources "inside") by both engines, and in
+Times one evaluation of the equivariant local machine (sources "valid") by both engines, and in
 the same run what bounds them: a large product in float32, TF32 and half precision, and a copy.
 Prints a table; writes `gpu.json`, the profile `profile.txt` and its trace `trace.json`.
 
@@ -86,7 +86,7 @@ def question(images: Tensor, window: int, level: float) -> Query:
     """Return the first training image with noise."""
     noise = torch.randn(images[:1].shape, generator=torch.Generator().manual_seed(0))
     noisy = level**0.5 * images[:1] + (1 - level) ** 0.5 * noise.to(images.device)
-    return Query(noisy, torch.tensor([level], dtype=torch.float64), window, "inside")
+    return Query(noisy, torch.tensor([level], dtype=torch.float64), window, "valid")
 
 
 def error(engine: Engine, query: Query, images: Tensor) -> float:

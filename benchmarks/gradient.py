@@ -37,7 +37,7 @@ def main() -> None:
     wanted.add_argument("--size", type=int, default=32, help="of the images, pixels")
     wanted.add_argument("--engines", default="native,torch")
     wanted.add_argument("--attentions", default="none,tiled,identity,tiled-class")
-    wanted.add_argument("--sources", default="inside")
+    wanted.add_argument("--sources", default="valid")
     wanted.add_argument("--windows", default="5,9", help="k, 0 for the whole image")
     wanted.add_argument("--levels", default="0.99,0.5,0.1", help="ᾱ")
     wanted.add_argument("--threads", type=int, default=torch.get_num_threads())

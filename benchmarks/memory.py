@@ -121,13 +121,13 @@ def cases(given: argparse.Namespace) -> Iterator[Case]:
         given.sizes, given.engines, given.attentions, given.sources, given.budgets
     ):
         windows: list[int | None] = [WINDOWS.get(size, 5)]
-        windows += [None] if sources in ("same", "wrapped") else []
+        windows += [None] if sources in ("aligned", "circular") else []
         for window in windows:
-            places = size**2 if sources != "same" and window else 1
+            places = size**2 if sources != "aligned" and window else 1
             # As many as make the budget the bound, and yet few enough to be done in seconds.
             few = {"torch": 96, "reference": 16}.get(engine, 400)
             few = min(few, 300) if window is None else few
-            count = given.images or (few if places > 1 or sources == "wrapped" else 4000)
+            count = given.images or (few if places > 1 or sources == "circular" else 4000)
             if attention.startswith("top1") and not given.images:
                 count = max(8, 2**26 // size**4)
             # Without sources, evidence and mean colours come from one pass.

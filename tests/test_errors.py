@@ -46,7 +46,7 @@ def test_what_is_no_whole_number_is_refused(value: Any) -> None:
         lambda: sm.sample(sm.ideal(DATA), seed=2**63),
         lambda: sm.sample(sm.ideal(DATA), best=ABSURD),
         lambda: sm.compare(sm.ideal(DATA), {"els": sm.els(DATA, 3)}, DATA, n=ABSURD),
-        lambda: sm.calibrate(sm.els(DATA, 3), DATA, sources="inside", steps=ABSURD),
+        lambda: sm.calibrate(sm.els(DATA, 3), DATA, sources="valid", steps=ABSURD),
         lambda: predict_windows(DATA, draws=ABSURD),
         lambda: sm.starting_noise(ABSURD, range(2), (1, 5, 7)),
         lambda: sm.starting_noise(0, range(2), (1, 10**6, 7)),

@@ -63,7 +63,7 @@ KG: dict[str, Callable[..., Any]] = {
     "ELS": sm.els,
     "bbELS": sm.bbels,
 }
-SOURCES = {"same": "same", "inside": "inside", "wrapped": "wrapped", "broken": "broken"}
+SOURCES = {"same": "aligned", "inside": "valid", "wrapped": "circular", "broken": "boundary"}
 ENGINES: dict[str, Callable[[int], Any]] = {
     "reference": lambda memory: make_engine("reference", memory),
     "native": lambda memory: make_engine("native", memory),

@@ -75,7 +75,7 @@ def cases(
     draw = torch.Generator().manual_seed(seed)
     images = torch.rand((count, *shape), generator=draw, dtype=torch.float64) * 2 - 1
     for sources, window, low in itertools.product(SOURCES, (1, 3, 5, None), (1e-4, 0.3, 0.9999)):
-        if window is None and sources not in ("same", "wrapped"):
+        if window is None and sources not in ("aligned", "circular"):
             continue
         alpha_bar = torch.tensor([low, 0.8 * low + 0.1], dtype=torch.float64)
         level = alpha_bar[:, None, None, None]
@@ -213,4 +213,4 @@ def check_attention(attention: Attention, *, seed: int = 0) -> None:
         alone = attention.attention_weights(context(slice(1, 2)))[number][1].apply(evidence[1:])
         check_close(alone, total[1:], 0.0, f"{text}: alone and in a batch")
     images = torch.rand(11, 3, 5, 7, generator=draw, dtype=torch.float64) * 2 - 1
-    check_machine(lambda data: ScoreMachine(data, 3, "wrapped", attention), images)
+    check_machine(lambda data: ScoreMachine(data, 3, "circular", attention), images)

@@ -54,12 +54,12 @@ def test_machines_obey_the_formula_with_evidence_summed_by_hand(
     levels = torch.full((2,), level, dtype=torch.float64)
     given = images(H * W, H * W, seed=2).abs()
     chosen = given if attention == "given" else attention
-    machine = sm.ScoreMachine(sm.TrainingSet(clean), 3, "wrapped", chosen, engine=engine)
+    machine = sm.ScoreMachine(sm.TrainingSet(clean), 3, "circular", chosen, engine=engine)
     found = machine.posterior(noisy, level, best=2)
 
     def evidence(window: int) -> Tensor:
         return (
-            ReferenceEngine().evidence(Query(noisy, levels, window, "wrapped"), clean).flatten(2)
+            ReferenceEngine().evidence(Query(noisy, levels, window, "circular"), clean).flatten(2)
         )
 
     def weights(sample: int) -> list[tuple[int, Tensor]]:
@@ -80,7 +80,7 @@ def test_machines_obey_the_formula_with_evidence_summed_by_hand(
             for i, u in itertools.product(range(6), range(H * W)):
                 others = [float(rows[u, y] * said[i, y]) for y in range(H * W) if y != u]
                 bias[sample, i, u] += sum(others)
-    query = Query(noisy, levels, 3, "wrapped")
+    query = Query(noisy, levels, 3, "circular")
     known = ReferenceEngine().posterior(
         query, clean, torch.arange(6), bias.unflatten(-1, (H, W)), 2
     )
@@ -153,7 +153,7 @@ def test_a_single_pixel_has_nobody_to_hear(attention: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("attention", ["none", "identity", "full", "top1"])
-@pytest.mark.parametrize("kind", [(None, "same"), (None, "wrapped"), (5, "same")])
+@pytest.mark.parametrize("kind", [(None, "aligned"), (None, "circular"), (5, "aligned")])
 def test_neighbours_in_a_larger_batch_change_no_bit(
     kind: tuple[int | None, str], attention: str, dtype: torch.dtype
 ) -> None:
@@ -195,7 +195,7 @@ def test_top1_chooses_the_same_partner_however_the_set_is_read(block: int) -> No
     torch.testing.assert_close(machine.denoise(noisy, 0.4), known, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("sources", ["same", "wrapped"])
+@pytest.mark.parametrize("sources", ["aligned", "circular"])
 def test_top1_at_the_window_of_the_whole_image_has_one_partner_for_all(sources: str) -> None:
     query = Query(images(2, 3, H, W, seed=1), torch.tensor([0.5, 0.9]), None, sources)
     evidence = ReferenceEngine().evidence(query, images())

@@ -38,7 +38,7 @@ def in_two_steps(
     """
     means, evidence = [], []
     for label, name in enumerate(data.classes):
-        part = sm.ScoreMachine(data.subset(data.of_class(name)), WINDOW, "broken")
+        part = sm.ScoreMachine(data.subset(data.of_class(name)), WINDOW, "boundary")
         posterior = part.posterior(noisy, LEVEL)
         count = int((data.labels == label).sum())
         means.append(posterior.mean)
@@ -53,7 +53,7 @@ def test_tiled_places_decide_together() -> None:
     data = training_set()
     noisy = noisy_images(data)
     everyone = torch.full((35, 35), 1 / WINDOW**2, dtype=torch.float64)
-    found = sm.ScoreMachine(data, WINDOW, "broken", "tiled-agreed").denoise(noisy, LEVEL)
+    found = sm.ScoreMachine(data, WINDOW, "boundary", "tiled-agreed").denoise(noisy, LEVEL)
     torch.testing.assert_close(found, in_two_steps(data, noisy, everyone))
 
 
@@ -63,7 +63,7 @@ def test_the_own_window_is_as_loud_as_the_loudest() -> None:
     matrix = torch.rand(35, 35, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     matrix.fill_diagonal_(0)
     matrix[3] *= 5  # above 1, where the own window stays
-    machine = sm.ScoreMachine(data, WINDOW, "broken", GroupConsensus(Scaled(Soft(matrix), 0.5)))
+    machine = sm.ScoreMachine(data, WINDOW, "boundary", GroupConsensus(Scaled(Soft(matrix), 0.5)))
     weights = 0.5 * matrix + torch.diag((0.5 * matrix).amax(1).clamp(max=1))
     torch.testing.assert_close(machine.denoise(noisy, LEVEL), in_two_steps(data, noisy, weights))
 

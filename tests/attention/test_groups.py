@@ -32,7 +32,7 @@ def test_one_group_is_no_attention(attention: object) -> None:
     torch.testing.assert_close(found.denoise(noisy, LEVEL), expected.denoise(noisy, LEVEL))
 
 
-@pytest.mark.parametrize("sources", ["same", "inside", "wrapped", "broken"])
+@pytest.mark.parametrize("sources", ["aligned", "valid", "circular", "boundary"])
 def test_the_formula(sources: str) -> None:
     """Π_u(i) = Σ_{y≠u} E_y(g(i)) / k², written out from the reference engine's evidence."""
     data, engine = training_set(), ReferenceEngine()
@@ -78,7 +78,7 @@ def test_scaled_outside_or_inside_is_the_same() -> None:
 def test_it_brings_classes_together_and_not_images() -> None:
     """From noise, tiles agree on the colour but still come from several images."""
     data = sm.shapes(size=12, feature_size=3, n=24)
-    machine = sm.ScoreMachine(data, 7, "broken", "full-class")
+    machine = sm.ScoreMachine(data, 7, "boundary", "full-class")
     result = sm.sample(machine, n=3, steps=6)
     named = result.source_images
     assert named is not None

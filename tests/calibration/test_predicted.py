@@ -79,7 +79,7 @@ def test_all_of_the_information_admits_every_window() -> None:
     assert predict_windows(sm.TrainingSet(images(5)), steps=3, draws=2, share=0).windows[0] == 1
 
 
-@pytest.mark.parametrize("sources", ["same", "wrapped"])
+@pytest.mark.parametrize("sources", ["aligned", "circular"])
 def test_more_images_admit_no_smaller_window(sources: str) -> None:
     """Sets of twice the same images: N doubles, and a patch says as much as it did."""
     clean = images(6)
@@ -101,7 +101,7 @@ def test_information_is_that_of_the_posterior_over_images(sources: str) -> None:
     alone = [sm.ScoreMachine(data.subset([i]), 3, sources) for i in range(5)]
     weights = torch.stack([each.posterior(noisy, levels).log_weight for each in alone])
     total = torch.special.entr((weights - posterior.log_weight).exp()).sum(0)
-    inside = total[:, 1:-1, 1:-1] if sources == "inside" else total
+    inside = total[:, 1:-1, 1:-1] if sources == "valid" else total
     found = image_information(data, ReferenceEngine(), noisy, levels, 3, sources)
     torch.testing.assert_close(found, log(5) - inside.mean((1, 2)), rtol=0, atol=1e-9)
 
@@ -109,14 +109,15 @@ def test_information_is_that_of_the_posterior_over_images(sources: str) -> None:
 def test_blocks_batches_and_order_change_nothing() -> None:
     clean, noisy = images(11), images(3, seed=1)
     levels = torch.full((3,), 0.6, dtype=torch.float64)
-    known = image_information(sm.TrainingSet(clean), ReferenceEngine(), noisy, levels, 3, "broken")
+    data = sm.TrainingSet(clean)
+    known = image_information(data, ReferenceEngine(), noisy, levels, 3, "boundary")
     order = torch.randperm(11, generator=torch.Generator().manual_seed(0))
     for engine in (TorchEngine(), Small(1, 1), Small(2, 4)):
         for some in (torch.arange(11), order):
             data = sm.TrainingSet(clean[some])
-            found = image_information(data, engine, noisy, levels, 3, "broken")
+            found = image_information(data, engine, noisy, levels, 3, "boundary")
             torch.testing.assert_close(found, known, rtol=0, atol=1e-9)
-            alone = image_information(data, engine, noisy[1:2], levels[1:2], 3, "broken")
+            alone = image_information(data, engine, noisy[1:2], levels[1:2], 3, "boundary")
             torch.testing.assert_close(alone, known[1:2], rtol=0, atol=1e-9)
 
 
@@ -131,7 +132,7 @@ def test_held_out_images_are_denoised_without_themselves() -> None:
     """Two images: each is told from the other alone, whatever the window."""
     clean = images(2)
     found = predict_windows(
-        sm.TrainingSet(clean), sources="same", rule="held-out", steps=2, draws=3
+        sm.TrainingSet(clean), sources="aligned", rule="held-out", steps=2, draws=3
     )
     expected = -(clean[0] - clean[1]).square().mean()
     assert torch.allclose(found.curves.chosen_by, expected.expand(2, 4, 3), rtol=0, atol=1e-12)
@@ -141,7 +142,7 @@ def test_held_out_windows_match_how_far_pixels_depend_on_each_other() -> None:
     """Pixels independent of each other, one of two values each: a window of 1 knows it all."""
     clean = images(60, size=(1, 5, 7)).sign() * 0.5
     found = predict_windows(
-        sm.TrainingSet(clean), sources="same", rule="held-out", steps=4, draws=12
+        sm.TrainingSet(clean), sources="aligned", rule="held-out", steps=4, draws=12
     )
     assert found.windows[:3] == (1, 1, 1)
 

@@ -40,7 +40,7 @@ def images(count: int, *size: int, seed: int = 0) -> Tensor:
 DATA = sm.TrainingSet(images(4), torch.arange(4) % 2)
 
 
-@pytest.mark.parametrize("sources", ["same", "inside", "wrapped", "broken"])
+@pytest.mark.parametrize("sources", ["aligned", "valid", "circular", "boundary"])
 @pytest.mark.parametrize("measure", MEASURES)
 def test_a_known_window_is_recovered_at_every_step(sources: str, measure: str) -> None:
     network = sm.ScoreMachine(DATA, 5, sources)
@@ -109,7 +109,7 @@ def test_a_trained_shape_of_network_sets_candidates_and_sources() -> None:
     network = Network.for_data(DATA, shape)
     found = calibrate(network, DATA, steps=3, seeds=2)
     assert found.curves.candidates == (1, 3, 5)
-    assert found.curves.about["sources"] == "broken"
+    assert found.curves.about["sources"] == "boundary"
     batched = calibrate(network, DATA, steps=3, seeds=4)
     torch.testing.assert_close(
         batched.curves.values["noise"][..., :2], found.curves.values["noise"], rtol=0, atol=1e-6

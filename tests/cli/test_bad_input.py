@@ -40,7 +40,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         ([*DIGITS, "--window", "wide"], "window='wide'"),
         ([*DIGITS, "--machine", "cnn"], "machine='cnn'"),
         ([*DIGITS, "--sources", "outside"], "sources='outside'"),
-        ([*DIGITS, "--machine", "ideal", "--sources", "broken"], "--window=image"),
+        ([*DIGITS, "--machine", "ideal", "--sources", "boundary"], "--window=image"),
         ([*DIGITS, "--attention", "hard"], "attention='hard'"),
         ([*DIGITS, "--attention", "missing.npy"], "missing.npy"),
         ([*DIGITS, "--scheduler", "Magic"], "scheduler='Magic'"),

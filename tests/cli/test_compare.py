@@ -107,7 +107,7 @@ def test_a_diffusers_model_takes_part(tmp_path: Path) -> None:
         layers_per_block=1,
         norm_num_groups=4,
     ).save_pretrained(tmp_path / "unet")
-    words = ["--source", "digits", "--limit", "12", "--sources", "broken", "--window", "3"]
+    words = ["--source", "digits", "--limit", "12", "--sources", "boundary", "--window", "3"]
     out = tmp_path / "out"
     assert main(["compare", str(tmp_path / "unet"), *words, *FEW, "-o", str(out)]) == 0
     assert stored(out)["about"]["training_set"] == "digits"

@@ -95,7 +95,7 @@ def test_both_commands_take_it(
     monkeypatch.chdir(place)
     out = str(tmp_path / "k")
     words = ["calibrate", name, *SMALL, "--seeds", "1", "--windows", "1,3", "-o", out]
-    sources = [] if name in ("ours", "our-pipeline") else ["--sources", "broken"]
+    sources = [] if name in ("ours", "our-pipeline") else ["--sources", "boundary"]
     assert main([*words, *sources]) == 0
     found = Calibration.load(tmp_path / "k" / "calibration.json")
     assert set(found.windows) <= {1, 3}

@@ -95,8 +95,8 @@ def test_the_advice_helps(folder, recwarn, source, option):
 
 
 def test_advice_on_machines_is_spelled_for_the_command_line_too(folder, capsys):
-    error = refused("generate digits --machine els --window image --sources inside", capsys)
-    assert error.endswith("Accepted: same or wrapped with --window=image.")
+    error = refused("generate digits --machine els --window image --sources valid", capsys)
+    assert error.endswith("Accepted: aligned or circular with --window=image.")
 
 
 def test_less_memory_is_advised_by_the_options_that_are_there():

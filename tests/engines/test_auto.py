@@ -55,7 +55,7 @@ def test_bytes_reach_every_engine_as_it_reads_them() -> None:
     stored = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(3, 1, 1, 1)
     auto, index = AutoEngine(), torch.arange(3)
     auto.engines["cpu"] = TorchEngine()
-    query = Query(torch.zeros(1, 1, 1, 1), torch.tensor([0.5]).double(), 1, "same")
+    query = Query(torch.zeros(1, 1, 1, 1), torch.tensor([0.5]).double(), 1, "aligned")
     found = auto.posterior(query, stored, index, None, 0)
     known = TorchEngine().posterior(query, stored / 127.5 - 1, index, None, 0)
     torch.testing.assert_close(found.mean, known.mean, rtol=0, atol=1e-6)
@@ -68,7 +68,7 @@ def test_bytes_reach_every_engine_as_it_reads_them() -> None:
 def test_without_a_gpu_it_is_refused_and_auto_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     if obstacle() is None:
         engine = FusedEngine()
-        query = Query(torch.zeros(1, 1, 3, 3), torch.tensor([0.5]).double(), 3, "inside")
+        query = Query(torch.zeros(1, 1, 3, 3), torch.tensor([0.5]).double(), 3, "valid")
         monkeypatch.delenv("TRITON_INTERPRET")
         with pytest.raises(InputError, match="images are on cpu"):
             engine.evidence(query, torch.zeros(1, 1, 3, 3))

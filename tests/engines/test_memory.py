@@ -93,11 +93,11 @@ def peak() -> Iterator[Callable[..., int]]:
 @pytest.mark.parametrize(
     "case",
     [
-        ((3, 24, 20), 2000, 2, 5, "same", "none", 4, 16),
-        ((3, 16, 18), 600, 2, 5, "inside", "full", 2, 32),
-        ((3, 32, 32), 1000, 3, None, "same", "tiled", 4, 32),
-        ((3, 32, 32), 500, 2, 5, "same", "multiscale", 4, 32),
-        ((3, 16, 18), 500, 9, 5, "same", "multiscale-class", 8, 32),
+        ((3, 24, 20), 2000, 2, 5, "aligned", "none", 4, 16),
+        ((3, 16, 18), 600, 2, 5, "valid", "full", 2, 32),
+        ((3, 32, 32), 1000, 3, None, "aligned", "tiled", 4, 32),
+        ((3, 32, 32), 500, 2, 5, "aligned", "multiscale", 4, 32),
+        ((3, 16, 18), 500, 9, 5, "aligned", "multiscale-class", 8, 32),
     ],
 )
 def test_a_small_budget_is_kept(
@@ -112,12 +112,12 @@ def test_a_small_budget_is_kept(
 @pytest.mark.parametrize(
     "case",
     [
-        ((3, 32, 32), 300, 2, 9, "inside", "none", 4, 64),
-        ((3, 32, 32), 128, 1, 5, "wrapped", "identity", 4, 256),
-        ((3, 32, 32), 128, 1, 17, "broken", "multiscale", 0, 64),
-        ((3, 32, 32), 600, 4, None, "wrapped", "full", 4, 64),
-        ((1, 64, 64), 16, 1, 5, "same", "identity", 2, 1024),
-        ((3, 16, 16), 300, 2, 5, "inside", "top1", 2, 64),
+        ((3, 32, 32), 300, 2, 9, "valid", "none", 4, 64),
+        ((3, 32, 32), 128, 1, 5, "circular", "identity", 4, 256),
+        ((3, 32, 32), 128, 1, 17, "boundary", "multiscale", 0, 64),
+        ((3, 32, 32), 600, 4, None, "circular", "full", 4, 64),
+        ((1, 64, 64), 16, 1, 5, "aligned", "identity", 2, 1024),
+        ((3, 16, 16), 300, 2, 5, "valid", "top1", 2, 64),
     ],
 )
 def test_budgets_are_kept(peak: Callable[..., int], engine: str, case: tuple[object, ...]) -> None:
@@ -130,11 +130,11 @@ def test_budgets_are_kept(peak: Callable[..., int], engine: str, case: tuple[obj
 @pytest.mark.parametrize(
     "case",
     [
-        ((3, 32, 32), 1000, 16, 17, "inside", "none", 0, 1024),
-        ((3, 32, 32), 5000, 4, None, "same", "none", 4, 1024),
-        ((3, 32, 32), 8192, 16, 3, "same", "none", 2, 1024),
-        ((3, 32, 32), 3000, 2, 7, "same", "full", 0, 1024),
-        ((1, 64, 64), 16, 1, 5, "same", "identity", 2, 1024),
+        ((3, 32, 32), 1000, 16, 17, "valid", "none", 0, 1024),
+        ((3, 32, 32), 5000, 4, None, "aligned", "none", 4, 1024),
+        ((3, 32, 32), 8192, 16, 3, "aligned", "none", 2, 1024),
+        ((3, 32, 32), 3000, 2, 7, "aligned", "full", 0, 1024),
+        ((1, 64, 64), 16, 1, 5, "aligned", "identity", 2, 1024),
     ],
 )
 def test_the_native_estimate_is_above_what_is_used(
@@ -155,7 +155,7 @@ def test_the_native_estimate_is_above_what_is_used(
 
 @built
 def test_the_native_engine_plans_within_its_memory() -> None:
-    query = Query(torch.zeros(8, 3, 32, 32), torch.full((8,), 0.5).double(), 9, "inside")
+    query = Query(torch.zeros(8, 3, 32, 32), torch.full((8,), 0.5).double(), 9, "valid")
     blocks = []
     for budget in (2**24, 2**26, 2**30):
         plan = plan_native(budget, 2, query, 50_000, True, False, 4)
@@ -167,7 +167,7 @@ def test_the_native_engine_plans_within_its_memory() -> None:
 
 
 def test_a_larger_budget_takes_more_at_once_and_too_small_a_one_is_refused() -> None:
-    query = Query(torch.zeros(8, 3, 32, 32), torch.full((8,), 0.5).double(), 9, "inside")
+    query = Query(torch.zeros(8, 3, 32, 32), torch.full((8,), 0.5).double(), 9, "valid")
     blocks = []
     for budget in (2**24, 2**26, 2**30):
         plan = plan_within(budget, query, 5000, True, False, 4)

@@ -204,7 +204,7 @@ def test_one_machine_has_nothing_to_be_set_against(tmp_path: Path) -> None:
     assert "above" not in alone.table()
 
 
-@pytest.mark.parametrize(("padding", "sources"), [("zeros", "broken"), ("circular", "inside")])
+@pytest.mark.parametrize(("padding", "sources"), [("zeros", "boundary"), ("circular", "valid")])
 def test_machines_by_name_are_those_of_the_network(padding: str, sources: str) -> None:
     net, data = network(padding=padding), training_set()
     made = make_machines(machine_names(), net, data, 3)
@@ -217,7 +217,7 @@ def test_machines_by_name_are_those_of_the_network(padding: str, sources: str) -
         assert machine.schedule.setting == "linear", name
     known = sm.ScoreMachine(data, 3, sources, net.attention, schedule="linear")
     assert torch.equal(made["measured"].denoise(noisy, 0.5), known.denoise(noisy, 0.5))
-    by_padding = {"broken": "bbels", "inside": "els"}[sources]
+    by_padding = {"boundary": "bbels", "valid": "els"}[sources]
     assert torch.equal(made["none"].denoise(noisy, 0.5), made[by_padding].denoise(noisy, 0.5))
 
 
@@ -227,8 +227,8 @@ def test_an_attention_may_have_a_strength() -> None:
     noisy = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(3))
     found = {name: machine.denoise(noisy, 0.5) for name, machine in made.items()}
     torch.testing.assert_close(found["measured:0"], found["none"])
-    known = Scaled(sm.ScoreMachine(data, 3, "broken", net.attention).attention, 1.3)
-    machine = sm.ScoreMachine(data, 3, "broken", known, schedule="linear")
+    known = Scaled(sm.ScoreMachine(data, 3, "boundary", net.attention).attention, 1.3)
+    machine = sm.ScoreMachine(data, 3, "boundary", known, schedule="linear")
     assert torch.equal(found["measured:1.3"], machine.denoise(noisy, 0.5))
     assert not torch.equal(found["measured:1.3"], found["none"])
 
@@ -254,7 +254,7 @@ def test_a_strength_may_be_a_calibrated_one(tmp_path: Path) -> None:
     found.save(tmp_path / "strength.json")
     (machine,) = make_machines([name], net, data, 3, strength=network_strength(tmp_path)).values()
     known = GroupConsensus(Scaled(Measured(net.attention), found))
-    expected = sm.ScoreMachine(data, 3, "broken", known, schedule="linear")
+    expected = sm.ScoreMachine(data, 3, "boundary", known, schedule="linear")
     noisy = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(3))
     assert torch.equal(machine.denoise(noisy, 0.5), expected.denoise(noisy, 0.5))
 
@@ -293,6 +293,6 @@ def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(InputError, match="without"):
         Comparison(torch.zeros(1, *SHAPE), {"full": torch.zeros(1, *SHAPE)}, "none")
     with pytest.raises(InputError, match="no network shows any maps"):
-        make_machines(["measured"], Wiener(data), data, 3, "broken")
+        make_machines(["measured"], Wiener(data), data, 3, "boundary")
     with pytest.raises(InputError, match="sources"):
         make_machines(["tiled"], Wiener(data), data, 3)

@@ -66,7 +66,7 @@ def test_tables_hold_the_findings(findings: Findings, folder: Path) -> None:
         "none": "CNN only 10.0 % +5.0 points ✓ within 10 points",
         "top1-class": "top-1 20.0 % +30.0 points ✗ not within 10 points",
         "measured (soft)": "soft, seed 0 75.0 % −7.5 points ✓ within 10 points",
-        "none (inside)": "CNN, circular 10.0 % +2.5 points ✓ within 10 points",
+        "none (valid)": "CNN, circular 10.0 % +2.5 points ✓ within 10 points",
         "full": "–",
     }
     assert cnn[1] == ["none", "0.931 0.911 to 0.961", "0.867 0.847 to 0.897", "–", "12"]

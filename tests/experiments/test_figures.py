@@ -39,14 +39,14 @@ def test_every_machine_of_the_plan_stands_where_it_belongs() -> None:
     assert owners["tiled"] == owners["tiled-class"] == SOFT
     # A gain does not change which network an attention models.
     assert Candidate.of("tiled-class:1.3").models == SOFT
-    round_ = Candidate.of("none", sources="wrapped")
+    round_ = Candidate.of("none", sources="circular")
     assert round_.models == CIRCULAR
     for role in ROLES:
         measured = Candidate.of("measured-class", role)
         assert measured.models == role
         assert (measured.name, measured.title) == ("measured-class", f"measured-class ({role})")
         assert colour(measured) == colour(role)
-    assert round_.name == round_.title == "none (wrapped)"
+    assert round_.name == round_.title == "none (circular)"
     shown = {colour(role) for role in ROLES} | {colour(Candidate.of("full"))}
     assert len(shown) == len(ROLES) + 1
 
@@ -84,7 +84,7 @@ def test_machines_stand_below_their_networks(findings: Findings) -> None:
         "network soft",
         "measured",
         "network CNN, circular",
-        "none (inside)",
+        "none (valid)",
         "full",
     ]
 

@@ -107,8 +107,8 @@ def test_a_key_says_all_that_decides_a_sample(network: str, tmp_path: Path) -> N
         replace(model, scheduler="DDPM"),
         replace(model, seed=1),
         replace(model, machine=TILED, window="5"),
-        replace(model, network=None, machine=TILED, sources="inside"),
-        replace(model, network=None, machine=TILED, sources="wrapped"),
+        replace(model, network=None, machine=TILED, sources="valid"),
+        replace(model, network=None, machine=TILED, sources="circular"),
     ]
     assert len({each.key() for each in different}) == len(different)
     assert replace(model, n=7).key() == model.key()

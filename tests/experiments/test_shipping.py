@@ -90,7 +90,7 @@ def test_agreement_on_a_class_predicts_the_soft_network_without_a_border() -> No
     """At 24 seeds; `docs/experiment.md` has 64."""
     data = sm.shapes(size=12, n=500, feature_size=3)
     machines = {
-        name: sm.ScoreMachine(data, 7, "wrapped", name) for name in ("none", "tiled-consensus")
+        name: sm.ScoreMachine(data, 7, "circular", name) for name in ("none", "tiled-consensus")
     }
     network = load_network(CHECKPOINTS / "soft-circular-0")
     found = sm.compare(network, machines, data, 24, 10, seed=500, network_steps=30)

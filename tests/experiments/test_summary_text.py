@@ -23,7 +23,7 @@ def test_sentences_say_what_the_numbers_say(findings: Findings) -> None:
     assert only == "soft is above CNN only as trained here, but not shown to be so over seeds"
     assert sentences.machine_sentences(findings) == [
         "Of 4 machines that stand for a network, 3 are within 10 points of its consistency: "
-        "none, measured (soft), none (inside)."
+        "none, measured (soft), none (valid)."
     ]
     cnn, soft = sentences.agreement_sentences(findings.agreements)
     assert cnn == "CNN only: none agrees best, median r = 0.931 (r2 = 0.867)."

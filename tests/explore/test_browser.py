@@ -141,7 +141,7 @@ def test_drawing_is_answered(viewer: Viewer) -> None:
     assert drawn != empty
     for name, value in (
         ("window", "1"),
-        ("sources", "same"),
+        ("sources", "aligned"),
         ("attention", "full"),
         ("label", "0"),
     ):
@@ -152,11 +152,11 @@ def test_drawing_is_answered(viewer: Viewer) -> None:
         after = page.locator("#lab-answer .map").evaluate("(canvas) => canvas.toDataURL()")
         assert after != before, name
     page.locator("#lab-window").select_option("image")
-    page.locator("#lab-sources").select_option("inside")
+    page.locator("#lab-sources").select_option("valid")
     wait_for_answer(page)
-    assert "Accepted: same or wrapped" in viewer.text("#lab-answer .trouble")
+    assert "Accepted: aligned or circular" in viewer.text("#lab-answer .trouble")
     viewer.complaints = [each for each in viewer.complaints if "400 (Bad Request)" not in each]
-    page.locator("#lab-sources").select_option("wrapped")
+    page.locator("#lab-sources").select_option("circular")
     wait_for_answer(page)
     page.locator("#lab-start").select_option("noisy")
     wait_for_answer(page)

@@ -28,7 +28,7 @@ def data(n: int = 11, seed: int = 0) -> sm.TrainingSet:
 @pytest.mark.parametrize("attention", ["none", "tiled", "top1-class"])
 @pytest.mark.parametrize("scheduler", ["kg", "DDIM", "DDPM"])
 def test_a_trace_ends_as_the_sample_did(attention: str, scheduler: str) -> None:
-    machine = sm.ScoreMachine(data(), 3, "inside", attention)
+    machine = sm.ScoreMachine(data(), 3, "valid", attention)
     result = sm.sample(machine, n=3, steps=4, seed=5, scheduler=scheduler, labels=[0, 1, 1])
     assert result.posterior is not None
     assert result.posterior.sources is not None
@@ -49,14 +49,14 @@ def test_a_trace_ends_as_the_sample_did(attention: str, scheduler: str) -> None:
 
 def test_a_trace_with_large_windows_ends_as_the_sample_did_up_to_rounding() -> None:
     """Sums over such windows are added up in another order where sources are kept."""
-    machine = sm.ScoreMachine(data(), 5, "inside")
+    machine = sm.ScoreMachine(data(), 5, "valid")
     result = sm.sample(machine, n=2, steps=4, seed=5)
     trace = follow(machine, 1, Course(4, 5))
     torch.testing.assert_close(trace.image, result.images[1], rtol=0, atol=1e-4)
 
 
 def test_every_step_is_what_the_machine_says_of_its_noisy_image() -> None:
-    machine = sm.ScoreMachine(data(), {0.0: 3, 1.0: 5}, "broken", "identity")
+    machine = sm.ScoreMachine(data(), {0.0: 3, 1.0: 5}, "boundary", "identity")
     trace = follow(machine, 2, Course(5, 1, best=3))
     assert trace.noisy is not None
     assert trace.posterior is not None
@@ -78,7 +78,7 @@ def test_a_network_is_read_by_a_machine_and_shows_what_it_attends_to() -> None:
         call=lambda noisy, level, labels: noisy,
         prediction_type="sample",
         attention=lambda noisy, level: torch.full((PIXELS, PIXELS), 1 / PIXELS),
-        sources="broken",
+        sources="boundary",
     )
     reader = sm.ScoreMachine(data(), 3)
     trace = follow(network, 0, Course(3, 0, best=2), reader)

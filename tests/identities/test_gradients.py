@@ -66,8 +66,8 @@ ATTENTIONS: dict[str, Any] = {
     "scales, not its own": ByGroup(MultiScale([1])),
     "groups": ByGroup(Tiled(), torch.tensor([0, 0, 4, 2, 4, 2, 2])),
 }
-KINDS = [("same", 3), ("inside", 3), ("wrapped", 3), ("broken", 3), ("same", None)]
-KINDS.append(("wrapped", None))
+KINDS = [("aligned", 3), ("valid", 3), ("circular", 3), ("boundary", 3), ("aligned", None)]
+KINDS.append(("circular", None))
 
 
 def slope(function: Callable[[Tensor], Tensor], at: Tensor, along: Tensor, step: float) -> float:
@@ -111,7 +111,7 @@ def test_every_machine_has_the_gradient_of_its_central_difference(
 @pytest.mark.parametrize("engine", EXACT)
 def test_gradients_with_a_window_schedule_labels_sources_and_small_blocks(engine: str) -> None:
     window = {0.0: 1, 0.4: 3, 1.0: 3}
-    machine = sm.ScoreMachine(training_set(), window, "wrapped", "tiled", engine=engine)
+    machine = sm.ScoreMachine(training_set(), window, "circular", "tiled", engine=engine)
     check(weighed(machine, labels=torch.tensor([2, 0]), best=2), noisy_images())
     whole = weighed(machine)(noisy := noisy_images().requires_grad_())
     (known,) = torch.autograd.grad(whole, noisy)
@@ -121,7 +121,9 @@ def test_gradients_with_a_window_schedule_labels_sources_and_small_blocks(engine
 
 
 @pytest.mark.parametrize("attention", ["none", "identity", "tiled-class", "function", "spread"])
-@pytest.mark.parametrize(("sources", "window"), [("broken", 3), ("wrapped", 3), ("same", None)])
+@pytest.mark.parametrize(
+    ("sources", "window"), [("boundary", 3), ("circular", 3), ("aligned", None)]
+)
 def test_the_reference_has_first_and_second_derivatives(
     attention: str, sources: str, window: int | None
 ) -> None:
@@ -153,7 +155,7 @@ def test_every_form_of_the_answer_has_a_gradient(form: str) -> None:
 
 
 def test_single_precision_and_samples_of_a_batch() -> None:
-    machine = sm.ScoreMachine(training_set(), 3, "inside", "identity")
+    machine = sm.ScoreMachine(training_set(), 3, "valid", "identity")
     exact, single = noisy_images().requires_grad_(), noisy_images().float().requires_grad_()
     (known,) = torch.autograd.grad(machine.denoise(exact, LEVELS).sum(), exact)
     (found,) = torch.autograd.grad(machine.denoise(single, LEVELS).sum(), single)
@@ -167,7 +169,7 @@ def test_single_precision_and_samples_of_a_batch() -> None:
 
 def test_answers_are_the_same_to_the_bit_with_and_without_a_graph() -> None:
     for attention in ("none", "identity", "top1-class"):
-        machine = sm.ScoreMachine(training_set(), 3, "wrapped", attention)
+        machine = sm.ScoreMachine(training_set(), 3, "circular", attention)
         plain = machine.posterior(noisy_images(), LEVELS, best=3)
         graph = machine.posterior(noisy_images().requires_grad_(), LEVELS, best=3)
         assert torch.equal(plain.mean, graph.mean)
@@ -215,7 +217,7 @@ def test_networks_and_machines_with_their_maps_have_gradients(attention: str) ->
 
 
 def test_a_gradient_leads_through_the_sampling_loop() -> None:
-    machine = sm.ScoreMachine(training_set(), 3, "inside", "tiled")
+    machine = sm.ScoreMachine(training_set(), 3, "valid", "tiled")
 
     def final(noise: Tensor) -> Tensor:
         *_, last = kg_trajectory(machine, noise, CosineSchedule(), 4)
@@ -231,6 +233,6 @@ def test_engines_agree_about_the_gradient(name: str) -> None:
     data, noisy = training_set(), noisy_images().requires_grad_()
     gradients = []
     for engine in (make_engine(name), make_engine("reference")):
-        machine = sm.ScoreMachine(data, 3, "inside", engine=engine)
+        machine = sm.ScoreMachine(data, 3, "valid", engine=engine)
         gradients.append(torch.autograd.grad(machine.denoise(noisy, LEVELS).sum(), noisy)[0])
     assert (gradients[0] - gradients[1]).abs().max() < 1e-10

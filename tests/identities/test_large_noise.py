@@ -15,9 +15,9 @@ from scoremachines.networks.adapter import adapt
 ENGINES = ["reference", "torch", *(["native"] if native_instructions() else [])]
 CHOICES = [
     {"window": 3},
-    {"window": 3, "sources": "broken", "attention": "tiled"},
-    {"window": 3, "sources": "wrapped", "attention": "identity"},
-    {"window": None, "sources": "same", "attention": "full"},
+    {"window": 3, "sources": "boundary", "attention": "tiled"},
+    {"window": 3, "sources": "circular", "attention": "identity"},
+    {"window": None, "sources": "aligned", "attention": "full"},
 ]
 
 

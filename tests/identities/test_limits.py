@@ -65,7 +65,7 @@ def test_the_equivariant_machine_is_the_ideal_one_of_all_shifts() -> None:
 @pytest.mark.parametrize("window", [3, None])
 def test_periodic_machines_commute_with_shifts(attention: str, window: int | None) -> None:
     clean = images()
-    machine = sm.ScoreMachine(sm.TrainingSet(clean), window, "wrapped", attention)
+    machine = sm.ScoreMachine(sm.TrainingSet(clean), window, "circular", attention)
     noisy = noised(clean[:2], 0.6)
     moved = machine.denoise(noisy.roll((2, 3), (2, 3)), 0.6)
     torch.testing.assert_close(
@@ -90,7 +90,7 @@ def test_one_training_image_makes_attention_irrelevant(attention: str) -> None:
     torch.testing.assert_close(sm.els(data, 3, attention=attention).denoise(noisy, 0.5), known)
 
 
-@pytest.mark.parametrize(("name", "sources"), [("els", "wrapped"), ("bbels", "broken")])
+@pytest.mark.parametrize(("name", "sources"), [("els", "circular"), ("bbels", "boundary")])
 def test_without_noise_each_pixel_is_the_centre_of_the_nearest_patch(
     name: str, sources: str
 ) -> None:
@@ -100,8 +100,8 @@ def test_without_noise_each_pixel_is_the_centre_of_the_nearest_patch(
     from scoremachines.engines.reference import admissible
 
     allowed = admissible(5, 7, 3, sources)
-    near = patches(noisy, 3, sources == "wrapped")
-    far = patches(clean, 3, sources == "wrapped")
+    near = patches(noisy, 3, sources == "circular")
+    far = patches(clean, 3, sources == "circular")
     for sample, pixel in itertools.product(range(2), range(35)):
         distance = (near[sample, pixel] - far).square().sum(-1)
         distance = distance.masked_fill(~allowed[pixel], torch.inf)
@@ -125,7 +125,7 @@ def black_and_white() -> sm.TrainingSet:
 @pytest.mark.parametrize("level", [1e-3, 0.5, 0.9])
 def test_black_and_white_in_closed_form(level: float) -> None:
     """KG's two images: the posterior of white is a logistic function of the window's sum."""
-    machine = sm.ScoreMachine(black_and_white(), 3, "wrapped")
+    machine = sm.ScoreMachine(black_and_white(), 3, "circular")
     noisy = noised(torch.zeros(2, 1, 6, 7, dtype=torch.float64), level)
     total = patches(noisy, 3, periodic=True).sum(-1).view(2, 1, 6, 7)
     known = torch.tanh(level**0.5 * total / (1 - level))
@@ -133,7 +133,7 @@ def test_black_and_white_in_closed_form(level: float) -> None:
 
 
 def test_black_and_white_samples_obey_the_majority_rule() -> None:
-    machine = sm.ScoreMachine(black_and_white(), 3, "wrapped").to(torch.float64)
+    machine = sm.ScoreMachine(black_and_white(), 3, "circular").to(torch.float64)
     *_, last = trajectory(machine, range(6), steps=100)
     signs = last.after.sign()
     torch.testing.assert_close(last.after, signs, rtol=0, atol=1e-6)

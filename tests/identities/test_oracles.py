@@ -40,7 +40,7 @@ def queries(draw: st.DrawFn) -> tuple[Query, torch.Tensor, torch.Tensor | None]:
     channels, count = draw(st.integers(1, 4)), draw(st.integers(1, 9))
     height, width = draw(st.integers(3, 9)), draw(st.integers(3, 9))
     window = draw(st.sampled_from([k for k in (1, 3, 5, 7) if k <= min(height, width)] + [None]))
-    sources = draw(st.sampled_from(SOURCES if window else ("same", "wrapped")))
+    sources = draw(st.sampled_from(SOURCES if window else ("aligned", "circular")))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
 
     def uniform(*shape: int) -> torch.Tensor:
@@ -102,16 +102,16 @@ def test_the_reference_equals_loops_written_out(sources: str) -> None:
         for i, v in itertools.product(range(3), itertools.product(range(height), range(width))):
             inside = all(overlap(*v))
             allowed = {
-                "same": u == v,
-                "inside": inside,
-                "wrapped": True,
-                "broken": overlap(*u) == overlap(*v),
+                "aligned": u == v,
+                "valid": inside,
+                "circular": True,
+                "boundary": overlap(*u) == overlap(*v),
             }[sources]
             if allowed:
                 distance = 0.0
                 for row, column in itertools.product((-1, 0, 1), repeat=2):
                     phi = at(noisy[0], u[0] + row, u[1] + column, PERIODIC[sources])
-                    x = at(images[i], v[0] + row, v[1] + column, sources == "wrapped")
+                    x = at(images[i], v[0] + row, v[1] + column, sources == "circular")
                     distance += float((phi - level**0.5 * x).square().sum())
                 terms.append((-distance / (2 * (1 - level)), images[i][:, v[0], v[1]]))
         weights = torch.tensor([term[0] for term in terms], dtype=torch.float64)
@@ -125,7 +125,7 @@ def test_the_reference_equals_loops_written_out(sources: str) -> None:
 @given(
     st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3, 5, 7]), st.sampled_from(SOURCES)
 )
-@example(7, 5, 5, "broken")
+@example(7, 5, 5, "boundary")
 def test_runs_visit_every_admissible_pair_once(
     height: int, width: int, window: int, sources: str
 ) -> None:
@@ -156,7 +156,7 @@ def test_box_sums_equal_a_convolution(window: int) -> None:
 
 def test_equal_sources_are_named_by_image_then_position() -> None:
     images = torch.zeros(6, 1, 3, 5)
-    query = Query(torch.zeros(1, 1, 3, 5), torch.tensor([0.5]).double(), 1, "wrapped")
+    query = Query(torch.zeros(1, 1, 3, 5), torch.tensor([0.5]).double(), 1, "circular")
     for engine in (ReferenceEngine(), TorchEngine()):
         sources = engine.posterior(query, images, torch.arange(6), None, 4).sources
         assert sources is not None

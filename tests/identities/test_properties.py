@@ -12,8 +12,8 @@ import scoremachines as sm
 from scoremachines.attention import MultiScale
 from scoremachines.engines import TorchEngine
 
-KINDS = [(3, "same"), (3, "inside"), (3, "wrapped"), (3, "broken"), (None, "same")]
-KINDS += [(None, "wrapped")]
+KINDS = [(3, "aligned"), (3, "valid"), (3, "circular"), (3, "boundary"), (None, "aligned")]
+KINDS += [(None, "circular")]
 GENERIC = ("none", "identity", "top1", "full", "multiscale")
 
 
@@ -45,8 +45,8 @@ def test_named_attentions_are_their_matrices(kind: tuple[int | None, str]) -> No
 def test_evidence_common_to_all_images_says_nothing() -> None:
     """P5, for the Π that an engine is given."""
     clean, noisy = images(), images(2, 3, 5, 7, seed=1)
-    query = machine(clean, (3, "inside"))._query(noisy, 0.4)
-    query = type(query)(query.noisy, query.alpha_bar, 3, "inside")
+    query = machine(clean, (3, "valid"))._query(noisy, 0.4)
+    query = type(query)(query.noisy, query.alpha_bar, 3, "valid")
     bias, common = images(2, 11, 5, 7, seed=2), images(2, 1, 5, 7, seed=3) * 50
     index = torch.arange(11)
     known = TorchEngine().posterior(query, clean, index, bias, 3)
@@ -90,14 +90,14 @@ def test_a_given_matrix_turns_and_moves_with_the_image() -> None:
     """P13 and P14 for a matrix: its rows and columns move along."""
     clean, noisy = images(), images(2, 3, 5, 7, seed=1) * 1.5
     matrix = images(35, 35, seed=2).abs()
-    known = machine(clean, (3, "wrapped"), matrix).denoise(noisy, 0.6)
+    known = machine(clean, (3, "circular"), matrix).denoise(noisy, 0.6)
     for turn in (lambda x: x.roll((2, 3), (-2, -1)), lambda x: x.flip(-1)):
         place = turn(torch.arange(35).view(5, 7)).flatten()
-        found = machine(turn(clean), (3, "wrapped"), matrix[place][:, place])
+        found = machine(turn(clean), (3, "circular"), matrix[place][:, place])
         same(found.denoise(turn(noisy), 0.6), turn(known))
     # Where sources lie anyway everywhere, φ and the matrix move without the training set.
     moved = torch.arange(35).view(5, 7).roll((2, 3), (0, 1)).flatten()
-    found = machine(clean, (3, "wrapped"), matrix[moved][:, moved])
+    found = machine(clean, (3, "circular"), matrix[moved][:, moved])
     same(found.denoise(noisy.roll((2, 3), (2, 3)), 0.6), known.roll((2, 3), (2, 3)))
 
 
@@ -146,7 +146,7 @@ def test_borders_are_felt_through_the_window() -> None:
     """In pure noise each pixel is the mean of its sources, which tells where they are (§3)."""
     height, width = 7, 9
     place = torch.arange(height * width, dtype=torch.float64).view(1, 1, height, width) / 63
-    flat = machine(place, (3, "broken")).denoise(torch.zeros_like(place), 0.0)[0, 0]
+    flat = machine(place, (3, "boundary")).denoise(torch.zeros_like(place), 0.0)[0, 0]
     rows, columns = slice(1, height - 1), slice(1, width - 1)
     picture, tolerance = place[0, 0], 1e-5
     same(flat[3, 4], picture[rows, columns].mean(), tolerance)  # interior: everywhere inside
@@ -154,7 +154,7 @@ def test_borders_are_felt_through_the_window() -> None:
     same(flat[2, -1], picture[rows, -1].mean(), tolerance)
     same(flat[0, 0], picture[0, 0], tolerance)  # corner: that place only
     same(flat[-1, 0], picture[-1, 0], tolerance)
-    wide = machine(place, (5, "broken")).denoise(torch.zeros_like(place), 0.0)[0, 0]
+    wide = machine(place, (5, "boundary")).denoise(torch.zeros_like(place), 0.0)[0, 0]
     same(wide[1, 4], picture[1, 2:7].mean(), tolerance)  # the same distance from the edge
     same(wide[0, 4], picture[0, 2:7].mean(), tolerance)
     same(wide[1, 0], picture[1, 0], tolerance)
@@ -163,9 +163,9 @@ def test_borders_are_felt_through_the_window() -> None:
 def test_without_noise_attention_chooses_the_image_that_fits_everywhere() -> None:
     """P18 with A = 1: the image of least total distance, the centre of its nearest patch."""
     clean, noisy = images(), images(1, 3, 5, 7, seed=5)
-    query = machine(clean, (3, "wrapped"))._query(noisy, 0.5)
-    query = type(query)(query.noisy, query.alpha_bar, 3, "wrapped")
-    found = machine(clean, (3, "wrapped"), "full").posterior(noisy, 1 - 1e-9, best=1)
+    query = machine(clean, (3, "circular"))._query(noisy, 0.5)
+    query = type(query)(query.noisy, query.alpha_bar, 3, "circular")
+    found = machine(clean, (3, "circular"), "full").posterior(noisy, 1 - 1e-9, best=1)
     distance = torch.empty(11, 35, 35, dtype=torch.float64)
     for i, u, v in itertools.product(range(11), range(35), range(35)):
         (a, b), (c, d) = divmod(u, 7), divmod(v, 7)
@@ -183,7 +183,7 @@ def test_without_noise_attention_chooses_the_image_that_fits_everywhere() -> Non
 def test_every_pixel_a_window_makes_full_attention_exact() -> None:
     """P21 with k = 1: pixels drawn independently from one image, Bayes' rule written out."""
     clean, noisy, level = images(4, 2, 3, 5), images(1, 2, 3, 5, seed=1) * 1.5, 0.7
-    found = machine(clean, (1, "wrapped"), "full").denoise(noisy, level)[0].flatten(1)
+    found = machine(clean, (1, "circular"), "full").denoise(noisy, level)[0].flatten(1)
     pixels, sources = noisy[0].flatten(1).T, clean.flatten(2).movedim(1, -1)  # [u, C], [i, v, C]
     distance = (pixels[None, :, None] - level**0.5 * sources[:, None]).square().sum(-1)
     likelihood = (-distance / (2 * (1 - level))).exp()  # [i, u, v]

@@ -47,7 +47,7 @@ def training_set(*, same: bool = False) -> sm.TrainingSet:
 def statistics() -> dict[str, Reduction[Any]]:
     draw = torch.Generator().manual_seed(1)
     images = torch.rand(2, *SHAPE, generator=draw) * 2 - 1
-    query = Query(images, torch.tensor([0.3, 0.8], dtype=torch.float64), 3, "inside")
+    query = Query(images, torch.tensor([0.3, 0.8], dtype=torch.float64), 3, "valid")
     (placements,) = placement_families([Copy()], 1, *SHAPE[1:])
     own = torch.tensor([4, 10])
     return {

@@ -50,7 +50,7 @@ def test_what_does_the_work_of_the_type_is_taken(tmp_path: Path) -> None:
     class Text(str):
         """A text of another library."""
 
-    assert sm.ScoreMachine(DATA, Text("3"), Text("inside")).window == 3  # type: ignore[arg-type]
+    assert sm.ScoreMachine(DATA, Text("3"), Text("valid")).window == 3  # type: ignore[arg-type]
 
 
 def test_a_fault_of_the_program_stays_what_it_is() -> None:

@@ -43,7 +43,7 @@ CHOICES = [
         ),
     },
     {"window": 3, "attention": ByGroup(Scaled(Tiled(), GainSchedule((0.0, 0.7), (2.0, 0.1))))},
-    {"window": None, "sources": "wrapped", "attention": "top1"},
+    {"window": None, "sources": "circular", "attention": "top1"},
     {"window": 3, "prediction_type": "v_prediction", "alphas_cumprod": [0.8, 0.6, 0.3]},
 ]
 

@@ -39,9 +39,9 @@ def noised(data: sm.TrainingSet, *levels: float) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize(
     ("sources", "window"),
     [
-        *[(kind, k) for kind in ("same", "inside", "wrapped", "broken") for k in (1, 5, 7)],
-        ("same", None),
-        ("wrapped", None),
+        *[(kind, k) for kind in ("aligned", "valid", "circular", "boundary") for k in (1, 5, 7)],
+        ("aligned", None),
+        ("circular", None),
     ],
 )
 @pytest.mark.parametrize("channels", [1, 2, 3])
@@ -70,10 +70,10 @@ def test_in_the_limits_of_time_it_is_the_mean_and_the_nearest_patch() -> None:
     images = data.block(slice(0, None), torch.float64)
     for engine in ENGINES:
         noisy, levels = noised(data, 0.0)
-        mean = engine.moments(Query(noisy, levels, 3, "wrapped"), images)[1]
+        mean = engine.moments(Query(noisy, levels, 3, "circular"), images)[1]
         wanted = images.mean((-2, -1), keepdim=True).expand_as(images)
         torch.testing.assert_close(mean[0], wanted, rtol=0, atol=1e-5)
-        query = Query(images[:1], torch.tensor([1.0], dtype=torch.float64), 3, "wrapped")
+        query = Query(images[:1], torch.tensor([1.0], dtype=torch.float64), 3, "circular")
         mean = engine.moments(query, images)[1]  # the image finds its own patches
         torch.testing.assert_close(mean[0, 0], images[0], rtol=0, atol=1e-12)
 
@@ -83,7 +83,7 @@ def test_in_the_limits_of_time_it_is_the_mean_and_the_nearest_patch() -> None:
 def test_one_pass_says_what_two_passes_say(attention: str, level: float) -> None:
     data = training_set()
     noisy, levels = noised(data, level)
-    for sources, window in (("inside", 5), ("broken", 3), ("wrapped", None)):
+    for sources, window in (("valid", 5), ("boundary", 3), ("circular", None)):
         machine = sm.ScoreMachine(data, window, sources, attention, engine=TorchEngine())
         known = two_passes(data, window, sources, attention).posterior(noisy, levels)
         found = machine.posterior(noisy, levels)
@@ -95,7 +95,7 @@ def two_passes(
     data: sm.TrainingSet, window: int | None, sources: str, attention: str
 ) -> sm.ScoreMachine:
     machine = sm.ScoreMachine(data, window, sources, attention, engine=_Outside())
-    assert not reads_once(machine.engine, Query(torch.zeros(1), torch.zeros(1), 1, "same"))
+    assert not reads_once(machine.engine, Query(torch.zeros(1), torch.zeros(1), 1, "aligned"))
     return machine
 
 
@@ -138,7 +138,7 @@ def test_each_block_is_read_once(attention: str) -> None:
     answers = []
     for block in (COUNT, 5, 1):
         engine = _Counting(block)
-        machine = sm.ScoreMachine(data, 5, "inside", attention, engine=engine)
+        machine = sm.ScoreMachine(data, 5, "valid", attention, engine=engine)
         answers.append(machine.denoise(noisy, levels))
         assert engine.asked == -(-COUNT // block)
         torch.testing.assert_close(answers[-1], answers[0], rtol=0, atol=1e-9)
@@ -147,11 +147,11 @@ def test_each_block_is_read_once(attention: str) -> None:
 def test_what_does_not_fit_is_read_again() -> None:
     data = training_set(count=300)
     noisy, levels = noised(data, 0.5)
-    query = Query(noisy, levels, 5, "inside")
+    query = Query(noisy, levels, 5, "valid")
     kept = 300 * moments_bytes(query)
-    known = sm.ScoreMachine(data, 5, "inside", "top1", engine=TorchEngine())
+    known = sm.ScoreMachine(data, 5, "valid", "top1", engine=TorchEngine())
     roomy = known.posterior(noisy, levels).mean
-    tight = sm.ScoreMachine(data, 5, "inside", "top1", engine=TorchEngine(10 * 2**20 + kept // 2))
+    tight = sm.ScoreMachine(data, 5, "valid", "top1", engine=TorchEngine(10 * 2**20 + kept // 2))
     torch.testing.assert_close(tight.posterior(noisy, levels).mean, roomy, rtol=0, atol=1e-9)
 
 
@@ -193,7 +193,7 @@ def test_partners_are_those_of_the_algorithm(
         monkeypatch.setattr("scoremachines.engines.native.pairs._native", None)
     data = training_set(count=count)
     noisy, levels = noised(data, level)
-    query = Query(noisy, levels, 5, "inside")
+    query = Query(noisy, levels, 5, "valid")
     evidence, _ = TorchEngine().moments(query, data.block(slice(0, None), torch.float64))
     field = evidence[0].flatten(1).T.contiguous()
     for blocks in ([field], list(field.split(11, 1))):
@@ -227,7 +227,7 @@ def test_a_gradient_is_the_same_whether_its_moments_are_still_held(attention: st
     draw = torch.Generator().manual_seed(2)
     pixels = torch.randint(0, 256, (7, 3, 6, 5), generator=draw, dtype=torch.uint8)
     data = sm.TrainingSet(pixels, labels=torch.arange(7) % 2)
-    machine = sm.ScoreMachine(data, 3, "inside", attention, engine="native")
+    machine = sm.ScoreMachine(data, 3, "valid", attention, engine="native")
     noisy, other = torch.randn(2, 2, 3, 6, 5, generator=draw).unbind()
     gradients = []
     for between in (False, True):

@@ -36,7 +36,7 @@ def test_given_attentions_conform() -> None:
 @pytest.mark.parametrize("sources", SOURCES)
 @pytest.mark.parametrize("window", [1, 5, None, {0.0: 1, 0.6: 3, 1.0: 5}])
 def test_machines_conform(sources: str, window: object) -> None:
-    if window is None and sources not in ("same", "wrapped"):
+    if window is None and sources not in ("aligned", "circular"):
         return
     check_machine(lambda data: sm.ScoreMachine(data, window, sources), images())
 
@@ -143,7 +143,7 @@ def test_named_machines(name: str) -> None:
         ({"window": 7}, "larger than the image"),
         ({"window": {0.0: 3, 1.0: 9}}, "window=9"),
         ({"sources": "outside"}, "sources='outside'"),
-        ({"window": None, "sources": "inside"}, "sources='inside'"),
+        ({"window": None, "sources": "valid"}, "sources='valid'"),
         ({"schedule": "quadratic"}, "schedule='quadratic'"),
         ({"schedule": [0.5, 0.6]}, "alphas_cumprod="),
         ({"prediction_type": "noise"}, "prediction_type='noise'"),

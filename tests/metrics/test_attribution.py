@@ -22,10 +22,10 @@ def random_data(n: int = 7, channels: int = 3) -> sm.TrainingSet:
 
 def test_a_training_image_is_explained_at_every_window() -> None:
     data = random_data()
-    for sources in ("same", "inside", "wrapped", "broken"):
+    for sources in ("aligned", "valid", "circular", "boundary"):
         curve = attribute(data.images[4], data, sources=sources)
         # An inside window does not wrap, but the image does, so its border is not found.
-        if sources == "inside":
+        if sources == "valid":
             continue
         assert [each.window for each in curve] == [3, 5, 7, 9, None]
         for each in curve:
@@ -36,11 +36,11 @@ def test_a_training_image_is_explained_at_every_window() -> None:
         assert torch.equal(curve[0].position, torch.arange(HEIGHT * WIDTH).view(HEIGHT, WIDTH))
 
 
-@pytest.mark.parametrize("sources", ["same", "inside", "wrapped", "broken"])
+@pytest.mark.parametrize("sources", ["aligned", "valid", "circular", "boundary"])
 def test_nearest_patches_are_those_of_a_search(sources: str) -> None:
     data, image = random_data(4), noise(3, HEIGHT, WIDTH, seed=9)
     (found,) = attribute(image, data, [3], sources)
-    periodic = sources in ("inside", "wrapped")
+    periodic = sources in ("valid", "circular")
     own = patches(image[None], 3, periodic)[0].double()
     theirs = torch.stack([patches(each[None], 3, periodic)[0].double() for each in data.images])
     rows, columns = np.divmod(np.arange(HEIGHT * WIDTH), WIDTH)
@@ -48,11 +48,11 @@ def test_nearest_patches_are_those_of_a_search(sources: str) -> None:
         apart = (theirs - own[pixel]).square().sum(-1)
         allowed = torch.zeros(HEIGHT * WIDTH, dtype=torch.bool)
         inner = (rows > 0) & (rows < HEIGHT - 1) & (columns > 0) & (columns < WIDTH - 1)
-        if sources == "same":
+        if sources == "aligned":
             allowed[pixel] = True
-        elif sources == "inside":
+        elif sources == "valid":
             allowed = torch.from_numpy(inner)
-        elif sources == "wrapped":
+        elif sources == "circular":
             allowed[:] = True
         else:
 

@@ -37,7 +37,7 @@ def test_a_unet_is_asked_as_its_scheduler_asks_it(kind: str) -> None:
     made, noisy = unet(), noise(2, *SHAPE)
     scheduler = DDPMScheduler(prediction_type=kind, clip_sample=False)
     network = adapt(made, alphas_cumprod=scheduler, prediction_type=kind)
-    assert (network.shape, network.receptive_field, network.sources) == (SHAPE, None, "broken")
+    assert (network.shape, network.receptive_field, network.sources) == (SHAPE, None, "boundary")
     for step in (0, 400, 999):
         with torch.no_grad():
             output = made(noisy, step).sample

@@ -106,7 +106,7 @@ def test_the_last_layer_at_the_highest_resolution_speaks() -> None:
 
 def test_measured_maps_of_a_unet_move_a_machine() -> None:
     data, noisy = sm.TrainingSet(noise(7, *SHAPE).clamp(-1, 1)), noise(2, *SHAPE)
-    plain = sm.ScoreMachine(data, 3, "broken", schedule="linear").denoise(noisy, 0.4)
+    plain = sm.ScoreMachine(data, 3, "boundary", schedule="linear").denoise(noisy, 0.4)
 
     def told(network: AdaptedNetwork) -> Tensor:
         machine = sm.ScoreMachine(data, 3, network.sources, network.attention, schedule="linear")

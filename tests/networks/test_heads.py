@@ -223,10 +223,10 @@ def test_maps_move_a_machine_unless_there_are_none(attention: str) -> None:
     draw = torch.Generator().manual_seed(1)
     data = sm.TrainingSet(torch.rand(11, 3, 5, 7, generator=draw) * 2 - 1)
     noisy = torch.randn(2, 3, 5, 7, generator=draw)
-    plain = sm.ScoreMachine(data, 3, "broken").denoise(noisy, 0.3)
-    deaf = sm.ScoreMachine(data, 3, "broken", network("none").attention)
+    plain = sm.ScoreMachine(data, 3, "boundary").denoise(noisy, 0.3)
+    deaf = sm.ScoreMachine(data, 3, "boundary", network("none").attention)
     torch.testing.assert_close(deaf.denoise(noisy, 0.3), plain, rtol=0, atol=1e-5)
-    told = sm.ScoreMachine(data, 3, "broken", network(attention).attention)
+    told = sm.ScoreMachine(data, 3, "boundary", network(attention).attention)
     assert (told.denoise(noisy, 0.3) - plain).abs().max() > 1e-3
 
 

@@ -243,7 +243,7 @@ def test_for_data_takes_its_shape_from_the_set() -> None:
     made = Network.for_data(labelled, settings, schedule="linear")
     assert made.shape == (3, 5, 7)
     assert made.config["classes"] == 3
-    assert (made.sources, made.schedule.name) == ("inside", "linear")
+    assert (made.sources, made.schedule.name) == ("valid", "linear")
     with pytest.raises(InputError, match="conditional="):
         Network.for_data(plain, settings)
     with pytest.raises(InputError, match="sample_size="):

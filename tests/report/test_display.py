@@ -116,8 +116,8 @@ def test_a_result_shows_its_samples_and_their_sources() -> None:
 
 def test_a_machine_shows_its_choices_and_training_images() -> None:
     data = sm.TrainingSet(painted().data.pixels, name="<i>x</i>")
-    html = sm.ScoreMachine(data, 3, "broken", "tiled")._repr_html_()
-    assert "window=3, sources=broken, attention=tiled" in html
+    html = sm.ScoreMachine(data, 3, "boundary", "tiled")._repr_html_()
+    assert "window=3, sources=boundary, attention=tiled" in html
     assert "&lt;i&gt;x" in html
     assert html.count("<img") == 1
 

@@ -20,15 +20,15 @@ from scoremachines.theory.specs import MachineSpec
 
 
 def test_pairs_are_counted_as_the_theory_has_them() -> None:
-    assert work((5, 7), 3, "same") == 35
-    assert work((5, 7), 3, "inside") == 35 * 3 * 5
-    assert work((5, 7), 3, "wrapped") == 35 * 35
-    assert work((5, 7), None, "same") == 35
-    assert work((5, 7), 3, "same", dense=True) == 35 * 35
+    assert work((5, 7), 3, "aligned") == 35
+    assert work((5, 7), 3, "valid") == 35 * 3 * 5
+    assert work((5, 7), 3, "circular") == 35 * 35
+    assert work((5, 7), None, "aligned") == 35
+    assert work((5, 7), 3, "aligned", dense=True) == 35 * 35
 
 
 def test_cost_grows_with_the_fourth_power_of_the_side() -> None:
-    ratio = work((128, 128), 7, "inside") / work((64, 64), 7, "inside")
+    ratio = work((128, 128), 7, "valid") / work((64, 64), 7, "valid")
     assert 16 < ratio < 20
 
 
@@ -58,7 +58,7 @@ def test_a_piece_tells_what_the_whole_takes(attention: str) -> None:
     draw = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (600, 3, 40, 44), generator=draw, dtype=torch.uint8)
     data = sm.TrainingSet(pixels, labels=torch.arange(600) % 3)
-    machine = sm.ScoreMachine(data, 5, "inside", attention)
+    machine = sm.ScoreMachine(data, 5, "valid", attention)
     ratios = []
     while not any(1 / 3 < ratio < 3 for ratio in ratios):
         assert len(ratios) < 3, ratios  # other work on the machine comes and goes

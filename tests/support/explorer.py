@@ -85,7 +85,7 @@ def question(**changes: Any) -> dict[str, Any]:
         "alpha_bar": 0.5,
         "noise": 1,
         "window": "5",
-        "sources": "inside",
+        "sources": "valid",
         "attention": "tiled",
         "label": None,
     }

@@ -18,7 +18,7 @@ MACHINES = {
     NONE: 6,
     Candidate.of("top1-class"): 20,
     MEASURED: 27,
-    Candidate.of("none", sources="inside"): 5,
+    Candidate.of("none", sources="valid"): 5,
     Candidate.of("full"): 38,
 }
 CURVES = {

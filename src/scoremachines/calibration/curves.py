@@ -20,6 +20,7 @@ from scoremachines.machine.denoiser import DenoiserModel
 from scoremachines.machine.score_machine import ScoreMachine
 from scoremachines.sampling.reverse_process import Step, kg_trajectory, starting_noise
 from scoremachines.sampling.sample import sample_labels
+from scoremachines.theory.positions import read_sources
 from scoremachines.theory.schedule import predicted
 
 __all__ = [
@@ -230,9 +231,9 @@ def known_sources(network: DenoiserModel, data: TrainingSet, sources: str | None
         raise InputError("data", data, accepted)
     found = sources or getattr(network, "sources", None)
     if found is None:
-        accepted = "broken for zero padding, inside or wrapped for circular"
+        accepted = "boundary for zero padding, valid or circular for circular"
         raise InputError("sources", None, accepted, "the network has no attribute `sources`")
-    return str(found)
+    return read_sources(found)
 
 
 def check_measure(measure: str) -> None:

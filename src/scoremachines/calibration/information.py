@@ -73,7 +73,7 @@ def image_information(
         blocks = Pass(data, plan.block, noisy.dtype, noisy.device)
         entropies.append(reduce(ImageEntropy(engine, part), blocks).entropy)
     entropy = torch.cat([each for each in entropies if each is not None])
-    if sources == "inside":  # no training patch crosses the border
+    if sources == "valid":  # no training patch crosses the border
         radius = window // 2
         height, width = entropy.shape[1:]
         entropy = entropy[:, radius : height - radius, radius : width - radius]

@@ -26,7 +26,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import make_engine
 from scoremachines.errors import InputError, check_counts, real, whole
 from scoremachines.machine.score_machine import ScoreMachine
-from scoremachines.theory.positions import SOURCES
+from scoremachines.theory.positions import read_sources
 from scoremachines.theory.schedule import NoiseSchedule, noise_schedule
 
 __all__ = ["RULES", "predict_windows"]
@@ -37,7 +37,7 @@ RULES = ("information", "held-out")
 def predict_windows(
     data: TrainingSet,
     *,
-    sources: str = "broken",
+    sources: str = "boundary",
     windows: Sequence[int] | None = None,
     rule: str = "information",
     share: float = 0.5,
@@ -54,7 +54,7 @@ def predict_windows(
 
     Args:
         data: the training set, N images.
-        sources: V(u), `"same"`, `"inside"`, `"wrapped"` or `"broken"`.
+        sources: V(u), `"aligned"`, `"valid"`, `"circular"` or `"boundary"`.
         windows: the candidates, odd, pixels; by default all that fit into the image.
         rule: `"information"` or `"held-out"`.
         share: f, in [0, 1]; at 1/2 the patch still leaves about √N
@@ -76,8 +76,7 @@ def predict_windows(
     seed, memory = whole("seed", seed), whole("memory", memory, 1)
     if rule not in RULES:
         raise InputError("rule", rule, ", ".join(RULES))
-    if sources not in SOURCES:
-        raise InputError("sources", sources, ", ".join(SOURCES))
+    sources = read_sources(sources)
     share = real("share", share, 0, 1)
     if rule == "held-out" and len(data) < 2:
         raise InputError("data", data, "at least two images, of which one is held out")

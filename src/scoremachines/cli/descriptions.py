@@ -55,7 +55,7 @@ examples:
   scoremachines compare runs/top1 --machine none --machine measured -o agreement
   scoremachines compare runs/cnn --machine bbels -n 100 --network-steps 150 -o agreement
   scoremachines compare runs/cnn --machine bbels -n 100 -o agreement --resume    go on with it
-  scoremachines compare my_ddpm/ --source pictures/ --size 32 --sources broken --window 9
+  scoremachines compare my_ddpm/ --source pictures/ --size 32 --sources boundary --window 9
   scoremachines compare my.code:network --source digits --window my_calibration.json
 """
 CALIBRATE = """Find how large a window a trained network sees through, at every time: k(t).

@@ -91,8 +91,8 @@ def _attribute_parser(make_parser: Any) -> Any:
         parser.add_argument(*flags, type=str | None, default=None, help=texts[name])
     text = "such as 3,7,image; by default some that fit"
     parser.add_argument("--windows", type=str | None, default=None, help=text)
-    text = "same, inside, wrapped or broken: where a patch may come from"
-    parser.add_argument("--sources", type=str, default="broken", help=text)
+    text = "aligned, valid, circular or boundary: where a patch may come from"
+    parser.add_argument("--sources", type=str, default="boundary", help=text)
     text = "rate of false positives that the memorisation test may have"
     parser.add_argument("--level", type=float, default=0.01, help=text)
     text = "pixels by which a copy may be moved and still be found"

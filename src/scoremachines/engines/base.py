@@ -29,8 +29,8 @@ class Query:
         noisy: φ, `[B, C, H, W]`; its dtype and device are those of the computation.
         alpha_bar: ᾱ of each noisy image, in [0, 1], float64 on the CPU, `[B]`.
         window: k, odd, pixels; None for the whole image.
-        sources: which positions V(u) a patch may come from: `"same"`, `"inside"`, `"wrapped"` or
-            `"broken"` (theory §2.2).
+        sources: V(u), where a patch may come from: `"aligned"`, `"valid"`, `"circular"` or
+            `"boundary"` (theory §2.2).
     """
 
     noisy: Tensor

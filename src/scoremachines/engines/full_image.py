@@ -1,7 +1,7 @@
 """Machines that see the whole image: the ideal score and the equivariant machine (theory §2.3).
 
 With the whole image as window every pixel sees the same thing, so `ℓ(i, d)` depends on the image
-and on one displacement `d = v − u` (always 0 for `"same"`, any cyclic shift for `"wrapped"`).
+and on one displacement `d = v − u` (always 0 for `"aligned"`, any cyclic shift for `"circular"`).
 The distances to all cyclic shifts are one correlation, `‖φ‖² + ᾱ‖x‖² − 2√ᾱ (φ ⋆ x)(d)`, computed
 with Fourier transforms in float64, which keeps the digits that the expanded form needs.
 
@@ -49,7 +49,7 @@ class Whole:
 
     def __init__(self, query: Query, images: Tensor) -> None:
         self.query, self.images = query, images.double()
-        self.wrapped = query.sources == "wrapped"
+        self.wrapped = query.sources == "circular"
         if self.wrapped:
             self.spectra = rfft2(self.images)
             self.norms = self.images.square().sum((1, 2, 3))

@@ -174,7 +174,7 @@ def _pairs_bytes(query: Query, plan: Plan) -> int:
 def _whole_bytes(query: Query, plan: Plan, best: int) -> int:
     """Return the bytes that a block takes before one noisy image, seen as a whole."""
     channels, height, width = query.noisy.shape[1:]
-    fields = (9 if query.sources == "wrapped" else 4) * channels + 8
+    fields = (9 if query.sources == "circular" else 4) * channels + 8
     lists = 12 * best * min(best, plan.block) * height * width
     return 8 * (plan.block * height * (width + 2) * fields + lists)
 
@@ -205,7 +205,7 @@ def native_bytes(
     total = SCRATCH // 2 + plan.block * channels * pixels * item
     if query.window is None:
         total += 16 * plan.batch * plan.block
-        whole = evidence or query.sources == "wrapped"
+        whole = evidence or query.sources == "circular"
         total += _whole_bytes(query, plan if whole else Plan(plan.batch, 1), best)
         total += 8 * plan.block * channels * pixels * whole
     else:
@@ -219,7 +219,7 @@ def _sweep_bytes(query: Query, plan: Plan, window: int, threads: int, best: int)
     pixels, item = height * width, query.noisy.element_size()
     framed = (height + window) * (width + window) * channels
     # Where every pixel has one place to draw from, a thread takes all noisy images at once.
-    samples = plan.batch if query.sources == "same" else 1
+    samples = plan.batch if query.sources == "aligned" else 1
     lines = 10 * window * (width + window) + 14 * (width + window)
     # Sums of a posterior, or of the moments of twice as many images side by side.
     sums = max(samples * pixels * (channels + 3), 2 * pixels * (channels + 2))

@@ -26,28 +26,28 @@ AT_ONCE = 2**20
 def admissible(height: int, width: int, window: int | None, sources: str) -> Tensor:
     """Return whether pixel u may draw from position v: `v ∈ V(u)` (theory §2.2).
 
-    `"broken"`: `V(u) = {v ∈ [0, H·W) : o(v) = o(u)}`, o the overhang of a window over each border.
+    `"boundary"`: `V(u) = {v ∈ [0, H·W) : o(v) = o(u)}`, o the overhang of a window at a border.
 
     Args:
         height: H, pixels.
         width: W, pixels.
         window: k, or None for the whole image.
-        sources: `"same"`, `"inside"`, `"wrapped"` or `"broken"`.
+        sources: `"aligned"`, `"valid"`, `"circular"` or `"boundary"`.
 
     Returns:
         Boolean `[H·W, H·W]`, indexed `[u, v]`.
     """
     row, column = (axis.flatten() for axis in _coordinates(height, width))
-    if sources == "same":
+    if sources == "aligned":
         return torch.eye(height * width, dtype=torch.bool)
-    if sources == "wrapped":
+    if sources == "circular":
         return torch.ones(height * width, height * width, dtype=torch.bool)
     radius = (window or 1) // 2
     # How far the window of each pixel reaches over the four borders.
     overlap = torch.stack(
         [radius - row, row + radius - height + 1, radius - column, column + radius - width + 1]
     ).clamp(min=0)
-    if sources == "inside":
+    if sources == "valid":
         return (overlap.sum(0) == 0).expand(height * width, -1)
     return (overlap[:, :, None] == overlap[:, None, :]).all(0)
 

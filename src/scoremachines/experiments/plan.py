@@ -124,7 +124,7 @@ def entries(settings: ConsistencySettings, trained: Trained) -> list[Entry]:
     found += [Entry(each, replace(plain, machine=each.machine)) for each in BASELINES]
     few = min(settings.scale.sweep_n, 100 if every else 16)
     round_ = replace(base, window=_window(trained[CIRCULAR, 0]), machine=MachineSpec(), n=few)
-    for sources in ("inside", "wrapped"):
+    for sources in ("valid", "circular"):
         what = Candidate(MachineSpec(), sources=sources)
         found.append(Entry(what, replace(round_, sources=sources)))
     return found
@@ -141,7 +141,7 @@ def rivals(role: Role, all_entries: list[Entry]) -> tuple[list[Candidate], Candi
         Machines among the entries.
     """
     if role.circular:
-        found = [Candidate(MachineSpec(), sources=sources) for sources in ("inside", "wrapped")]
+        found = [Candidate(MachineSpec(), sources=sources) for sources in ("valid", "circular")]
         return found, found[0]
     found = [*BASELINES, PLAIN]
     if role.own is not None:

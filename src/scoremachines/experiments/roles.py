@@ -128,7 +128,7 @@ class Candidate:
         if self.maps_of is not None:
             return self.maps_of
         if self.machine == MachineSpec():
-            return Role(circular=self.sources in ("inside", "wrapped"))
+            return Role(circular=self.sources in ("valid", "circular"))
         if self.machine.name is not None:
             return None
         plain = self.machine.attention.plain

@@ -47,7 +47,7 @@ class GenerateSettings(DataSettings):
     window: str = "7"
     """pixels a side (odd), 'image', or k(t) such as 0:3,0.5:7,1:11"""
     sources: str | None = None
-    """same, inside, wrapped or broken; by default what the machine stands for"""
+    """aligned, valid, circular or boundary; by default what the machine stands for"""
     attention: str = "none"
     """{attentions}, or a matrix in an .npy file; with a gain: tiled:1.3 or tiled:perplexity"""
     steps: int = 20
@@ -95,7 +95,7 @@ class CompareSettings(DataSettings):
     """of the machines: pixels (odd), 'image', k(t) or a calibration.json; by default calibrated,
     or what it sees"""
     sources: str | None = None
-    """same, inside, wrapped or broken; by default what the network's padding stands for"""
+    """aligned, valid, circular or boundary; by default what the network's padding stands for"""
     steps: int = 20
     """the machines' steps from noise to image"""
     network_steps: int | None = None
@@ -135,7 +135,7 @@ class CalibrateSettings(DataSettings):
     label: str | None = None
     """trajectories of one class only, by name or number"""
     sources: str | None = None
-    """same, inside, wrapped or broken; by default what the network's padding stands for"""
+    """aligned, valid, circular or boundary; by default what the network's padding stands for"""
     attention: str = "measured"
     """whose strength is calibrated: {maps} (the network's own), {attentions}"""
     share: float = 0.5

@@ -71,7 +71,7 @@ class Model:
     network: str | None = None
     machine: MachineSpec | None = None
     window: str = "7"
-    sources: str = "broken"
+    sources: str = "boundary"
     steps: int = 20
     scheduler: str = "kg"
     seed: int = 0

@@ -18,7 +18,7 @@ def ideal(data: TrainingSet, **options: Any) -> ScoreMachine:
 
     `x̂0 = Σ_i softmax_i( −‖φ − √ᾱ x_i‖² / (2(1−ᾱ)) ) x_i`.
     """
-    return ScoreMachine(data, None, "same", **options)
+    return ScoreMachine(data, None, "aligned", **options)
 
 
 def equivariant(data: TrainingSet, **options: Any) -> ScoreMachine:
@@ -26,7 +26,7 @@ def equivariant(data: TrainingSet, **options: Any) -> ScoreMachine:
 
     `x̂0 = Σ_{i,d} softmax_{i,d}( −‖φ − √ᾱ T_d x_i‖² / (2(1−ᾱ)) ) T_d x_i`, `(T_d x)(u) = x(u+d)`.
     """
-    return ScoreMachine(data, None, "wrapped", **options)
+    return ScoreMachine(data, None, "circular", **options)
 
 
 def local(
@@ -36,7 +36,7 @@ def local(
 
     `x̂0(u) = Σ_i softmax_i( −‖φ[Ω_u] − √ᾱ x_i[Ω_u]‖² / (2(1−ᾱ)) ) x_i(u)`.
     """
-    return ScoreMachine(data, window, "same", **options)
+    return ScoreMachine(data, window, "aligned", **options)
 
 
 def els(
@@ -48,7 +48,7 @@ def els(
 
     over all v whose window lies inside the image.
     """
-    return ScoreMachine(data, window, "inside", **options)
+    return ScoreMachine(data, window, "valid", **options)
 
 
 def bbels(
@@ -60,7 +60,7 @@ def bbels(
 
     V(u) are the places whose window overhangs every border as far as u's; zeros beyond it.
     """
-    return ScoreMachine(data, window, "broken", **options)
+    return ScoreMachine(data, window, "boundary", **options)
 
 
 def named_machine(

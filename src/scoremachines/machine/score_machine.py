@@ -37,7 +37,7 @@ from scoremachines.theory.locality import (
     parse_window,
     windows_of,
 )
-from scoremachines.theory.positions import SOURCES
+from scoremachines.theory.positions import read_sources
 from scoremachines.theory.posterior import Posterior
 from scoremachines.theory.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, noise_schedule
 from scoremachines.theory.specs import AttentionSpec, EngineSpec
@@ -61,8 +61,8 @@ class ScoreMachine(DenoiserModel):
         data: the training set.
         window: k, odd, pixels; None for the whole image; a `WindowSchedule` or a mapping
             `{t: k}` for k(t).
-        sources: V(u), where a patch may come from (theory §2.2): `"same"` place, every window
-            `"inside"` the training image, every place of the `"wrapped"` image, or, `"broken"`,
+        sources: V(u), where a patch may come from (theory §2.2): `"aligned"` place, every window
+            `"valid"` the training image, every place of the `"circular"` image, or, `"boundary"`,
             every place with the same overlap with the border.
         attention: a name such as `"tiled"` or `"top1-class:1.3"` (see `AttentionSpec`), a matrix
             `[H·W, H·W]`, a function (φ, t) → matrix, or an `Attention` (theory §4).
@@ -87,7 +87,7 @@ class ScoreMachine(DenoiserModel):
         self,
         data: TrainingSet,
         window: Window | Mapping[float, int] = 7,
-        sources: str = "inside",
+        sources: str = "valid",
         attention: str | AttentionSpec | Tensor | Maps | Attention = "none",
         *,
         schedule: str | NoiseSchedule | Sequence[float] = "cosine",
@@ -99,7 +99,7 @@ class ScoreMachine(DenoiserModel):
     ) -> None:
         super().__init__()
         self.window = parse_window(window)
-        self.sources, self.attention = sources, make_attention(attention)
+        self.sources, self.attention = read_sources(sources), make_attention(attention)
         self.schedule = noise_schedule(schedule)
         self.engine, self.executor = as_engine(engine, memory), executor
         self.timesteps = TableSchedule.linear()
@@ -113,7 +113,7 @@ class ScoreMachine(DenoiserModel):
             in_channels=channels,
             out_channels=channels,
             window=None if self.window is None else str(self.window),
-            sources=sources,
+            sources=self.sources,
             attention=self.attention.name,
             schedule=self.schedule.setting,
             engine=str(engine_spec(self.engine) or self.engine.name),
@@ -125,13 +125,11 @@ class ScoreMachine(DenoiserModel):
             self.match(alphas_cumprod)
 
     def _check_choices(self, prediction_type: str) -> None:
-        if self.sources not in SOURCES:
-            raise InputError("sources", self.sources, ", ".join(SOURCES))
         if prediction_type not in PREDICTIONS:
             raise InputError("prediction_type", prediction_type, ", ".join(PREDICTIONS))
-        if self.window is None and self.sources not in ("same", "wrapped"):
+        if self.window is None and self.sources not in ("aligned", "circular"):
             reason = "the whole image has no other place to go"
-            accepted = Advice("same or wrapped with {}", ("window", None))
+            accepted = Advice("aligned or circular with {}", ("window", None))
             raise InputError("sources", self.sources, accepted, reason)
         for window in windows_of(self.window):
             check_window(window, self.data.shape[1:])

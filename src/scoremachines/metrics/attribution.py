@@ -26,7 +26,7 @@ from scoremachines.errors import InputError, whole
 from scoremachines.machine.score_machine import ScoreMachine
 from scoremachines.metrics.copies import Copy, Kind, rigid_placements
 from scoremachines.theory.locality import check_window
-from scoremachines.theory.positions import PERIODIC, SOURCES, patches
+from scoremachines.theory.positions import PERIODIC, patches, read_sources
 
 __all__ = ["Explained", "attribute", "usual_windows"]
 
@@ -88,7 +88,7 @@ def attribute(
     image: Tensor,
     data: TrainingSet,
     windows: Sequence[int | None] | None = None,
-    sources: str = "broken",
+    sources: str = "boundary",
     memory: int = 2**30,
     kinds: Sequence[Kind] = (Copy(),),
 ) -> list[Explained]:
@@ -115,8 +115,7 @@ def attribute(
     if image.shape != data.shape or not torch.isfinite(image).all():
         expected = f"a finite tensor [{', '.join(map(str, data.shape))}]"
         raise InputError("image", f"tensor of shape {tuple(image.shape)}", expected)
-    if sources not in SOURCES:
-        raise InputError("sources", sources, ", ".join(SOURCES))
+    sources = read_sources(sources)
     height, width = data.shape[1:]
     chosen = usual_windows(height, width) if windows is None else tuple(windows)
     for window in chosen:
@@ -135,7 +134,7 @@ def _explained(
     memory: int,
     ways: Sequence[Placement],
 ) -> Explained:
-    where = "same" if window is None else sources
+    where = "aligned" if window is None else sources
     machine = ScoreMachine(data, window, where, memory=memory)
     # The patch of the mirrored training image nearest to x is that of the image as it is nearest
     # to x mirrored back: the few queries are turned, not the training set.

@@ -23,7 +23,7 @@ from scoremachines.networks.diffusers_attention import (
     captured_map,
     self_attentions,
 )
-from scoremachines.theory.positions import SOURCES
+from scoremachines.theory.positions import read_sources
 from scoremachines.theory.schedule import (
     PREDICTIONS,
     NoiseSchedule,
@@ -58,8 +58,8 @@ class AdaptedNetwork(DenoiserModel):
         call: calls the module in another way: a function of φ, ᾱ `[B]` in float64, and the classes
             `[B]` or None.
         receptive_field: what an output pixel sees, odd, pixels; None where it is unknown.
-        sources: the kind of sources of the machine whose theory it is: `"broken"` for zero
-            padding, `"inside"` or `"wrapped"` for circular padding, `"same"`.
+        sources: the kind of sources of the machine whose theory it is: `"boundary"` for zero
+            padding, `"valid"` or `"circular"` for circular padding, `"aligned"`.
         classes: number of classes that it can be told, as `class_labels`; 0 for none.
         whole_steps: tell it whole timesteps only, int64.
         scheduler: the `diffusers` scheduler that its owner uses: gives `alphas_cumprod` and
@@ -86,7 +86,7 @@ class AdaptedNetwork(DenoiserModel):
         attention: str | Maps | None = None,
         call: Call | None = None,
         receptive_field: int | None = None,
-        sources: str = "broken",
+        sources: str = "boundary",
         classes: int = 0,
         whole_steps: bool = False,
         scheduler: Any = None,
@@ -101,13 +101,13 @@ class AdaptedNetwork(DenoiserModel):
         self.variance = str(settings_of(scheduler).get("variance_type")).startswith("learned")
         if self.variance:
             self.scheduler_settings = {**settings_of(scheduler), "variance_type": "fixed_small"}
-        _check(module, prediction_type, sources)
+        _check(module, prediction_type)
         check_finite(module, "module", type(module).__name__)
         shape, classes = _image_shape(shape), whole("classes", classes)
         if receptive_field is not None:
             receptive_field = whole("receptive_field", receptive_field, 1, odd=True)
         self.module, self.call, self.whole_steps = module, call, whole_steps
-        self.receptive_field, self.sources = receptive_field, sources
+        self.receptive_field, self.sources = receptive_field, read_sources(sources)
         table = table_of(alphas_cumprod)
         if table is None and call is None:
             table = TableSchedule.linear().alpha_bar(torch.arange(1, 1001) / 1000)
@@ -268,14 +268,12 @@ class AdaptedNetwork(DenoiserModel):
         raise InputError("path", pretrained_model_name_or_path, accepted)
 
 
-def _check(module: nn.Module, prediction_type: str, sources: str) -> None:
+def _check(module: nn.Module, prediction_type: str) -> None:
     """Refuse arguments that are out of range."""
     if not isinstance(module, nn.Module):
         raise InputError("module", module, "a torch.nn.Module")
     if prediction_type not in PREDICTIONS:
         raise InputError("prediction_type", prediction_type, ", ".join(PREDICTIONS))
-    if sources not in SOURCES:
-        raise InputError("sources", sources, ", ".join(SOURCES))
 
 
 def _image_shape(shape: Sequence[int]) -> tuple[int, int, int]:

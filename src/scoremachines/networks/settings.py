@@ -19,7 +19,7 @@ HEADS = {
     "multiscale": "multi-scale attention",
 }
 """Final layers, with their titles."""
-PADDINGS = {"zeros": "broken", "circular": "inside"}
+PADDINGS = {"zeros": "boundary", "circular": "valid"}
 """Padding of the convolutions, and the sources of the machine whose theory it is (theory §5)."""
 WHOLE = {"width": 1, "key_width": 1, "pointwise": 0, "receptive_field": 3}
 """Settings that are whole numbers, and the least that each may be."""

@@ -117,8 +117,8 @@ def work(shape: tuple[int, ...], window: int | None, sources: str, dense: bool =
     pixels = math.prod(shape)
     if dense:
         return float(pixels**2)
-    if window is None or sources == "same":
-        return pixels * (math.log2(1 + pixels) if sources == "wrapped" else 1.0)
+    if window is None or sources == "aligned":
+        return pixels * (math.log2(1 + pixels) if sources == "circular" else 1.0)
     rows, columns = (float(source_counts(size, window, sources).sum()) for size in shape)
     return rows * columns
 

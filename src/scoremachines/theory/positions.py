@@ -6,11 +6,33 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, unfold
 
-__all__ = ["PERIODIC", "SOURCES", "patches"]
+from scoremachines.errors import InputError
 
-SOURCES = ("same", "inside", "wrapped", "broken")
-PERIODIC = {"same": False, "inside": True, "wrapped": True, "broken": False}
+__all__ = ["PERIODIC", "SOURCES", "patches", "read_sources"]
+
+SOURCES = ("aligned", "valid", "circular", "boundary")
+PERIODIC = {"aligned": False, "valid": True, "circular": True, "boundary": False}
 """Whether the noisy image's window continues on the other side (else it sees zeros there)."""
+FORMER = {"same": "aligned", "inside": "valid", "wrapped": "circular", "broken": "boundary"}
+"""Names that older runs have."""
+
+
+def read_sources(text: str) -> str:
+    """Return the kind of sources V(u) that a text names (theory §2.2).
+
+    Args:
+        text: a name, present or former.
+
+    Returns:
+        One of `SOURCES`.
+
+    Raises:
+        InputError: it names none.
+    """
+    found = FORMER.get(text, text)
+    if found not in SOURCES:
+        raise InputError("sources", text, ", ".join(SOURCES))
+    return found
 
 
 def patches(images: Tensor, window: int | None, periodic: bool) -> Tensor:

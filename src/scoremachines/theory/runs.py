@@ -44,11 +44,11 @@ def runs(size: int, window: int, sources: str) -> list[Run]:
     """
     radius = window // 2
     inside = size - 2 * radius
-    if sources == "same":
+    if sources == "aligned":
         return [Run(0, 0, size)]
-    if sources == "wrapped":
+    if sources == "circular":
         return [Run(shift, 0, size) for shift in range(size)]
-    if sources == "inside":
+    if sources == "valid":
         return [Run(radius + shift, radius, inside) for shift in range(size)]
     away = [Run(radius + max(-d, 0), radius + max(d, 0), inside - abs(d)) for d in _moves(inside)]
     return [Run(0, 0, size), *away]

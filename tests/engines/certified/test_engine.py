@@ -54,7 +54,7 @@ def test_a_needle_is_found() -> None:
     drew = 0
     for level in (0.002, 0.02, 0.1, 0.2):
         query = Query(
-            noised(images[333:], [level], draw), torch.tensor([level]).double(), 7, "wrapped"
+            noised(images[333:], [level], draw), torch.tensor([level]).double(), 7, "circular"
         )
         found = AdaptiveEngine(tolerance=0.3, threads=1).posterior(query, images, index, None, 0)
         error = (found.mean - exact(query, images).mean).abs().amax(1)
@@ -69,9 +69,9 @@ def test_a_machine_reports_its_bound() -> None:
     images = blocks(1500, draw)
     noisy, level = noised(images, [0.05, 0.1], draw), torch.tensor([0.05, 0.1])
     data = sm.TrainingSet(images)
-    machine = sm.ScoreMachine(data, 7, "wrapped", engine=AdaptiveEngine(tolerance=0.3))
+    machine = sm.ScoreMachine(data, 7, "circular", engine=AdaptiveEngine(tolerance=0.3))
     found = machine.posterior(noisy, level)
-    known = sm.ScoreMachine(data, 7, "wrapped", engine="native").posterior(noisy, level)
+    known = sm.ScoreMachine(data, 7, "circular", engine="native").posterior(noisy, level)
     assert 0 < float(found.error_bound.max()) <= 0.3
     assert ((found.mean - known.mean).abs().amax(1) <= found.error_bound + 1e-5).all()
     assert not known.error_bound.any()
@@ -85,11 +85,11 @@ def test_an_answer_that_needs_float64_changes_none_beside_it() -> None:
     levels = torch.tensor([0.05, 0.9999]).double()
     noisy = noised(images, levels.tolist(), draw).float()
     engine = AdaptiveEngine(tolerance=0.3, threads=1)
-    both = engine.posterior(Query(noisy, levels, 7, "wrapped"), images, index, None, 0)
+    both = engine.posterior(Query(noisy, levels, 7, "circular"), images, index, None, 0)
     assert float(both.error_bound[0].max()) > 0  # it did draw
     assert not both.error_bound[1].any()
     for b in range(2):
-        query = Query(noisy[b : b + 1], levels[b : b + 1], 7, "wrapped")
+        query = Query(noisy[b : b + 1], levels[b : b + 1], 7, "circular")
         alone = engine.posterior(query, images, index, None, 0)
         assert torch.equal(alone.mean[0], both.mean[b])
 
@@ -102,11 +102,11 @@ def test_it_answers_exactly_where_it_cannot_bound() -> None:
     index, noisy = torch.arange(9), images[:1] + 0.1
     engine = AdaptiveEngine(threads=1)
     for window, sources, given in (
-        (7, "inside", None),
-        (3, "broken", None),
-        (3, "same", None),
-        (None, "wrapped", None),
-        (3, "inside", bias),
+        (7, "valid", None),
+        (3, "boundary", None),
+        (3, "aligned", None),
+        (None, "circular", None),
+        (3, "valid", bias),
     ):
         query = Query(noisy, level, window, sources)
         found = engine.posterior(query, images, index, given, 0)

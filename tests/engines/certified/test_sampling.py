@@ -44,7 +44,7 @@ def question(
     level = torch.tensor([pick(LEVELS)], dtype=torch.float64)
     noise = torch.randn(1, *size, generator=draw)
     noisy = level.sqrt() * (images[-1:] / 127.5 - 1) + (1 - level).sqrt() * noise
-    sources = str(pick(("inside", "wrapped", "broken")))
+    sources = str(pick(("valid", "circular", "boundary")))
     return Query(noisy.to(dtype), level, pick((1, 3, 5)), sources), images
 
 
@@ -93,7 +93,7 @@ def test_second_moments_are_those_of_squares() -> None:
     """One pixel, one source each: x² of two images, weighed by hand."""
     images = torch.tensor([0.5, -0.25], dtype=torch.float64).reshape(2, 1, 1, 1)
     level = torch.tensor([0.5], dtype=torch.float64)
-    query = Query(torch.full((1, 1, 1, 1), 0.1, dtype=torch.float64), level, 1, "wrapped")
+    query = Query(torch.full((1, 1, 1, 1), 0.1, dtype=torch.float64), level, 1, "circular")
     found = moments(query, images, everywhere(query, -math.inf))
     apart = 0.1 / math.sqrt(0.5) - images.flatten()
     share = (-0.5 * apart.square()).softmax(0)
@@ -206,7 +206,7 @@ def many(number: int, count: int = 3000) -> tuple[Query, Tensor]:
     level = torch.tensor([LEVELS[number % len(LEVELS)]], dtype=torch.float64)
     noise = torch.randn(1, 3, 12, 12, generator=draw)
     noisy = level.sqrt() * (images[-1:] / 127.5 - 1) + (1 - level).sqrt() * noise
-    return Query(noisy, level, 7, "wrapped"), images
+    return Query(noisy, level, 7, "circular"), images
 
 
 def test_an_answer_is_within_its_tolerance_and_its_bound() -> None:
@@ -246,7 +246,7 @@ def test_the_adaptive_engine_answers_each_noisy_image_by_itself() -> None:
         torch.cat([query.noisy for query, _ in pairs]),
         torch.cat([query.alpha_bar for query, _ in pairs]),
         7,
-        "wrapped",
+        "circular",
     )
     found = engine.posterior(both, images, index, None, 0)
     assert float(found.error_bound.max()) > 0  # it did draw

@@ -33,7 +33,7 @@ def question(draw):
     batch, channels, count = draw.integers(1, 4), draw.integers(1, 5), draw.integers(1, 40)
     height, width = draw.integers(1, 8, 2).tolist()
     window = int(draw.choice([k for k in (1, 3, 5, 7) if k <= min(height, width)]))
-    sources = str(draw.choice(["same", "inside", "wrapped", "broken"]))
+    sources = str(draw.choice(["aligned", "valid", "circular", "boundary"]))
     rows, columns = (query_extent(size, sources) + window - 1 for size in (height, width))
     more = int(draw.choice([0, 0, 1, 100]))
     images = draw.integers(0, 256, (count, channels, height, width)).astype(np.uint8)
@@ -49,7 +49,7 @@ def question(draw):
         "rows": table(runs(height, window, sources)),
         "columns": table(runs(width, window, sources)),
         "window": window,
-        "wrapped": sources == "wrapped",
+        "wrapped": sources == "circular",
         "best": int(draw.integers(0, 5)),
         "depth": float(draw.choice([1e-3, 16.0, 60.0, np.inf])),
         "threads": int(draw.integers(1, 5)),

@@ -51,7 +51,7 @@ def questions(draw: st.DrawFn) -> tuple[Query, Tensor, Tensor | None, int]:
     height, width = draw(st.integers(1, 9)), draw(st.integers(1, 9))
     fitting = [k for k in (1, 3, 5, 7, 9) if k <= min(height, width)]
     window = draw(st.sampled_from([*fitting, None]))
-    sources = draw(st.sampled_from(SOURCES if window else ("same", "wrapped")))
+    sources = draw(st.sampled_from(SOURCES if window else ("aligned", "circular")))
     seed, kind = draw(st.integers(0, 999)), draw(st.sampled_from(KINDS))
     pixels = training_images(kind, count, (channels, height, width), seed)
     level = torch.tensor([draw(LEVELS), draw(LEVELS)], dtype=torch.float64)
@@ -85,7 +85,7 @@ def tolerance(query: Query, log_weight: Tensor, rounding: float) -> Tensor:
     size = 30 + log_weight.abs()
     size = size.view(len(sigma), -1, *size.shape[-2:])
     size = size + 4 * (size * terms).sqrt() / sigma
-    if query.window is None and query.sources == "wrapped":  # by Fourier transforms, φ² − 2φx + x²
+    if query.window is None and query.sources == "circular":  # Fourier transforms: φ² − 2φx + x²
         size = size + 4 * terms / sigma.square()
     return (rounding * size).view(log_weight.shape)
 
@@ -198,7 +198,7 @@ def test_any_number_of_threads_gives_the_same_bits(
     draw = torch.Generator().manual_seed(1)
     noisy = torch.randn(2, 3, 9, 11, generator=draw, dtype=dtype)
     level, index = torch.tensor([0.3, 0.9], dtype=torch.float64), torch.arange(300)
-    for sources in ("same", "wrapped") if window is None else SOURCES:
+    for sources in ("aligned", "circular") if window is None else SOURCES:
         query = Query(noisy, level, window, sources)
         answers = []
         for threads in range(1, 9):
@@ -257,9 +257,9 @@ def test_a_single_pixel_is_known_in_closed_form() -> None:
 def test_far_noise_finds_every_source_equally_likely() -> None:
     """As ᾱ → 0 the weights do not differ, and the mean is that of all admissible centres."""
     pixels = training_images("random", 50, (3, 7, 6), 0)
-    query = Query(torch.zeros(1, 3, 7, 6), torch.tensor([1e-12]).double(), 3, "broken")
+    query = Query(torch.zeros(1, 3, 7, 6), torch.tensor([1e-12]).double(), 3, "boundary")
     found = NativeEngine().posterior(query, pixels, torch.arange(50), None, 0)
-    allowed = admissible(7, 6, 3, "broken").double()
+    allowed = admissible(7, 6, 3, "boundary").double()
     mean = values(pixels).mean(0).flatten(1) @ (allowed / allowed.sum(1, keepdim=True)).T
     torch.testing.assert_close(found.mean[0].flatten(1).double(), mean, rtol=0, atol=1e-5)
 
@@ -278,8 +278,8 @@ def test_digits_that_single_precision_would_lose_are_kept_for_each_image_by_itse
     draw = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (40, 3, 12, 13), generator=draw, dtype=torch.uint8)
     noisy = torch.randn(2, 3, 12, 13, generator=draw)
-    query = Query(noisy, torch.tensor([0.999, 0.3]).double(), 9, "inside")
-    exact = Query(noisy.double(), query.alpha_bar, 9, "inside")
+    query = Query(noisy, torch.tensor([0.999, 0.3]).double(), 9, "valid")
+    exact = Query(noisy.double(), query.alpha_bar, 9, "valid")
     index, bias = torch.arange(40), torch.randn(2, 40, 12, 13, generator=draw)
     for its in (None, bias):
         both = NativeEngine().posterior(query, pixels, index, its, 2)

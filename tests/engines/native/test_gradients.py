@@ -26,7 +26,7 @@ def case(channels: int, sources: str, window: int, level: float) -> tuple[Query,
 
 
 @pytest.mark.parametrize("instructions", native_instructions())
-@pytest.mark.parametrize("sources", ["same", "inside", "wrapped", "broken"])
+@pytest.mark.parametrize("sources", ["aligned", "valid", "circular", "boundary"])
 @pytest.mark.parametrize(("channels", "window"), [(1, 3), (3, 5), (3, 9), (4, 7), (2, 1)])
 @pytest.mark.parametrize("level", [0.99, 0.02])
 def test_it_is_that_of_the_torch_engine(
@@ -55,11 +55,11 @@ def test_it_is_that_of_the_torch_engine(
 
 
 def test_it_depends_neither_on_threads_nor_on_the_batch() -> None:
-    query, pixels = case(3, "wrapped", 5, 0.3)
+    query, pixels = case(3, "circular", 5, 0.3)
     data = sm.TrainingSet(pixels)
     gradients = []
     for threads, some in ((1, slice(0, 2)), (3, slice(0, 2)), (2, slice(0, 1))):
-        machine = sm.ScoreMachine(data, 5, "wrapped", engine=NativeEngine(threads=threads))
+        machine = sm.ScoreMachine(data, 5, "circular", engine=NativeEngine(threads=threads))
         noisy = query.noisy[some].clone().requires_grad_()
         clean = machine.denoise(noisy, query.alpha_bar[some])
         gradients.append(torch.autograd.grad(clean.square().sum(), noisy)[0])

@@ -54,7 +54,7 @@ def posterior(
 
 
 @every_set
-@pytest.mark.parametrize("sources", [name for name in SOURCES if name != "same"])
+@pytest.mark.parametrize("sources", [name for name in SOURCES if name != "aligned"])
 @pytest.mark.parametrize(
     ("window", "channels", "values"), [(5, 3, False), (9, 1, True), (11, 2, False), (17, 3, True)]
 )
@@ -83,7 +83,7 @@ def test_on_both_sides_of_the_rule_little_is_lost(
 @every_set
 def test_a_batch_of_both_ways_gives_each_image_what_it_gets_alone(instructions: str) -> None:
     images = training_images(3, False)
-    query = asked(images, 7, "inside", [level(7, 3, share) for share in (2.0, 0.5, 3.0, 1e-4)])
+    query = asked(images, 7, "valid", [level(7, 3, share) for share in (2.0, 0.5, 3.0, 1e-4)])
     engine = NativeEngine(threads=2, instructions=instructions)
     together = posterior(engine, query, images, None)
     for b in range(4):
@@ -99,7 +99,7 @@ def test_tall_images_lose_no_more(instructions: str) -> None:
     images = torch.randint(0, 256, (2, 1, 400, 6), generator=draw, dtype=torch.uint8)
     largest = ROUNDING / (math.sqrt(406) * 2**-24)
     ratio = 2 * 0.99 * largest / 25
-    query = asked(images[[0] * 8], 5, "inside", [ratio / (1 + ratio)])
+    query = asked(images[[0] * 8], 5, "valid", [ratio / (1 + ratio)])
     engine = NativeEngine(threads=1, instructions=instructions)
     found = posterior(engine, query, images, None)
     known = posterior(engine, replace(query, noisy=query.noisy.double()), images, None)

@@ -31,7 +31,7 @@ def clear_questions(draw: st.DrawFn) -> tuple[Query, Tensor]:
     height, width = draw(st.integers(3, 9)), draw(st.integers(3, 9))
     fitting = [k for k in (1, 3, 5, 7) if k <= min(height, width)]
     window = draw(st.sampled_from([*fitting, None]))
-    sources = draw(st.sampled_from(SOURCES if window else ("same", "wrapped")))
+    sources = draw(st.sampled_from(SOURCES if window else ("aligned", "circular")))
     clean = images(count, channels, height, width, seed=draw(st.integers(0, 999))).float()
     level = torch.tensor([draw(LEVELS), draw(LEVELS)], dtype=torch.float64)
     root, rest = (part[:, None, None, None] for part in (level.sqrt(), (1 - level).sqrt()))
@@ -113,7 +113,7 @@ def test_the_best_sources_are_those_of_a_full_sort(engine: str, sources: str, ki
 def test_whole_images_name_each_pixels_own_place() -> None:
     """ES against a full sort, where no two weights are equal."""
     clean, level = images(5, 2, 3, 4), torch.tensor([0.3, 0.95], dtype=torch.float64)
-    query = Query(images(2, 2, 3, 4, seed=1) * 1.5, level, None, "wrapped")
+    query = Query(images(2, 2, 3, 4, seed=1) * 1.5, level, None, "circular")
     bias = images(2, 5, 3, 4, seed=2) * 3
     found = TorchEngine().posterior(query, clean, torch.arange(5), bias, 7).sources
     for sample, pixel in itertools.product(range(2), range(12)):

@@ -125,12 +125,12 @@ def test_products_lose_no_more_than_is_said(digits: float) -> None:
     """Just within the limit, for patches that fit: 2⁻²³ of it from log-weights; x̂0 loses less."""
     clean = images(2, 3, 5, 6)
     ratio = digits / 27.01
-    query = question(clean, 3, "inside", torch.tensor([ratio / (1 + ratio)]).double())
+    query = question(clean, 3, "valid", torch.tensor([ratio / (1 + ratio)]).double())
     assert products_serve(query, digits).all()
-    exact = Query(query.noisy.double(), query.alpha_bar, 3, "inside")
+    exact = Query(query.noisy.double(), query.alpha_bar, 3, "valid")
     index = torch.arange(2)
     known = ReferenceEngine().posterior(exact, clean.double(), index, None, 0)
-    there = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "inside")
+    there = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "valid")
     found = FusedEngine().posterior(there, clean.to(DEVICE), index.to(DEVICE), None, 0)
     lost = (found.log_weight.cpu() - known.log_weight).abs().max()
     assert lost <= 2**-23 * digits
@@ -141,12 +141,12 @@ def test_products_lose_no_more_than_is_said(digits: float) -> None:
 def test_patches_are_written_out_in_pieces_that_fit() -> None:
     """The same for a noisy image whatever stands beside it; and as large as was estimated."""
     clean, bias = images(5, 2, 3, 4), images(3, 5, 3, 4, seed=2)
-    query = question(clean, 3, "broken", torch.tensor([0.9, 0.9999, 0.2]).double())
+    query = question(clean, 3, "boundary", torch.tensor([0.9, 0.9999, 0.2]).double())
     engine = FusedEngine(2 * (query_bytes(query) + 2 * patch_bytes(query)) + 2, warps=1)
     assert engine._piece(query) == (1, 2)
     judge(engine, query, clean, bias)
     judge_alone(engine, query, clean, bias)
-    products = Products(Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "broken"))
+    products = Products(Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "boundary"))
     its = products._patches(clean.to(DEVICE), products.layout.place_at, clean=True)
     tensors = (its.halves, its.squares, its.values)
     assert 0.5 < sum(each.nbytes for each in tensors) / (5 * patch_bytes(query)) <= 1
@@ -155,7 +155,7 @@ def test_patches_are_written_out_in_pieces_that_fit() -> None:
 @runs_here
 def test_a_batch_may_need_both_kernels() -> None:
     clean = images(2, 1, 3, 5)
-    query = question(clean, 3, "wrapped", LEVELS.repeat(2))
+    query = question(clean, 3, "circular", LEVELS.repeat(2))
     engine = FusedEngine(warps=1, slots=2)
     bias = images(6, 2, 3, 5, seed=2)
     judge(engine, query, clean, bias)
@@ -177,7 +177,7 @@ def test_a_few_images_at_a_time_in_many_parts(channels: int) -> None:
     """Four groups of one image, or two of two, each with its displacements divided."""
     clean = images(4, channels, 3, 4)
     engine = FusedEngine(warps=9, slots=channels - 2, digits=0)
-    judge(engine, question(clean, 3, "wrapped", LEVELS[2:]), clean)
+    judge(engine, question(clean, 3, "circular", LEVELS[2:]), clean)
 
 
 @runs_here
@@ -186,9 +186,9 @@ def test_equal_images_share_and_constant_ones_count(digits: float) -> None:
     """Twins weigh twice; where all pixels are equal every source is as good as another."""
     clean = images(1, 1, 3, 5).repeat(3, 1, 1, 1)
     engine, levels = FusedEngine(warps=1, slots=4, digits=digits), LEVELS[2:]
-    query = question(clean, 3, "inside", levels)
+    query = question(clean, 3, "valid", levels)
     judge(engine, query, clean)
-    query = Query(query.noisy.to(DEVICE), levels, 3, "inside")
+    query = Query(query.noisy.to(DEVICE), levels, 3, "valid")
     index = torch.arange(3, device=DEVICE)
     three = engine.posterior(query, clean.to(DEVICE), index, None, 0)
     one = engine.posterior(query, clean[:1].to(DEVICE), index[:1], None, 0)
@@ -196,19 +196,19 @@ def test_equal_images_share_and_constant_ones_count(digits: float) -> None:
     raised = one.log_weight + math.log(3)
     torch.testing.assert_close(three.log_weight, raised, rtol=1e-6, atol=1e-4)
     flat = torch.full((2, 1, 3, 5), -0.25)
-    judge(engine, Query(flat[:1], LEVELS[:1], 3, "wrapped"), flat)
+    judge(engine, Query(flat[:1], LEVELS[:1], 3, "circular"), flat)
 
 
 @runs_here
 def test_log_weights_of_a_million_and_noise_at_both_ends() -> None:
     """Far from every training image at ᾱ near 1, and at ᾱ = 0 and 1, which are clamped."""
     clean = images(2, 1, 3, 5)
-    far = Query(torch.full((1, 1, 3, 5), 9.0), torch.tensor([0.9999]).double(), 3, "inside")
+    far = Query(torch.full((1, 1, 3, 5), 9.0), torch.tensor([0.9999]).double(), 3, "valid")
     engine = FusedEngine(warps=1, slots=2)
     judge(engine, far, clean)
     assert -ReferenceEngine().evidence(far, clean).min() > 1e6
     ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    query = Query(clean.to(DEVICE), ends, 3, "wrapped")
+    query = Query(clean.to(DEVICE), ends, 3, "circular")
     found = engine.posterior(query, clean.to(DEVICE), torch.arange(2), None, 0)
     torch.testing.assert_close(found.mean[1].cpu(), clean[1], rtol=0, atol=1e-6)
     overall = clean.mean((0, 2, 3))[:, None, None].expand_as(clean[0])
@@ -219,10 +219,10 @@ def test_log_weights_of_a_million_and_noise_at_both_ends() -> None:
 @pytest.mark.parametrize("digits", [0, DIGITS])
 def test_what_bias_shuts_out_weighs_nothing(digits: float) -> None:
     clean = images(3, 1, 3, 5)
-    query = question(clean, 3, "inside", LEVELS[2:])
+    query = question(clean, 3, "valid", LEVELS[2:])
     bias = torch.zeros(1, 3, 3, 5)
     bias[:, 1:] = -torch.inf
-    query = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "inside")
+    query = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "valid")
     engine, index = FusedEngine(warps=1, slots=4, digits=digits), torch.arange(3, device=DEVICE)
     found = engine.posterior(query, clean.to(DEVICE), index, bias.to(DEVICE), 0)
     alone = engine.posterior(query, clean[:1].to(DEVICE), index[:1], None, 0)
@@ -269,10 +269,10 @@ def test_the_shipped_checks_on_the_gpu(digits: float) -> None:
 def test_what_the_kernel_is_not_made_for_goes_to_the_torch_engine() -> None:
     engine, other, index = FusedEngine(), TorchEngine(), torch.arange(2, device=DEVICE)
     clean = images(2, 5, 4, 6).to(DEVICE)
-    many = Query(clean * 0.7, torch.tensor([0.5, 0.8]).double(), 3, "inside")
-    few = Query(many.noisy[:, :2], many.alpha_bar, 3, "broken")
-    double = Query(few.noisy.double(), many.alpha_bar, 3, "same")
-    whole = Query(few.noisy, many.alpha_bar, None, "wrapped")
+    many = Query(clean * 0.7, torch.tensor([0.5, 0.8]).double(), 3, "valid")
+    few = Query(many.noisy[:, :2], many.alpha_bar, 3, "boundary")
+    double = Query(few.noisy.double(), many.alpha_bar, 3, "aligned")
+    whole = Query(few.noisy, many.alpha_bar, None, "circular")
     for query, best in ((many, 0), (few, 3), (double, 0), (whole, 0)):
         some = clean[:, : query.noisy.shape[1]].to(query.noisy.dtype)
         found = engine.posterior(query, some, index, None, best)

@@ -20,24 +20,23 @@ from support.places import ROOT
 
 @runs_here
 def test_plans_stay_within_the_memory() -> None:
-    query = Query(torch.zeros(40, 3, 32, 32), torch.full((40,), 0.5).double(), 9, "inside")
+    query = Query(torch.zeros(40, 3, 32, 32), torch.full((40,), 0.5).double(), 9, "valid")
     demand = {"evidence": True, "dense": False, "best": 0}
     plans = [FusedEngine(memory * 2**20).plan(query, 50000, **demand) for memory in (64, 999)]
     assert plans[0].block < plans[1].block
     with pytest.raises(InputError, match=r"memory='1\.0 MiB'"):
         FusedEngine(2**20).plan(query, 50000, **demand)
-    larger = Query(torch.zeros(1, 3, 200, 200), query.alpha_bar[:1], 49, "inside")
+    larger = Query(torch.zeros(1, 3, 200, 200), query.alpha_bar[:1], 49, "valid")
     work = FusedEngine().division(larger, 100, evidence=False)
     assert work is not None
     assert work.step == (16, 16)
-    assert (
-        FusedEngine().division(Query(larger.noisy, larger.alpha_bar, 51, "same"), 9, True) is None
-    )
+    aligned = Query(larger.noisy, larger.alpha_bar, 51, "aligned")
+    assert FusedEngine().division(aligned, 9, True) is None
 
 
 @runs_here
 def test_images_too_large_for_their_patches_are_left_to_differences() -> None:
-    query = Query(torch.zeros(1, 3, 256, 256), torch.tensor([0.5]).double(), 31, "inside")
+    query = Query(torch.zeros(1, 3, 256, 256), torch.tensor([0.5]).double(), 31, "valid")
     engine = FusedEngine()
     assert engine._piece(query)[1] == 0
     demand = {"evidence": False, "dense": False, "best": 0}
@@ -73,7 +72,7 @@ def check(kernel, warps, **fixed):
         yield built.asm["ptx"]
 
 
-differences = {"wide": 91, "radius": 3, "sources": "inside", "tile": (32, 1, 32)}
+differences = {"wide": 91, "radius": 3, "sources": "valid", "tile": (32, 1, 32)}
 differences |= {"shape": (1, 28, 28), "step": (28, 28), "evidence": False}
 assert all("mma.sync" in text for text in check(fused, 2, **differences))
 tile = {"shape": (3, 38, 38), "radius": 3, "dims": 160, "tile": (64, 32)}

@@ -49,7 +49,7 @@ def test_the_baseline_is_the_reference(window: int) -> None:
     draw = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (19, 3, 7, 9), generator=draw, dtype=torch.uint8)
     noisy = torch.randn(1, 3, 7, 9, generator=draw, dtype=torch.float64)
-    query = Query(noisy, torch.tensor([0.6], dtype=torch.float64), window, "inside")
+    query = Query(noisy, torch.tensor([0.6], dtype=torch.float64), window, "valid")
     values = pixels.double() / 127.5 - 1
     known = ReferenceEngine().posterior(query, values, torch.arange(19), None, 0).mean
     for images in (pixels, values):

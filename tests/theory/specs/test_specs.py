@@ -165,7 +165,7 @@ def test_names_mean_what_they_say() -> None:
     for name in machine_names():
         assert str(MachineSpec.parse(name)) == name
         assert str(MachineSpec.parse(title_of(name))) == name
-    assert sm.named_machine("LS", data(), 3).sources == "same"
+    assert sm.named_machine("LS", data(), 3).sources == "aligned"
     assert make_attention("Full").name == "full"
 
 

@@ -156,7 +156,7 @@ def thresholds(known: Moments, error: float, certain: float) -> Tensor:
 
 def can_sample(query: Query) -> Tensor:
     """Return where threshold sampling applies, `[B]`: many sources, accurate log-weights."""
-    if query.window is None or query.sources == "same":
+    if query.window is None or query.sources == "aligned":
         return torch.zeros(len(query.noisy), dtype=torch.bool)
     return ~needs_float64(query)
 

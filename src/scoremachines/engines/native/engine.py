@@ -194,7 +194,7 @@ class NativeEngine:
         return Posterior.cat([part.to(query.noisy.dtype) for part in parts])
 
     def _whole(self, query: Query, images: Tensor) -> Whole:
-        if query.sources == "same":
+        if query.sources == "aligned":
             return _Ideal(query, images, self.running())
         return Whole(query, pixel_values(images, torch.float64))
 
@@ -218,7 +218,7 @@ class NativeEngine:
             "rows": table(height, query.window, query.sources),
             "columns": table(width, query.window, query.sources),
             "window": query.window,
-            "wrapped": query.sources == "wrapped",
+            "wrapped": query.sources == "circular",
             **self.running(),
         }
 

@@ -44,7 +44,7 @@ class Clean:
     def __init__(self, query: Query, images: Tensor) -> None:
         height, width = images.shape[-2:]
         radius = (query.window or 1) // 2
-        wrapped = query.sources == "wrapped"
+        wrapped = query.sources == "circular"
         self.count = len(images)
         self.framed = framed(images, radius, wrapped, (height, width))
         self.moves = max(1, tile_values(images) // (height * width * self.count))

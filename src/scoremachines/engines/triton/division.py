@@ -81,7 +81,7 @@ def divided(query: Query, count: int, limits: Limits) -> Division | None:
     programs = max(1, limits.warps // (tiles * (rows // 16)))
     groups = -(-count // slots)
     image_parts = -(-groups // (limits.rounds or -(-groups // programs)))
-    moves = 1 if query.sources == "same" else height * width
+    moves = 1 if query.sources == "aligned" else height * width
     move_parts = min(moves, max(1, programs // image_parts))
     tile, step = (rows, slots, columns), (row_step, column_step)
     return Division(tile, step, tiles, moves, image_parts, move_parts)

@@ -179,7 +179,7 @@ class FusedEngine:
 
         No training images are, at any noise, where differences are added up for all.
         """
-        if query.sources == "same" or self.digits == 0:
+        if query.sources == "aligned" or self.digits == 0:
             return 1, 0
         share, each = int(self.memory * PATCHES), query_bytes(query)
         noisy = max(1, share // 4 // each)

@@ -1,6 +1,6 @@
 """The layout of patches for the `cuda` engine's products (theory §2.2).
 
-Where sources are "broken", a pixel draws from places that lie to the border as it does: pixels and
+With sources "boundary" a pixel draws from places that lie to the border as it does: pixels and
 places have kinds, and meet where these are equal. Both are sorted by kind, and a tile of pixels
 goes through the places of its kinds only.
 """
@@ -68,9 +68,9 @@ def layout(shape: tuple[int, int, int], window: int, sources: str, device: torch
     row, column = index // width, index % width
     kind = _kind(row, height, radius) * (width + 1) + _kind(column, width, radius)
     order, places, kinds = index, index, None
-    if sources == "inside":
+    if sources == "valid":
         places = index[kind == 0]
-    if sources == "broken":
+    if sources == "boundary":
         order = places = kind.argsort(stable=True)
         kinds = kind[order]
     number, taken = padded_values(channels * window * window)

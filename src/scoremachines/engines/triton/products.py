@@ -57,7 +57,7 @@ def patch_bytes(query: Query) -> int:
     assert query.window is not None
     channels, height, width = query.noisy.shape[1:]
     reach, places = query.window - 1, height * width
-    if query.sources == "inside":
+    if query.sources == "valid":
         places = (height - reach) * (width - reach)
     dims, taken = padded_values(channels * query.window**2)
     framed = 12 * channels * (height + reach) * (width + reach)

@@ -31,7 +31,7 @@ def windows(
     sources: tl.constexpr,
 ):
     """Return `M_yu = [y ∈ Ω_u]` for the places y of a tile and `pixel` u, `[place, pixel]`."""
-    periodic: tl.constexpr = sources == "inside" or sources == "wrapped"
+    periodic: tl.constexpr = sources == "valid" or sources == "circular"
     place = _place(pixel, step, size, radius)
     away = tl.abs(place[:, None] - pixel[None, :])
     near = away <= radius
@@ -53,9 +53,9 @@ def moved(place, move, size: tl.constexpr):
 def admitted(own, u, v, size: tl.constexpr, radius: tl.constexpr, sources: tl.constexpr):
     """Return `L = 0` where `own` and, along one axis, `v ∈ V(u)`, `L = −∞` elsewhere."""
     meets = own
-    if sources == "inside":
+    if sources == "valid":
         meets = own & (v >= radius) & (v < size - radius)
-    if sources == "broken":
+    if sources == "boundary":
         both = (tl.minimum(u, v) >= radius) & (tl.maximum(u, v) < size - radius)
         meets = own & (both | (u == v))
     return tl.where(meets, 0.0, -float("inf"))

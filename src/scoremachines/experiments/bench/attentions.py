@@ -81,7 +81,7 @@ def _measured(
     choices: dict[str, Any] = {name: make_attention(name) for name in ATTENTIONS}
     choices["matrix"] = Soft(matrix)
     machines = {
-        name: ScoreMachine(data, window, "inside", attention, engine=engine).to(settings.device)
+        name: ScoreMachine(data, window, "valid", attention, engine=engine).to(settings.device)
         for name, attention in choices.items()
     }
     noise = torch.randn((1, *data.shape), generator=draw)

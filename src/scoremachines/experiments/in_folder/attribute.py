@@ -46,7 +46,7 @@ def attribute_in_folder(
     *,
     held_out: str | None = None,
     windows: str | None = None,
-    sources: str = "broken",
+    sources: str = "boundary",
     level: float = 0.01,
     shift: int = 0,
 ) -> Attributed:
@@ -61,7 +61,7 @@ def attribute_in_folder(
         held_out: source of images that are not in the training set, to calibrate on; None to
             compare training images with each other.
         windows: such as `3,7,image`; by default some that fit.
-        sources: same, inside, wrapped or broken.
+        sources: aligned, valid, circular or boundary.
         level: rate of false positives to allow.
         shift: how many pixels a copy may be moved by and still be found.
 

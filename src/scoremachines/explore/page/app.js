@@ -8,7 +8,7 @@ class App {
     this.overview = overview;
     this.shape = overview.shape;
     this.periodic = overview.periodic;
-    this.wraps = overview.live ? overview.live.source === 'wrapped' : false;
+    this.wraps = overview.live ? overview.live.source === 'circular' : false;
     this.state = {sample: 0, step: overview.steps, row: 0, column: 0, pinned: false, beside: overview.beside};
     this.panels = [];
     this.nameOf = this.nameOf.bind(this);

@@ -26,11 +26,11 @@ __all__ = [
 ]
 
 KG_MACHINES = {
-    "ideal": "same",
-    "equivariant": "wrapped",
-    "local": "same",
-    "els": "inside",
-    "bbels": "broken",
+    "ideal": "aligned",
+    "equivariant": "circular",
+    "local": "aligned",
+    "els": "valid",
+    "bbels": "boundary",
 }
 """KG's machines with their sources; the first two see the whole image, the others a window."""
 WHOLE_IMAGE = ("ideal", "equivariant")

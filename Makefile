@@ -6,6 +6,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+PARALLEL := -n auto --maxprocesses 8
+# Options that measure coverage, as .ci/run gives them.
+COVERAGE ?=
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test test-slow bench sanitize wheel clean
@@ -19,12 +23,12 @@ test: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pydoclint src
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 \
-	  --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(PYTEST) -m "not slow" $(PARALLEL) $(COVERAGE)
 
-# One after the other, because some of them measure time and memory.
+# Those that measure time come last, one after the other.
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m "slow and not alone" $(PARALLEL)
+	$(BIN)/python -m pytest -m alone
 
 bench: $(VENV)/.package
 	$(BIN)/scoremachines bench --resume -o bench

@@ -125,7 +125,7 @@ def test_beside_a_folder_and_with_the_strength_of_its_maps(
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["unet"], "does not say what it was trained on"),
+        (["unet"], "has no record of what it was trained on"),
         (["foreign_code:nothing", *IMAGES], "has no attribute 'nothing'"),
         (["foreign_code:number", *IMAGES], "it returns a int"),
         (["foreign_code:failing", *IMAGES], "two lines"),

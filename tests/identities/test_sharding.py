@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 
 import pytest
@@ -28,12 +27,6 @@ CASES = [
         for number, case in enumerate(EVERY)
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def executors() -> Iterator[list[Processes]]:
-    with Processes(2) as two, Processes(3) as three:
-        yield [two, three]
 
 
 @pytest.mark.parametrize(("name", "over", "gain", "sources"), CASES)

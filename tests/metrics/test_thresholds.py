@@ -19,7 +19,7 @@ def test_every_kind_keeps_its_rate_and_all_together_theirs() -> None:
     kinds = [Copy(), Mirrored(), Turned()]
     test = calibrate_memorisation(data, held_out, level=0.09, most=400, kinds=kinds)
     assert [each.kind for each in test.kinds] == ["as it is", "mirrored", "turned"]
-    assert test.level == test.asked == 0.09
+    assert test.level == test.target_level == 0.09
     assert test.shortage == ""
     for each in test.kinds:
         assert 0.02 < each.level < 0.09
@@ -60,7 +60,7 @@ def test_one_rank_for_all_kinds_keeps_the_level() -> None:
 def test_a_level_that_so_few_images_cannot_give_is_not_claimed() -> None:
     data, held_out = sm.TrainingSet(smooth(20, seed=12)), smooth(40, seed=13)
     test = calibrate_memorisation(data, held_out, level=0.01, kinds=[Copy(), Mirrored()])
-    assert (test.asked, test.calibrated_on) == (0.01, 20)
+    assert (test.target_level, test.calibrated_on) == (0.01, 20)
     assert 2 / 21 <= test.level <= 3 / 21 + 1e-9
     assert test.shortage.startswith("the level 1 % cannot be had from 40 held-out images: ")
     assert test.shortage.endswith(" % is the lowest; 598 images would do")

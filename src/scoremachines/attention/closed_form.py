@@ -66,7 +66,7 @@ class Identity(Specified):
 
     def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
         if context.noisy[0, 0].numel() == 1:
-            return []  # a single pixel has nobody to hear
+            return []  # a single pixel has no other place
         rows = []
         variances = 1 - context.alpha_bar.clamp(CLOSEST, 1 - CLOSEST)
         for noisy, variance in zip(context.noisy, variances.tolist(), strict=True):

@@ -99,7 +99,7 @@ class LogEntropy:
 
 
 class Top1(Specified):
-    """Hard attention without a network; hears all images before it weighs any.
+    """Hard attention without a network; needs all images before it weighs any.
 
     `A_uy = 1` at `y*(u) = argmin_{y≠u} H(softmax_i(E_u(i) + E_y(i)))`, else 0 (theory §4.3).
 
@@ -193,7 +193,7 @@ class Candidates:
         pixel: u of each pair, int64 `[M]`.
         other: y of each pair, int64 `[M]`.
         pixels: H·W.
-        doubtful: whether they must be computed anew to be told apart.
+        doubtful: whether they must be computed anew to be distinguished.
     """
 
     pixel: Tensor

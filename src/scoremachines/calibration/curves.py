@@ -25,8 +25,8 @@ from scoremachines.theory.schedule import predicted
 
 __all__ = [
     "MEASURES",
-    "Ask",
     "Curves",
+    "Evaluate",
     "Search",
     "check_measure",
     "follow",
@@ -39,9 +39,9 @@ MEASURES = ("noise", "clean", "error")
 """noise: cosine similarity of the two ε̂ (KG's). clean: Pearson r of the two x̂0. error: minus the
 mean squared difference of the two x̂0."""
 
-Ask = Callable[[int], dict[str, Tensor]]
+Evaluate = Callable[[int], dict[str, Tensor]]
 """Compares a network with the candidate at a position: for every measure `[trajectory]`."""
-Search = Callable[[Ask], dict[int, dict[str, Tensor]]]
+Search = Callable[[Evaluate], dict[int, dict[str, Tensor]]]
 """Evaluates some candidates at one step, and returns their measures; called step by step."""
 
 
@@ -193,11 +193,11 @@ def follow(
     rows: list[dict[int, dict[str, Tensor]]] = []
     for step in kg_trajectory(network, noise, network.schedule, steps, classes):
 
-        def ask(position: int, step: Step = step) -> dict[str, Tensor]:
+        def evaluate(position: int, step: Step = step) -> dict[str, Tensor]:
             found = machines[position].denoise(step.noisy, step.alpha_bar, classes)
             return similarity(found, step.clean, step.noisy, step.alpha_bar)
 
-        rows.append(search(ask))
+        rows.append(search(evaluate))
         if on_step is not None:
             on_step(step)
     rows.reverse()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scoremachines.calibration.curves import Ask, Search, median_choice
+from scoremachines.calibration.curves import Evaluate, Search, median_choice
 from scoremachines.errors import InputError
 
 __all__ = ["SEARCHES", "every", "make_search", "near"]
@@ -26,7 +26,7 @@ def every(count: int) -> Search:
     Returns:
         The search.
     """
-    return lambda ask: {position: ask(position) for position in range(count)}
+    return lambda evaluate: {position: evaluate(position) for position in range(count)}
 
 
 def near(count: int, measure: str) -> Search:
@@ -46,20 +46,22 @@ def near(count: int, measure: str) -> Search:
     """
     last: int | None = None
 
-    def search(ask: Ask) -> dict[int, dict[str, Tensor]]:
+    def search(evaluate: Evaluate) -> dict[int, dict[str, Tensor]]:
         nonlocal last
         begun = range(count) if last is None else (last,)
-        found = {position: ask(position) for position in begun}
+        found = {position: evaluate(position) for position in begun}
         while True:
-            asked = sorted(found)
-            last = asked[median_choice(torch.stack([found[each][measure] for each in asked]))]
-            if last == asked[0] > 0:
+            evaluated = sorted(found)
+            last = evaluated[
+                median_choice(torch.stack([found[each][measure] for each in evaluated]))
+            ]
+            if last == evaluated[0] > 0:
                 beyond = last - 1
-            elif last == asked[-1] < count - 1:
+            elif last == evaluated[-1] < count - 1:
                 beyond = last + 1
             else:
                 return found
-            found[beyond] = ask(beyond)
+            found[beyond] = evaluate(beyond)
 
     return search
 

@@ -64,13 +64,13 @@ def open_source(
         The training set.
 
     Raises:
-        InputError: if there is no such file or name, or it cannot be read as asked.
+        InputError: if there is no such file or name, or it cannot be read with these settings.
     """
     Framing.of(size, crop, channels)  # refuses what no reader could use
     given: dict[str, Any] = {"size": size, "channels": channels, "limit": limit, "limits": limits}
     given |= {"layout": layout, "images_key": images_key, "labels_key": labels_key}
-    asked = {name: value for name, value in given.items() if value is not None} | {"crop": crop}
-    data = _named(str(source), asked) if source in NAMES else _read(Path(source), asked)
+    options = {name: value for name, value in given.items() if value is not None} | {"crop": crop}
+    data = _named(str(source), options) if source in NAMES else _read(Path(source), options)
     if channels not in (None, data.shape[0]):
         found = f"the images of {data.name!r} have {data.shape[0]}"
         raise InputError("channels", channels, f"{data.shape[0]} or None", found)
@@ -87,7 +87,7 @@ def open_data(settings: DataSettings) -> TrainingSet:
         The training set.
 
     Raises:
-        InputError: no source is named, or it cannot be read as asked.
+        InputError: no source is named, or it cannot be read with these settings.
     """
     size, source = size_pixels(settings.size), settings.source
     if source is None:
@@ -109,22 +109,22 @@ def open_data(settings: DataSettings) -> TrainingSet:
     )
 
 
-def _named(source: str, asked: Mapping[str, Any]) -> TrainingSet:
+def _named(source: str, options: Mapping[str, Any]) -> TrainingSet:
     """Return a set by name."""
-    _refuse(asked, frozenset(), f"{source} is a set by name")
-    size, limit = Framing.of(asked.get("size")).size, asked.get("limit")
+    _refuse(options, frozenset(), f"{source} is a set by name")
+    size, limit = Framing.of(options.get("size")).size, options.get("limit")
     if source == "shapes":
         knobs = {"size": size, "n": limit}
         return shapes(**{key: knob for key, knob in knobs.items() if knob is not None})
     if source == "photographs":
-        if asked["crop"] != "centre":
+        if options["crop"] != "centre":
             reason = "photographs are cut into tiles as they are"
-            raise InputError("crop", asked["crop"], "centre", reason)
+            raise InputError("crop", options["crop"], "centre", reason)
         return photographs(size or 32)
-    return _framed(digits(), asked)
+    return _framed(digits(), options)
 
 
-def _read(path: Path, asked: Mapping[str, Any]) -> TrainingSet:
+def _read(path: Path, options: Mapping[str, Any]) -> TrainingSet:
     """Read a folder or a file of any of the known kinds."""
     if not is_folder("source", path) and not is_file("source", path):
         raise _unknown(path)
@@ -133,24 +133,24 @@ def _read(path: Path, asked: Mapping[str, Any]) -> TrainingSet:
     if reader is None:
         raise InputError("source", path, FILES, "not a training set")
     kind = "pictures in a folder" if reader is FOLDER else f"{path.suffix.lower() or 'this'} files"
-    _refuse(asked, reader.takes, f"{kind} need no such setting")
-    data = reader.read(path, **{name: asked[name] for name in reader.takes & set(asked)})
-    return data if "size" in reader.takes else _framed(data, asked)
+    _refuse(options, reader.takes, f"{kind} need no such setting")
+    data = reader.read(path, **{name: options[name] for name in reader.takes & set(options)})
+    return data if "size" in reader.takes else _framed(data, options)
 
 
-def _refuse(asked: Mapping[str, Any], takes: frozenset[str], reason: str) -> None:
+def _refuse(options: Mapping[str, Any], takes: frozenset[str], reason: str) -> None:
     """Refuse settings of arrays for a source that is none."""
     for name in ARRAYS:
-        if name in asked and name not in takes:
+        if name in options and name not in takes:
             accepted = "a source that is a .npy, .npz or IDX file"
-            raise InputError(name, asked[name], accepted, reason)
+            raise InputError(name, options[name], accepted, reason)
 
 
-def _framed(data: TrainingSet, asked: Mapping[str, Any]) -> TrainingSet:
-    """Resize what is needed of a set, if that was asked for."""
+def _framed(data: TrainingSet, options: Mapping[str, Any]) -> TrainingSet:
+    """Resize what is needed of a set, if that was requested."""
     framing, data = (
-        Framing.of(asked.get("size"), asked["crop"]),
-        _limited(data, asked.get("limit")),
+        Framing.of(options.get("size"), options["crop"]),
+        _limited(data, options.get("limit")),
     )
     if framing.size is None or framing.size == data.shape[1:]:
         return data

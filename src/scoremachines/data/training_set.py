@@ -33,7 +33,7 @@ class TrainingSet:
         labels: number of each image's class `[N]`, whole numbers from 0.
         classes: the name of each class, by number.
         name: what to call the set.
-        judge: what says of a new image whether it is valid, consistent and novel (theory §6).
+        judge: decides of a new image whether it is valid, consistent and novel (theory §6).
         location: the file or folder that the images come from.
         names: the name of each image, for provenance.
         left_out: how many pictures of the folder or file were not read, by the reason.

@@ -138,9 +138,9 @@ class Engine(Protocol):
         Args:
             query: all the noisy images.
             count: number of training images.
-            evidence: whether per-image evidence will be asked for.
+            evidence: whether per-image evidence will be requested.
             dense: whether the attention holds a matrix over pairs of pixels.
-            best: how many sources will be asked for.
+            best: how many sources will be requested.
             held: what the caller holds besides; None for nothing.
 
         Returns:

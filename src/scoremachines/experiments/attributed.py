@@ -114,7 +114,7 @@ class Attributed:
         if blind:
             yield (
                 f"Held-out images are explained whole too ({', '.join(blind)}), "
-                "so copies cannot be told from them here."
+                "so copies cannot be distinguished from them here."
             )
 
     def _sentence(self) -> str:
@@ -155,7 +155,7 @@ class Attributed:
             **self._match(kind),
             "threshold": {each.kind: each.threshold for each in test.kinds}[kind.kind],
             "level": test.level,
-            "level_asked": test.asked,
+            "level_asked": test.target_level,
             "shortage": test.shortage or None,
             "calibrated_on": test.calibrated_on,
             "held_out": self.held_out or SELF,

@@ -76,7 +76,7 @@ def open_comparison(folder: Path, network: str | None = None) -> Subject:
     made: dict[str, DenoiserModel] = {}
 
     def make(name: str) -> DenoiserModel:
-        assert opened is not None  # without it nothing is asked
+        assert opened is not None  # without it nothing is computed
         if name not in made:
             named = {NETWORK: opened[0]} if name == NETWORK else None
             strength = network_strength(place)

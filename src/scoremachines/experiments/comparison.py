@@ -252,8 +252,8 @@ def _sampled(
 ) -> Tensor:
     """Return samples of these numbers, float32 on the CPU."""
     noisy = starting_noise(seed, chosen, network.shape).to(network.device)
-    told = None if classes is None else classes[chosen.start : chosen.stop]
-    for step in kg_trajectory(denoiser, noisy, network.schedule, steps, told):
+    labels = None if classes is None else classes[chosen.start : chosen.stop]
+    for step in kg_trajectory(denoiser, noisy, network.schedule, steps, labels):
         noisy = step.after
         update(len(chosen))
     return noisy.float().cpu()

@@ -68,7 +68,7 @@ def write_consistency_page(
     """Write `findings.json`, the figures, `samples.png` and `report.html`, each whole or not.
 
     Args:
-        findings: what to tell.
+        findings: what to show.
         pictures: a few samples `[m, C, H, W]` of each model. Samples of the same place started
             from the same noise.
         curves: agreement against training steps of each network (`networks.read_curve`).
@@ -116,7 +116,7 @@ def write_consistency_page(
         real=_groups(findings.real),
         curves={role: points for role, points in curves.items() if points},
         paper={role.head: rate for role, rate in PAPER.items()},
-        say=sentences,
+        sentences=sentences,
     )
     return write_html(html, folder / "report.html")
 

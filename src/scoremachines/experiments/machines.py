@@ -36,7 +36,7 @@ STRENGTH = "strength.json"
 
 
 def network_window(network: DenoiserModel, folder: str | Path | None = None) -> Window:
-    """Return the window that a network's machine sees through, where the user does not say it.
+    """Return the window that a network's machine sees through, where the user does not choose it.
 
     Args:
         network: the network.
@@ -53,7 +53,7 @@ def network_window(network: DenoiserModel, folder: str | Path | None = None) -> 
         return Calibration.load(Path(folder) / CALIBRATION).schedule
     field = getattr(network, "receptive_field", None)
     if field is None:
-        reason = "it is not calibrated, and does not say how far it sees"
+        reason = "it is not calibrated, and its receptive field is unknown"
         raise InputError("window", None, "pixels a side, or k(t)", reason)
     most = min(field, *network.shape[1:])
     return most if most % 2 else most - 1

@@ -68,7 +68,7 @@ def open_run(folder: str | Path, network: str | None = None) -> Subject:
 
 
 def read_settings(folder: Path) -> GenerateSettings:
-    """Read what a run was asked to do.
+    """Read the settings of a run.
 
     Args:
         folder: of `scoremachines generate`.

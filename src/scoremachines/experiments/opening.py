@@ -102,13 +102,13 @@ def network_data(name: str | Path, settings: DataSettings) -> TrainingSet:
         The training set.
 
     Raises:
-        InputError: it cannot be opened, or nothing says which images they are.
+        InputError: it cannot be opened, or nothing records which images they are.
     """
     if settings.source is not None:
         return open_data(settings)
     if not re.fullmatch(FUNCTION, str(name)) and is_file("network", Path(name) / SETTINGS):
         return load_run_data(name)
-    reason = f"{name} does not say what it was trained on"
+    reason = f"{name} has no record of what it was trained on"
     raise InputError("source", None, "images, such as --source pictures/ --size 32", reason)
 
 

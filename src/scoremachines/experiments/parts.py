@@ -28,7 +28,7 @@ def part_tensors(step: Step) -> dict[str, Tensor]:
         step: the step.
 
     Returns:
-        Samples and, where sources were asked for, the posterior.
+        Samples and, where sources were requested, the posterior.
     """
     tensors = {"images": step.after.float().clone()}
     posterior = step.posterior

@@ -196,7 +196,7 @@ def changed_options(values: dict[str, Any], usual: dict[str, Any], prefix: str) 
 
     Args:
         values: of all options, by name; a dictionary holds options of a group.
-        usual: likewise, what they are when the line does not say them.
+        usual: likewise, what they are when the line leaves them out.
         prefix: two dashes, and the groups that the options are in.
 
     Returns:

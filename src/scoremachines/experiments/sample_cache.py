@@ -1,6 +1,6 @@
 """Samples of many models, spread over processes and kept as files, so that nothing is done twice.
 
-A `Model` says in plain values what is to be sampled, a network or a machine; its samples are a
+A `Model` holds in plain values what is to be sampled, a network or a machine; its samples are a
 function of that, of the training set and of the network's weights, and the name of their file is a
 hash of all three. An interrupted experiment therefore goes on where it stopped, and a changed one
 computes what changed.
@@ -60,7 +60,7 @@ class Model:
             the machine is.
         machine: the machine; None for the network itself.
         window: of the machine, as the command line writes it.
-        sources: of the machine, where no network says it.
+        sources: of the machine, where no network has it.
         steps: of sampling.
         scheduler: `"kg"`, or the name of a `diffusers` scheduler.
         seed: of the starting noise.

@@ -80,7 +80,7 @@ def without_attention(agreements: Sequence[Agreement]) -> Candidate | None:
 
 
 def network_sentences(findings: Findings) -> list[str]:
-    """Return what the networks' rates say: the best, its chance, and the paper's figures."""
+    """Return what the networks' rates show: the best, its chance, and the paper's figures."""
     together = [row for row in findings.networks if row.seed is None]
     if not together:
         return []

@@ -1,7 +1,7 @@
 """The explorer: samples of a run and the sources of every pixel (theory §6.3).
 
 One page for two uses: served on this machine, where it follows trajectories and answers questions
-as they are asked, or written into one file that needs no server.
+as they come, or written into one file that needs no server.
 """
 
 from __future__ import annotations

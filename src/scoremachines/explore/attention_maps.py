@@ -22,7 +22,7 @@ from scoremachines.theory.locality import WindowSchedule
 __all__ = ["Attended", "attended", "strongest"]
 
 COLUMNS = 2**22
-"""How many entries of A are asked for at a time."""
+"""How many entries of A are requested at a time."""
 EVEN = 1e-9
 """Weights that differ by less than this share of the largest are equal."""
 

@@ -17,7 +17,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a name or an address can be reached from this machine alone.
+    """Return whether a name or an address can be reached from this machine alone.
 
     Args:
         host: a name or an address.
@@ -53,7 +53,7 @@ class Access:
         return f"http://{host}:{port}/" + ("" if self.token is None else f"?token={self.token}")
 
     def allows_host(self, host: str | None) -> bool:
-        """Say whether a request's `Host` may be answered."""
+        """Return whether a request's `Host` may be answered."""
         if self.token is not None:
             return True
         try:
@@ -63,7 +63,7 @@ class Access:
         return name in LOOPBACK or name == self.host
 
     def allows(self, headers: Message, query_token: str | None = None) -> bool:
-        """Say whether a request brings the token, where one is needed.
+        """Return whether a request brings the token, where one is needed.
 
         Args:
             headers: of the request.
@@ -84,7 +84,7 @@ class Access:
         )
 
     def allows_writing(self, headers: Message) -> bool:
-        """Say whether a question came from a page of ours, not from that of another site."""
+        """Return whether a question came from a page of ours, not from that of another site."""
         origin, host = headers.get("Origin"), headers.get("Host")
         site = headers.get("Sec-Fetch-Site", "same-origin")
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()

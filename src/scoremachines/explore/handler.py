@@ -182,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
             return None
         content = self.rfile.read(int(length))
         if len(content) < int(length):
-            raise InputError("request", f"{len(content)} bytes", f"{length}, as it says")
+            raise InputError("request", f"{len(content)} bytes", f"{length}, as stated")
         self.close_connection, self.unread = self.ends, False
         return content
 
@@ -203,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, body, "application/json")
 
     def _problem(self, status: HTTPStatus, text: str) -> None:
-        """Say what is wrong, as a page or, to the page's script, as JSON."""
+        """Send what is wrong, as a page or, to the page's script, as JSON."""
         if self.path.startswith("/api/"):
             self._send(status, json.dumps({"problem": text}).encode(), "application/json")
         else:

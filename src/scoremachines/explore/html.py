@@ -52,7 +52,7 @@ def render_static(title: str, data: dict[str, Any]) -> str:
 
 
 def render_problem(text: str) -> str:
-    """Return a page that says what is wrong."""
+    """Return a page about what is wrong."""
     return _render("problem.html", text=text)
 
 

@@ -73,7 +73,7 @@ class Subject:
     Args:
         title: what to call it.
         own: name of the denoiser that painted it.
-        titles: of all denoisers that can be asked, by name.
+        titles: of all denoisers at hand, by name.
         course: what decides its samples, but the denoiser.
         stored: samples that the run holds, by name of the denoiser, `[n, C, H, W]`; those of `own`
             among them.

@@ -86,7 +86,7 @@ def few(data: TrainingSet, most: int) -> Tensor:
 
 
 def read_question(content: Any, data: TrainingSet) -> Question:
-    """Check what a page asks.
+    """Check a request of the page.
 
     Args:
         content: the request, as JSON: the fields of a `Question`, the image as a list.
@@ -147,13 +147,13 @@ def _window(window: Any, data: TrainingSet) -> Window:
 def answer(
     question: Question, data: TrainingSet, places: Tensor, like: ScoreMachine, best: int
 ) -> Trace:
-    """Ask the machine that a question names.
+    """Evaluate the machine that a request names.
 
     Args:
         question: the question.
         data: the training set.
         places: which of its images to use, int64.
-        like: a machine that says the schedule and the memory.
+        like: a machine, for the schedule and the memory.
         best: how many sources to name.
 
     Returns:

@@ -25,7 +25,7 @@ class Desk:
     """The run that is shown, or the reason why there is none.
 
     Args:
-        open_run: opens the run; asked again when a page is loaded and the last answer is stale.
+        open_run: opens the run; called again when a page is loaded and the last answer is stale.
     """
 
     def __init__(self, open_run: Callable[[], Service]) -> None:
@@ -114,4 +114,4 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of viewers who went away in the middle of an answer."""
+        """Ignore viewers who went away in the middle of an answer."""

@@ -25,16 +25,16 @@ __all__ = ["SHOWN", "BusyError", "Service"]
 
 SHOWN = 240
 """How many samples of a run are shown."""
-ASKED = 256
-"""How many training images may be asked for at once."""
+AT_ONCE = 256
+"""How many training images may be requested at once."""
 KEPT = 400
 """How many traces are kept."""
 WAITING = 64
-"""How many live questions may wait for their answer; more are told to come back."""
+"""How many live questions may wait for their answer; more are refused for the moment."""
 
 
 class BusyError(Exception):
-    """Too many questions at once: ask again in a moment."""
+    """Too many requests at once: to be repeated in a moment."""
 
 
 class _Task:
@@ -49,7 +49,7 @@ class _Task:
 
 
 class Service:
-    """Answers questions about one run; safe to be asked from many threads at once.
+    """Data of one run for its page; safe to be used from many threads at once.
 
     Args:
         subject: the run.
@@ -73,7 +73,7 @@ class Service:
             worker.shutdown(wait=False, cancel_futures=True)
 
     def overview(self) -> dict[str, Any]:
-        """Return what the page shows first: the samples, and what can be asked."""
+        """Return what the page shows first: the samples, and what can be requested."""
         with self._lock:
             if self._overview is None:
                 self._overview = self._first_look()
@@ -120,11 +120,11 @@ class Service:
             The images, their names and their classes.
 
         Raises:
-            InputError: there are no such images, or too many are asked for.
+            InputError: there are no such images, or too many are requested.
         """
         data = self._known_data()
-        if not places or len(places) > ASKED:
-            raise InputError("index", f"{len(places)} numbers", f"1 to {ASKED} numbers")
+        if not places or len(places) > AT_ONCE:
+            raise InputError("index", f"{len(places)} numbers", f"1 to {AT_ONCE} numbers")
         for place in places:
             if not 0 <= place < len(data):
                 raise InputError("index", place, f"numbers from 0 to {len(data) - 1}")
@@ -220,7 +220,7 @@ class Service:
     def _compute(self, task: _Task, name: str, sample: int) -> None:
         try:
             task.future.set_result(self._computed(name, sample, task.step))
-        except Exception as error:  # whoever asks is told
+        except Exception as error:  # the client receives it
             task.future.set_exception(error)
 
     def _computed(

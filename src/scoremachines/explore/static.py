@@ -50,7 +50,7 @@ def write_static(
         The file.
 
     Raises:
-        InputError: a machine cannot be asked, not even one sample fits, or the file cannot be
+        InputError: a machine cannot be evaluated, not even one sample fits, or the file cannot be
             written.
     """
     subject = service.subject

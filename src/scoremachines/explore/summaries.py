@@ -69,7 +69,7 @@ def about_image(image: Tensor, known: Tensor | None, data: TrainingSet | None) -
         data: the training set; None where it cannot be reached.
 
     Returns:
-        `verdict`, `nearest` and `differs`, each None where there is nothing to say.
+        `verdict`, `nearest` and `differs`, each None where there is none.
     """
     about: dict[str, Any] = {"nearest": None, "differs": None}
     about["verdict"] = verdicts_of(image[None], data)
@@ -108,7 +108,7 @@ class Distances:
 
 
 def verdicts_of(images: Tensor, data: TrainingSet | None) -> list[dict[str, Any]] | None:
-    """Return what the set's judge says of each image, `[n, C, H, W]`; None without a judge."""
+    """Return the judgement on each image, `[n, C, H, W]`; None without a judge."""
     if data is None or data.judge is None:
         return None
     images = images.clamp(-1, 1)

@@ -1,7 +1,7 @@
 """The trajectory of one sample: φ, x̂0 and the sources of every pixel at every step.
 
 A run keeps the sources of its last step only. The trajectory is deterministic given the seed, so
-it is followed again here, with the machine asked for its sources each time (theory §1.3, §6.3).
+it is followed again here, with the machine's sources at each step (theory §1.3, §6.3).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Course:
     best: int = 4
 
     def label(self, sample: int) -> int | None:
-        """Return the class that a sample was asked to be of; None for any."""
+        """Return the class that a sample was to be of; None for any."""
         return None if self.labels is None else int(self.labels[sample])
 
 
@@ -76,7 +76,7 @@ class Trace:
 
 
 class _Watched:
-    """A denoiser that keeps what it was asked and what it answered."""
+    """A denoiser that keeps its inputs and outputs."""
 
     def __init__(
         self, denoiser: DenoiserModel, reader: ScoreMachine | None, label: int | None, best: int
@@ -163,7 +163,7 @@ def follow(
 def look(
     machine: ScoreMachine, noisy: Tensor, alpha_bar: float, label: int | None, best: int
 ) -> Trace:
-    """Ask a machine about one noisy image, whatever it is.
+    """Evaluate a machine, of whatever kind, at one noisy image.
 
     Args:
         machine: the machine.
@@ -175,10 +175,10 @@ def look(
     Returns:
         A trace of a single step.
     """
-    asked = noisy[None].to(machine.device, machine.dtype)
+    batch = noisy[None].to(machine.device, machine.dtype)
     watched = _Watched(machine, machine, label, best)
     labels = None if label is None else torch.tensor([label])
-    clean = watched.denoise(asked, alpha_bar, labels).float().cpu()
+    clean = watched.denoise(batch, alpha_bar, labels).float().cpu()
     time = float(machine.schedule.time(alpha_bar))
     return Trace(
         image=clean[0],

@@ -43,7 +43,7 @@ def start_accelerator(device: str, folder: Path | None = None) -> Accelerator:
 
 
 def quick_bfloat16(device: torch.device) -> bool:
-    """Say whether a device multiplies bfloat16 faster than float32.
+    """Return whether a device multiplies bfloat16 faster than float32.
 
     Args:
         device: the CPU or a GPU.

@@ -159,7 +159,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def is_leftover(name: str) -> bool:
-    """Say whether a file of this name is what `atomic_path` leaves behind if it is killed.
+    """Return whether a file of this name is what `atomic_path` leaves behind if it is killed.
 
     Args:
         name: of the file, without its folder.

@@ -64,7 +64,7 @@ class WrongTypeError(InputError):
 
 
 class _Stands(type):
-    """The kind of classes that stand for a type: an object is of it if `fits` says so."""
+    """The kind of classes that stand for a type: an object is of it if `fits` is true of it."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         try:

@@ -222,7 +222,7 @@ def kept(path: Path, read: Callable[[], Content]) -> Content | None:
         read: reads and verifies it.
 
     Returns:
-        The content; None if the file is missing or, which a note on stderr tells, damaged.
+        The content; None if the file is missing or, with a note on stderr, damaged.
     """
     if not exists("output", path):
         return None

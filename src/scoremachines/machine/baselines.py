@@ -173,12 +173,12 @@ class Wiener(Baseline):
         """
         check_noisy(noisy, self.shape)
         levels = check_levels(alpha_bar, len(noisy)).tolist()
-        told = [None] if labels is None else self._classes(labels, len(noisy))
+        classes = [None] if labels is None else self._classes(labels, len(noisy))
         # One by one, so that no sample depends on its neighbours, not even in its last bit.
         with gradients_in(noisy):
             clean = [
                 _filtered(image.double().flatten(), level, self._moments(label, noisy.device))
-                for image, level, label in zip(noisy, cycle(levels), cycle(told), strict=False)
+                for image, level, label in zip(noisy, cycle(levels), cycle(classes), strict=False)
             ]
             return torch.stack(clean).view(noisy.shape).to(noisy.dtype)
 

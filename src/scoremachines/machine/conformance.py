@@ -75,16 +75,16 @@ def check_machine(
 
 def _same_elsewhere(
     machine: ScoreMachine,
-    asked: tuple[Tensor, Tensor, int | None],
+    query: tuple[Tensor, Tensor, int | None],
     executors: Sequence[Executor],
 ) -> None:
     """Check that executors give the same bits as this process, with sources and without."""
     for best in (0, 3) if executors else ():
         machine.executor = None
-        here = machine.posterior(*asked, best)
+        here = machine.posterior(*query, best)
         for executor in executors:
             machine.executor = executor
-            there = machine.posterior(*asked, best)
+            there = machine.posterior(*query, best)
             text = f"{type(executor).__name__}, {best} sources"
             check_close(there.mean, here.mean, 0.0, text)
             check_close(there.log_weight, here.log_weight, 0.0, text)

@@ -1,6 +1,6 @@
 """The interface of machines and networks: x̂0, score, noise, velocity (theory §1).
 
-A `DenoiserModel` is asked for x̂0 at a noise level ᾱ. Score, ε and v follow from it, and so does
+A `DenoiserModel` gives x̂0 at a noise level ᾱ. Score, ε and v follow from it, and so does
 the interface of a `diffusers` model, so all of them go where a `UNet2DModel` goes: into pipelines,
 schedulers, and into `scoremachines.sample`.
 """
@@ -155,7 +155,7 @@ class DenoiserModel(ModelMixin, ConfigMixin):
         Returns:
             `[B, C, H, W]`.
         """
-        raise TypeError(f"{type(self).__name__} does not say what it answers")
+        raise TypeError(f"{type(self).__name__} does not define what it returns")
 
     def score(
         self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
@@ -287,7 +287,7 @@ class DenoiserModel(ModelMixin, ConfigMixin):
         """
         scheduler = scheduler_beside(folder)
         problem = "" if scheduler is None else fits(scheduler, self.timesteps, self._answers())
-        with suppress(InputError):  # a scheduler with which nothing can be sampled, said later
+        with suppress(InputError):  # a scheduler with which nothing can be sampled, refused later
             if problem:
                 self.match(scheduler)
         return self

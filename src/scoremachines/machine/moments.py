@@ -43,7 +43,7 @@ def moments_bytes(query: Query, windows: int = 1) -> int:
 class Known:
     """Moments `E_u(i)` and `m_u(i)` of a whole pass, for the gradient that may be wanted next.
 
-    Only the latest are held, whoever asked: a chain of steps keeps a graph of each, and would
+    Only the latest are held, of all machines: a chain of steps keeps a graph of each, and would
     otherwise hold the moments of them all.
 
     Args:

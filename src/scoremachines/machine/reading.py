@@ -27,7 +27,7 @@ from scoremachines.machine.moments import Moments
 from scoremachines.theory.posterior import Posterior
 
 __all__ = [
-    "Asked",
+    "Evaluation",
     "OfEvidence",
     "OfPosterior",
     "Reading",
@@ -35,7 +35,7 @@ __all__ = [
 
 
 @dataclass
-class Asked:
+class Evaluation:
     """An engine's evidence and moments of some noisy images (theory §2).
 
     Args:
@@ -83,15 +83,15 @@ class OfEvidence:
     """A statistic of evidence as a reduction of the training set.
 
     Args:
-        asked: the noisy images.
+        evaluation: the noisy images.
         statistic: what an attention has to know.
     """
 
-    asked: Asked
+    evaluation: Evaluation
     statistic: Statistic[Any]
 
     def of(self, block: Block) -> Any:
-        evidence = self.asked.evidence(block, self.statistic.window)
+        evidence = self.evaluation.evidence(block, self.statistic.window)
         return self.statistic.of(evidence, block.index)
 
     def merge(self, one: Any, other: Any) -> Any:
@@ -105,22 +105,22 @@ class OfPosterior:
     `x̂0(u) = Σ_i w_u(i) m_u(i)`, `w_u = softmax_i(E_u(i) + Π_u(i))`, if made of moments.
 
     Args:
-        asked: the noisy images.
+        evaluation: the noisy images.
         weights: how the attention weighs evidence at each window; `[]` for Π = 0.
         grouped: groups of images, and `Π_u` of each `[B, G, H, W]`; None for single images.
         best: how many sources to name.
     """
 
-    asked: Asked
+    evaluation: Evaluation
     weights: WeightsByWindow
     grouped: tuple[Groups, Tensor] | None
     best: int
 
     def of(self, block: Block) -> Posterior:
-        asked = self.asked
+        evaluation = self.evaluation
         if not self.weights:
             return self._by_engine(block, None)
-        moments = asked.moments(block) if asked.once and not self.best else None
+        moments = evaluation.moments(block) if evaluation.once and not self.best else None
         if self.grouped is None:
             testimony = self._testimony(block, moments)
         else:
@@ -131,7 +131,7 @@ class OfPosterior:
         # Sums over many pixels are large numbers with small differences: the largest one is taken
         # out in float64, so that float32 keeps the differences that matter.
         offset = testimony.detach().amax(1)
-        bias = (testimony - offset[:, None]).to(asked.query.noisy.dtype)
+        bias = (testimony - offset[:, None]).to(evaluation.query.noisy.dtype)
         del testimony  # the engine's memory counts on it
         return self._by_engine(block, bias).shifted(offset)
 
@@ -139,7 +139,7 @@ class OfPosterior:
         return one.merge(other)
 
     def _by_engine(self, block: Block, bias: Tensor | None) -> Posterior:
-        engine, query = self.asked.engine, self.asked.query
+        engine, query = self.evaluation.engine, self.evaluation.query
         found: Posterior = engine.posterior(query, block.images, block.index, bias, self.best)
         return found
 
@@ -147,12 +147,12 @@ class OfPosterior:
         """Return `Π_u(i)` of a block, float64 `[B, n, H, W]`."""
         total: Tensor | None = None
         for place, (window, rows) in enumerate(self.weights):  # with room for one at a time
-            if moments is not None and window == self.asked.query.window:
+            if moments is not None and window == self.evaluation.query.window:
                 evidence = moments[0]
             else:
-                evidence = self.asked.evidence(block, window)
-                if self.asked.keep and self.asked.here:
-                    self.asked.kept[int(block.index[0])][0][window] = evidence
+                evidence = self.evaluation.evidence(block, window)
+                if self.evaluation.keep and self.evaluation.here:
+                    self.evaluation.kept[int(block.index[0])][0][window] = evidence
             part = rows.apply(evidence)
             del evidence
             if total is None:
@@ -171,13 +171,13 @@ class Reading:
     """Some noisy images before the training set: every statistic of it is a pass.
 
     Args:
-        asked: the noisy images.
+        evaluation: the noisy images.
         blocks: how the training set is read.
         executor: what carries passes out; None for this process.
         groups: the group of every image, if the attention has groups.
     """
 
-    asked: Asked
+    evaluation: Evaluation
     blocks: Pass
     executor: Executor | None = None
     groups: Tensor | None = None
@@ -185,7 +185,7 @@ class Reading:
 
     def reduce(self, statistic: Statistic[Any]) -> Any:
         """Return a statistic of the evidence of all images."""
-        return reduce(OfEvidence(self.asked, statistic), self.blocks, self.executor)
+        return reduce(OfEvidence(self.evaluation, statistic), self.blocks, self.executor)
 
     def shared(self, window: int | None) -> Groups:
         """Return the evidence of groups of images at a window (theory §4.6)."""
@@ -209,7 +209,7 @@ class Reading:
             The posterior.
         """
         grouped = _group_evidence(weights, shared)
-        statistic = OfPosterior(self.asked, weights, grouped, best)
+        statistic = OfPosterior(self.evaluation, weights, grouped, best)
         found: Posterior = reduce(statistic, self.blocks, self.executor)
         return found
 

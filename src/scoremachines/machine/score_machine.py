@@ -189,9 +189,9 @@ class ScoreMachine(DenoiserModel):
         parts: list[Posterior] = []
         for samples, window, members, far in groups:
             noisy, alphas = query.noisy[samples], query.alpha_bar[samples]
-            asked = Query(noisy.double() if far else noisy, alphas, window, self.sources)
+            part = Query(noisy.double() if far else noisy, alphas, window, self.sources)
             stream = Stream(self.data, self.engine, self.attention, members, self.executor)
-            parts += stream.posteriors(asked, self.schedule.time(alphas), best)
+            parts += stream.posteriors(part, self.schedule.time(alphas), best)
         if len(groups) == 1:
             return Posterior.cat(parts)
         places = [samples for samples, *_ in groups if isinstance(samples, Tensor)]

@@ -25,7 +25,7 @@ from scoremachines.engines import Engine, Held, Plan, Query
 from scoremachines.errors import InputError
 from scoremachines.machine.gradient import Backward, attached, differentiable
 from scoremachines.machine.moments import Known, moments_bytes, reads_once
-from scoremachines.machine.reading import Asked, Reading
+from scoremachines.machine.reading import Evaluation, Reading
 from scoremachines.theory.positions import PERIODIC
 from scoremachines.theory.posterior import Posterior
 
@@ -170,10 +170,10 @@ class Stream:
 
     def _reading(self, query: Query, block: int, keep: bool = False) -> Reading:
         """Return some noisy images before the training set."""
-        asked = Asked(self.engine, query, reads_once(self.engine, query), keep)
+        evaluation = Evaluation(self.engine, query, reads_once(self.engine, query), keep)
         # A graph does not leave the process.
         executor = None if query.noisy.requires_grad else self.executor
-        return Reading(asked, self._blocks(query, block), executor, self.groups)
+        return Reading(evaluation, self._blocks(query, block), executor, self.groups)
 
     def _blocks(self, query: Query, block: int) -> Pass:
         """Return how the training set is read."""
@@ -206,7 +206,7 @@ class Stream:
         block = max(1, block // shrunk)
         again = self._blocks(query, block)
         bare = replace(query, noisy=query.noisy.new_empty(0))
-        held = reading.asked.kept.values() if keep and weights else ()
+        held = reading.evaluation.kept.values() if keep and weights else ()
         known = Known(held, self._places) if held else None
         if not weights:
             return posterior, Backward(self.engine, bare, again)
@@ -252,7 +252,7 @@ class Stream:
             evidence = reading.shared(statistic.window).evidence()
             return statistic.of(evidence, torch.arange(evidence.shape[1]))
 
-        query = reading.asked.query
+        query = reading.evaluation.query
         seen = query.noisy if noisy is None else noisy
         periodic = PERIODIC[query.sources]
         return AttentionContext(seen, query.alpha_bar, time, query.window, periodic, reduced)

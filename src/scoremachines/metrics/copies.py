@@ -212,7 +212,7 @@ def copy_kinds(
     recolour: bool = False,
     pair: bool = False,
 ) -> list[Kind]:
-    """Return the kinds of copies that some options ask for, the image as it is before all others.
+    """Return the kinds of copies of some options, the image as it is before all others.
 
     Args:
         flip: mirrored copies: `horizontal`, `vertical` or `both`.

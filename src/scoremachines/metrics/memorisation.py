@@ -66,7 +66,7 @@ class MemorisationTest:
 
     Args:
         kinds: the test of each kind.
-        asked: α, the rate of false positives to allow.
+        target_level: α, the rate of false positives to allow.
         level: rate of false positives that the thresholds keep, all together: α, or the
             lowest that so many held-out images allow.
         calibrated_on: how many held-out images chose the thresholds.
@@ -75,7 +75,7 @@ class MemorisationTest:
     """
 
     kinds: tuple[KindTest, ...]
-    asked: float
+    target_level: float
     level: float
     calibrated_on: int
     false_positives: Proportion
@@ -93,17 +93,17 @@ class MemorisationTest:
 
     @property
     def needed(self) -> int:
-        """How many held-out images the level asked for takes."""
-        return held_out_needed(self.asked, len(self.kinds))
+        """How many held-out images the level wanted takes."""
+        return held_out_needed(self.target_level, len(self.kinds))
 
     @property
     def shortage(self) -> str:
-        """That the level asked for cannot be had, in one sentence; empty where it can."""
-        if self.level <= self.asked:
+        """That the level wanted cannot be had, in one sentence; empty where it can."""
+        if self.level <= self.target_level:
             return ""
         used = self.calibrated_on + self.false_positives.n
         return (
-            f"the level {100 * self.asked:g} % cannot be had from {used} held-out images: "
+            f"the level {100 * self.target_level:g} % cannot be had from {used} held-out images: "
             f"{100 * self.level:.2g} % is the lowest; {self.needed} images would do"
         )
 
@@ -231,7 +231,7 @@ def calibrate_memorisation(
     wrong = torch.stack(above).any(0)
     return MemorisationTest(
         kinds=tuple(tests),
-        asked=float(level),
+        target_level=float(level),
         level=max(float(level), kept),
         calibrated_on=len(chosen),
         false_positives=Proportion(int(wrong.sum()), len(tried)),

@@ -11,7 +11,7 @@ from scoremachines.errors import InputError, real, whole
 __all__ = ["LOWEST", "MOST", "common_rank", "held_out_needed", "held_out_used"]
 
 LOWEST = 1e-6
-"""The lowest level that may be asked for."""
+"""The lowest level that may be requested."""
 USUAL, MOST = 600, 4000
 """Held-out images that are used: so many, and up to so many where the level takes more."""
 

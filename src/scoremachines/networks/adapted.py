@@ -17,7 +17,7 @@ from scoremachines.machine.denoiser import DenoiserModel, gradients_in
 from scoremachines.machine.inputs import check_noisy, class_labels, following, noise_levels
 from scoremachines.machine.limits import Limits
 from scoremachines.machine.schedulers import check_scheduler, prediction_of, settings_of, table_of
-from scoremachines.networks.asking import asking, original, prediction
+from scoremachines.networks.calls import calling, original, prediction
 from scoremachines.networks.diffusers_attention import (
     captured_layer,
     captured_map,
@@ -38,7 +38,7 @@ Call = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class AdaptedNetwork(DenoiserModel):
-    """A network made elsewhere, asked for x̂0 at any ᾱ.
+    """A network made elsewhere, with its x̂0 at any ᾱ.
 
     The module is called as `diffusers` does, `module(φ, timestep)`, with a float32 timestep for
     each image, the place in `alphas_cumprod` where ᾱ lies, between two entries if need be. An ᾱ
@@ -60,8 +60,8 @@ class AdaptedNetwork(DenoiserModel):
         receptive_field: what an output pixel sees, odd, pixels; None where it is unknown.
         sources: the kind of sources of the machine whose theory it is: `"boundary"` for zero
             padding, `"valid"` or `"circular"` for circular padding, `"aligned"`.
-        classes: number of classes that it can be told, as `class_labels`; 0 for none.
-        whole_steps: tell it whole timesteps only, int64.
+        classes: number of classes that it takes as `class_labels`; 0 for none.
+        whole_steps: pass whole timesteps only, int64.
         scheduler: the `diffusers` scheduler that its owner uses: gives `alphas_cumprod` and
             `prediction_type` where they are not given, and the limits of x̂0.
 
@@ -135,7 +135,7 @@ class AdaptedNetwork(DenoiserModel):
         Args:
             noisy: φ, `[B, C, H, W]`, on the network's device.
             alpha_bar: ᾱ in [0, 1], one value or `[B]`.
-            labels: class, one label or `[B]`; None not to tell any.
+            labels: class, one label or `[B]`; None for none.
 
         Returns:
             `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1]; with its gradient in φ, if
@@ -147,17 +147,17 @@ class AdaptedNetwork(DenoiserModel):
         """
         check_noisy(noisy, self.shape, self.device)
         alphas = noise_levels(alpha_bar, noisy)
-        told = self._told(labels, noisy)
+        classes = self._class_labels(labels, noisy)
         if self.table is not None:
             step = self.table.step(alphas)
             alphas = self.table.at_step(step).to(noisy.device)
         with gradients_in(noisy):
-            with asking(self.module):
+            with calling(self.module):
                 if self.call is not None:
-                    output: Any = self.call(noisy.to(self.dtype), alphas, told)
+                    output: Any = self.call(noisy.to(self.dtype), alphas, classes)
                 else:
                     place = step.round().long() if self.whole_steps else step.float()
-                    named = {} if told is None else {"class_labels": told}
+                    named = {} if classes is None else {"class_labels": classes}
                     output = self.module(noisy.to(self.dtype), place.to(noisy.device), **named)
             output = prediction(output, noisy, variance=self.variance).to(noisy.dtype)
             return clean_from(self.config["prediction_type"], output, noisy, alphas)
@@ -183,7 +183,7 @@ class AdaptedNetwork(DenoiserModel):
         known = (len(noisy), pixels, pixels)
         with gradients_in(noisy):
             if self.maps is not None:
-                with asking(self.module):
+                with calling(self.module):
                     maps = self.maps(noisy, alphas)
                 if not isinstance(maps, Tensor) or maps.shape not in (known, known[1:]):
                     given = f"tensor of shape {tuple(getattr(maps, 'shape', ()))}"
@@ -202,7 +202,7 @@ class AdaptedNetwork(DenoiserModel):
         return {name: found[name] for name in self.layers}, lambda: plain.denoise(noisy, alphas)
 
     def facts(self) -> dict[str, str]:
-        """Return what a report says of the network: how it is read, and where its maps come from.
+        """Return what a report has of the network: how it is read, and where its maps come from.
 
         Returns:
             Texts by name.
@@ -224,15 +224,15 @@ class AdaptedNetwork(DenoiserModel):
                 layer = "none that can be read"
         return facts | {"attention layer": layer}
 
-    def _told(self, labels: Tensor | int | None, noisy: Tensor) -> Tensor | None:
-        """Return the classes that the module is told; it need not know what "any" is."""
-        told = class_labels(labels, self.config["classes"], noisy)
-        if told is not None and bool((told < 0).any()):
-            raise InputError("labels", labels, "classes from 0, or None not to tell any")
+    def _class_labels(self, labels: Tensor | int | None, noisy: Tensor) -> Tensor | None:
+        """Return the classes to pass on; the module need not know what "any" is."""
+        classes = class_labels(labels, self.config["classes"], noisy)
+        if classes is not None and bool((classes < 0).any()):
+            raise InputError("labels", labels, "classes from 0, or None for none")
         must = getattr(self.module, "class_embedding", None) is not None and self.call is None
-        if told is None and must:
+        if classes is None and must:
             raise InputError("labels", None, "a class, without which this network has no answer")
-        return told
+        return classes
 
     def save_pretrained(self, save_directory: str | Path, *args: object, **kwargs: object) -> None:
         """Refuse: the module's own library keeps it, and `adapt` takes it in again.

@@ -17,11 +17,11 @@ from scoremachines.io.files import is_folder, reading
 from scoremachines.io.model_folder import check_finite, check_loading, local_folder
 from scoremachines.machine.schedulers import read_scheduler
 from scoremachines.networks.adapted import AdaptedNetwork
-from scoremachines.networks.asking import original
+from scoremachines.networks.calls import original
 
 __all__ = ["AdaptedNetwork", "adapt", "load_diffusers"]
 
-STEPWISE = "a network that is told a timestep, or `call`"
+STEPWISE = "a network that takes a timestep, or `call`"
 
 
 def adapt(
@@ -32,14 +32,14 @@ def adapt(
     Args:
         module: any module that is called as `module(φ, timestep)`, such as a `diffusers`
             `UNet2DModel`; any other through the option `call`.
-        shape: C, H and W of its images; a `UNet2DModel` says it itself.
+        shape: C, H and W of its images; a `UNet2DModel` has it in its config.
         **options: as `AdaptedNetwork` takes them.
 
     Returns:
         The network, with `denoise`, `score`, `epsilon` and `attention`.
 
     Raises:
-        InputError: an argument is out of range, or a `UNet2DModel` is told no timestep (fourier
+        InputError: an argument is out of range, or a `UNet2DModel` takes no timestep (fourier
             time embedding).
     """
     if isinstance(original(module), UNet2DModel):
@@ -63,7 +63,7 @@ def load_diffusers(folder: str | Path, **options: Any) -> AdaptedNetwork:
     Args:
         folder: holds the model, or a pipeline with `unet/` and `scheduler/`, whose scheduler then
             gives `alphas_cumprod`, `prediction_type` and the limits of x̂0.
-        **options: as `adapt` takes them, in place of what the folder says.
+        **options: as `adapt` takes them, in place of what the folder has.
 
     Returns:
         The network.

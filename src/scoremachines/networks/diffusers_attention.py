@@ -2,7 +2,7 @@
 
     A = 1/h Σ_heads softmax(Q Kᵀ/√d)
 
-A layer that works on h×w cells says what cells attend to. Every pixel gets the row of its cell,
+A layer that works on h×w cells has a map between cells. Every pixel gets the row of its cell,
 and a cell's weight is shared evenly by its pixels, so that rows keep adding up to 1.
 """
 
@@ -40,13 +40,13 @@ def self_attentions(module: nn.Module) -> dict[str, Attention]:
 
 
 def captured_layer(
-    layers: dict[str, Attention], ask: Callable[[], object]
+    layers: dict[str, Attention], call: Callable[[], object]
 ) -> tuple[str, Attention, Tensor]:
     """Return the last of these layers to work at the highest resolution.
 
     Args:
         layers: those that may be chosen, by name.
-        ask: calls the network.
+        call: calls the network.
 
     Returns:
         Its name, the layer, and the features that it was given.
@@ -55,34 +55,34 @@ def captured_layer(
         InputError: the network used none of the layers.
     """
     names = {layer: name for name, layer in layers.items()}
-    heard: list[tuple[Attention, Tensor]] = []
+    inputs: list[tuple[Attention, Tensor]] = []
 
-    def listen(layer: nn.Module, places: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def keep_input(layer: nn.Module, places: tuple[Any, ...], named: dict[str, Any]) -> None:
         assert isinstance(layer, Attention)  # all of `layers` are
-        heard.append((layer, places[0] if places else named["hidden_states"]))
+        inputs.append((layer, places[0] if places else named["hidden_states"]))
 
     hooks = [
-        layer.register_forward_pre_hook(listen, with_kwargs=True) for layer in layers.values()
+        layer.register_forward_pre_hook(keep_input, with_kwargs=True) for layer in layers.values()
     ]
     try:
-        ask()
+        call()
     finally:
         for hook in hooks:
             hook.remove()
-    if not heard:
+    if not inputs:
         raise InputError("attention", ", ".join(layers), "a layer that the network uses")
-    layer, hidden = max(reversed(heard), key=lambda pair: _tokens(pair[1]))
+    layer, hidden = max(reversed(inputs), key=lambda pair: _tokens(pair[1]))
     return names[layer], layer, hidden
 
 
 def captured_map(
-    layers: dict[str, Attention], ask: Callable[[], object], size: tuple[int, int]
+    layers: dict[str, Attention], call: Callable[[], object], size: tuple[int, int]
 ) -> Tensor:
     """Return the map of the last of these layers to work at the highest resolution.
 
     Args:
         layers: those that may be chosen, by name.
-        ask: calls the network.
+        call: calls the network.
         size: height and width of the images, pixels.
 
     Returns:
@@ -91,7 +91,7 @@ def captured_map(
     Raises:
         InputError: the network used none of the layers, or not on cells of its images.
     """
-    _, layer, hidden = captured_layer(layers, ask)
+    _, layer, hidden = captured_layer(layers, call)
     cells = (hidden.shape[-2], hidden.shape[-1]) if hidden.ndim == 4 else _grid(hidden, size)
     return spread(_map(layer, hidden), cells, size)
 

@@ -51,8 +51,8 @@ class KGResNet(nn.Module):
     def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
         """Return the features, `[B, width, H, W]`, of φ `[B, C, H, W]`."""
         features = self.stem(noisy)
-        for conv, told in zip(self.convs, self.levels, strict=True):
-            features = features + relu(conv(features + told(level)[:, :, None, None]))
+        for conv, to_features in zip(self.convs, self.levels, strict=True):
+            features = features + relu(conv(features + to_features(level)[:, :, None, None]))
         return features
 
 

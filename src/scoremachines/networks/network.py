@@ -94,8 +94,8 @@ class Network(DenoiserModel):
         self.level = NoiseLevel(LEVEL_WIDTH, classes)
         self.body: Trunk = _make_trunk(settings, in_channels)
         self.head: Head = make_head(settings, self.body.width)
-        heard = self.body.width + self.head.message_width
-        self.mix = nn.Conv2d(heard, 2 * self.body.width, 1)
+        width = self.body.width + self.head.message_width
+        self.mix = nn.Conv2d(width, 2 * self.body.width, 1)
         self.mix_level = nn.Linear(LEVEL_WIDTH, 2 * self.body.width)
         self.readout = nn.Conv2d(2 * self.body.width, in_channels, 1)
         for parameter in self.readout.parameters():
@@ -164,8 +164,8 @@ class Network(DenoiserModel):
         """
         level = self.level(alpha_bar.to(noisy.device), labels)
         features = self.body(noisy, level)
-        heard = torch.cat([features, self.head(features)], 1)
-        mixed = self.mix(relu(heard)) + self.mix_level(level)[:, :, None, None]
+        joined = torch.cat([features, self.head(features)], 1)
+        mixed = self.mix(relu(joined)) + self.mix_level(level)[:, :, None, None]
         return self.readout(relu(mixed))
 
     def denoise(
@@ -187,9 +187,9 @@ class Network(DenoiserModel):
         """
         check_noisy(noisy, self.shape, self.device)
         alphas = noise_levels(alpha_bar, noisy)
-        told = class_labels(labels, self.config["classes"], noisy)
+        classes = class_labels(labels, self.config["classes"], noisy)
         with gradients_in(noisy), self._settled():
-            output = self.predict(noisy.to(self.dtype), alphas, told).to(noisy.dtype)
+            output = self.predict(noisy.to(self.dtype), alphas, classes).to(noisy.dtype)
             return clean_from(self.config["prediction_type"], output, noisy, alphas)
 
     @contextmanager

@@ -52,7 +52,7 @@ class NetworkSettings:
     prediction_type: str = "v_prediction"
     """what the network answers and is trained on: v_prediction, epsilon or sample"""
     conditional: bool = False
-    """tell the network the class of the image"""
+    """the class of the image is an input of the network"""
 
     def __post_init__(self) -> None:
         if isinstance(self.attention, str):

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 WORSE = -0.05
-"""Where a curve draws every negative share: how much worse than a plain colour says little."""
+"""Where a curve draws every negative share: how much worse than a plain colour means little."""
 
 
 def show_samples(result: Result, axes: Axes | None = None) -> Axes:
@@ -140,7 +140,7 @@ def show_source(
         window: k, to frame the patch too.
 
     Returns:
-        The axes; the title says image and weight.
+        The axes; the title has image and weight.
 
     Raises:
         InputError: there is no such sample, pixel or source.
@@ -247,7 +247,7 @@ def _training_image(data: TrainingSet, place: int) -> Tensor:
 def _posterior(result: Result, sample: int) -> Posterior:
     sample = whole("sample", sample, 0, len(result.images) - 1)
     if result.posterior is None or result.posterior.sources is None:
-        raise InputError("result", "no sources", "samples with sources: ask for best=K")
+        raise InputError("result", "no sources", "samples with sources: pass best=K")
     return result.posterior.at(slice(sample, sample + 1))
 
 

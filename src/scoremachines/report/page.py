@@ -84,7 +84,7 @@ def render(page: Page) -> str:
     """Return a page as HTML that needs no other file.
 
     Pictures are kept pixel by pixel up to a side of 192. Where the page would exceed `PAGE_BYTES`,
-    larger ones are reduced until it does not, and the page says so.
+    larger ones are reduced until it does not, and the page has a line on it.
 
     Args:
         page: what to show.
@@ -116,7 +116,7 @@ def fill_template(name: str, **values: object) -> str:
     Args:
         name: of the template, such as `page.html`; those that extend `base.html` need a `page`
             with title, lead, settings and command.
-        **values: what it speaks of.
+        **values: what it shows.
 
     Returns:
         The document, which UTF-8 can encode.

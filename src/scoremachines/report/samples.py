@@ -91,7 +91,7 @@ class Sample:
     Args:
         number: its place among the samples.
         picture: the sample.
-        label: name of the class it was asked to be of, or nothing.
+        label: name of the class it was to be of, or nothing.
         verdict: "consistent", "not consistent", "not valid", or nothing without a judge.
         copy: the judge calls it a near-copy of a training image.
         nearest: its nearest training image, if it is shown in detail.

@@ -22,7 +22,7 @@ class MachineView:
         caption: one sentence of what to look at.
         result: the samples and their provenance, or the first ones; a posterior of fewer samples
             than there are images is that of the first.
-        verdicts: what the training set's judge says of all of them, if it has one.
+        verdicts: the judgements of the training set's judge on all of them, if it has one.
         seconds: how long the samples took.
         count: number of all samples; None if the result holds them all.
 

@@ -1,7 +1,7 @@
 """The time of a run, estimated from a small part of it.
 
 A step costs in proportion to the training images, and to the pairs of a pixel and a place that it
-may draw from (theory §2.2): a few images, cut to a small size, tell what all of them cost.
+may draw from (theory §2.2): a few images, cut to a small size, show what all of them cost.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def _seconds(machine: DenoiserModel, noisy: Tensor, level: float, best: int) -> 
 
 
 def in_words(seconds: float) -> str:
-    """Return a time as people say it, such as `about 3 min`."""
+    """Return a time in words, such as `about 3 min`."""
     if seconds < 90:
         return f"about {10 * max(1, round(seconds / 10))} s"
     if seconds < 90 * 60:

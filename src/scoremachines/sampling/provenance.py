@@ -151,7 +151,7 @@ def _encodable(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def write_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write rows as Parquet or as JSON, as the file's ending says, whole or not at all.
+    """Write rows as Parquet or as JSON, by the file's ending, whole or not at all.
 
     Args:
         rows: all with the same keys, at least one.

@@ -57,11 +57,11 @@ class Step:
     Args:
         number: steps done, this one included; counts to `total`.
         total: number of steps.
-        alpha_bar: ᾱ at which the denoiser was asked.
+        alpha_bar: ᾱ at which the denoiser was evaluated.
         noisy: φ that it was given, `[B, C, H, W]`.
         clean: x̂0 that it answered.
         after: φ after the step; after the last step, the sample.
-        posterior: the whole answer, on the last step, if sources were asked for.
+        posterior: the whole answer, on the last step, if sources were requested.
         bound: largest error that the engine may have made in `clean`; 0 for exact engines.
     """
 
@@ -160,7 +160,7 @@ def _check_finite(
 def _answer(
     machine: Any, noisy: Tensor, alpha_bar: float, labels: Tensor | None, best: int
 ) -> tuple[Tensor, Posterior | None, float]:
-    """Ask for x̂0, for its sources where they are wanted, and for its largest error."""
+    """Return x̂0, its sources where they are wanted, and its largest error."""
     if not hasattr(machine, "posterior"):
         return machine.denoise(noisy, alpha_bar, labels), None, 0.0
     posterior = machine.posterior(noisy, alpha_bar, labels, best=best)
@@ -208,7 +208,7 @@ def scheduler_trajectory(
             machine, variance_preserving, alpha_bar, labels, best if last else 0
         )
         _check_finite(machine, clean, number, total, alpha_bar)
-        scheduler.scale_model_input(noisy, timestep)  # schedulers insist on being asked
+        scheduler.scale_model_input(noisy, timestep)  # schedulers insist on the call
         output = _output(scheduler, clean, variance_preserving, noisy, alpha_bar)
         after = scheduler.step(output, timestep, noisy, **_randomness(scheduler, generators))
         after = after.prev_sample

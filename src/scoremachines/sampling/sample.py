@@ -54,7 +54,7 @@ def sample(
         best: K, how many sources to name for every pixel of a sample; 0 for no provenance.
         batch: how many samples to compute at a time.
         on_step: called after every step of every batch.
-        data: the training set that the result speaks of; a machine brings its own.
+        data: the training set of the result; a machine brings its own.
 
     Returns:
         Images and their provenance.
@@ -117,7 +117,7 @@ def trajectory(
         resume: number of steps done and φ after them, to continue KG's loop.
 
     Returns:
-        The steps, computed as they are asked for.
+        The steps, computed as they are requested.
     """
     noise = starting_noise(seed, indices, machine.shape).to(machine.device, machine.dtype)
     if labels is not None and (labels.ndim != 1 or len(labels) < indices.stop):

@@ -119,8 +119,8 @@ class Posterior:
     Args:
         log_weight: log of the subset's total weight, nats, float64 `[B, H, W]`.
         mean: posterior mean x̂0 within the subset, in [-1, 1], `[B, C, H, W]`.
-        entropy: entropy of the posterior over sources, nats, float64 `[B, H, W]`, if asked for.
-        sources: the best K sources, if asked for.
+        entropy: entropy of the posterior over sources, nats, float64 `[B, H, W]`, if requested.
+        sources: the best K sources, if requested.
         bounds: how far mean and weight may be off; None from engines that are always exact.
     """
 
@@ -236,5 +236,5 @@ class Posterior:
     def weights(self) -> Tensor:
         """Share of the best K sources in the whole posterior, in [0, 1], `[B, K, H, W]`."""
         if self.sources is None:
-            raise AttributeError("this posterior was computed without sources: ask for best=K")
+            raise AttributeError("this posterior was computed without sources: pass best=K")
         return (self.sources.log_weight - self.log_weight[:, None]).exp()

@@ -1,4 +1,4 @@
-"""The package is built with and without a compiler, and its native part under sanitizers."""
+"""The package is built with and without a compiler."""
 
 from __future__ import annotations
 
@@ -139,15 +139,6 @@ def test_the_source_archive_holds_all_that_the_native_part_is_built_from(copy: P
     assert Path("setup.py") in names
     assert Path("src/scoremachines/report/page.css") in names
     assert not any(name.suffix == ".so" for name in names)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-@needs_compiler
-def test_the_native_part_is_clean_under_sanitizers() -> None:
-    ended = run(["make", "check", "ROUNDS=40"], ROOT / "native" / "tests")
-    for instructions in native_instructions():
-        assert f"{instructions}: 40 questions in each precision" in ended.stdout
 
 
 def test_whoever_compiled_it_can_tell_what_it_runs_on() -> None:

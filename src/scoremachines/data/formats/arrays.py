@@ -94,8 +94,8 @@ def arranged(pixels: Tensor, layout: str | None) -> Tensor:
 
     Args:
         pixels: a tensor `[N, H, W]`, `[N, H, W, C]` or `[N, C, H, W]`.
-        layout: which of them, as "NHW", "NHWC" or "NCHW"; None to tell by the one axis that can be
-            channels, 1, 3 or 4 long.
+        layout: which of them, as "NHW", "NHWC" or "NCHW"; None to infer from the one axis that can
+            be channels, 1, 3 or 4 long.
 
     Returns:
         The same values as `[N, C, H, W]`.
@@ -118,7 +118,7 @@ def arranged(pixels: Tensor, layout: str | None) -> Tensor:
 
 
 def _guessed_layout(shape: list[int]) -> str:
-    """Tell the layout of images by their shape, or refuse to guess."""
+    """Infer the layout of images from their shape, or refuse to guess."""
     if len(shape) == 3:
         if shape[-1] not in CHANNELS[1:]:
             return "NHW"

@@ -244,7 +244,7 @@ def _begun(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
-    """Unpack one member into memory, if it says that it is small enough."""
+    """Unpack one member into memory, if its stated size is small enough."""
     name, accepted = member.filename, f"a member of at most {LARGEST_MEMBER} bytes, not encrypted"
     if member.file_size > LARGEST_MEMBER:
         raise InputError("image", name, accepted, f"it unpacks to {member.file_size} bytes")
@@ -275,8 +275,8 @@ def _read(
         with reading("image", name, "an image that can be opened"):
             file = opened(name)
         with file:
-            picture, said = decode(file, name, framing.enough)
-        remarks.add(name, said)
+            picture, remark = decode(file, name, framing.enough)
+        remarks.add(name, remark)
         for frame_name, frame in framing.frame(picture, name):
             stack.add(frame_name, frame)
             label_of_each.append(labels[index] if labels else 0)

@@ -67,7 +67,7 @@ def from_idx(
 
 
 def is_idx(path: Path) -> bool:
-    """Say whether a file begins as an IDX file does, compressed or not."""
+    """Return whether a file begins as an IDX file does, compressed or not."""
     try:
         with path.open("rb") as file:
             start = file.read(4)
@@ -101,7 +101,7 @@ def _idx_array(argument: str, path: Path) -> np.ndarray:
                 return np.memmap(path, np.uint8, "c", file.tell(), shape)
             values = bytearray(file.read(prod(shape) + 1))
         if len(values) != prod(shape):
-            raise refused("its length is not what its header says")
+            raise refused("its length is not that of its header")
         return np.frombuffer(values, np.uint8).reshape(shape)
 
 

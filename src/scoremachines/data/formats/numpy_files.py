@@ -116,7 +116,7 @@ def _named(argument: str, key: str, names: Sequence[str]) -> str:
 
 
 def _unpacked(path: Path, archive: Any, name: str) -> np.ndarray:
-    """Unpack an array, if it says that there is room for it."""
+    """Unpack an array, if there is room for its stated size."""
     member = f"{name}.npy" if f"{name}.npy" in archive.zip.namelist() else name
     check_room("path", f"{path}: {name}", archive.zip.getinfo(member).file_size)
     array = archive[name]

@@ -1,7 +1,7 @@
 """One image file of any origin, decoded to 8 bits per channel: grey or colour, with or without
 alpha.
 
-What has one obvious meaning is read: pictures are turned as their EXIF orientation says, embedded
+What has one obvious meaning is read: pictures are turned by their EXIF orientation, embedded
 colour profiles are converted to sRGB, 16-bit grey is scaled to 8 bits (of 16-bit colour, Pillow
 keeps the upper 8), palettes and CMYK become colour, alpha is kept only where a pixel is not
 opaque, and of an animation or a file of several pages the first frame is taken. What is damaged,
@@ -64,18 +64,18 @@ def unread_suffixes() -> frozenset[str]:
 
 
 def is_image_name(name: str) -> bool:
-    """Say whether a relative path, with `/` between folders, names a visible image file."""
+    """Return whether a relative path, with `/` between folders, names a visible image file."""
     return not is_hidden(name) and PurePosixPath(name).suffix.lower() in readable_suffixes()
 
 
 def is_hidden(name: str) -> bool:
-    """Say whether a relative path names a hidden file, or one that only a Mac has use for."""
+    """Return whether a relative path names a hidden file, or one that only a Mac has use for."""
     parts = [part for part in PurePosixPath(name).parts if part != ".."]
     return any(part.startswith(".") or part in ("__MACOSX", "Thumbs.db") for part in parts)
 
 
 def is_picture(path: Path) -> bool:
-    """Say whether a file is called or begins as a picture that is read."""
+    """Return whether a file is called or begins as a picture that is read."""
     if path.suffix.lower() in readable_suffixes():
         return True
     try:
@@ -97,7 +97,7 @@ def decode(
             be read at a half, a quarter or an eighth of its size, which is faster.
 
     Returns:
-        The image in mode L, LA, RGB or RGBA, in sRGB, and remarks on it: phrases to be said of all
+        The image in mode L, LA, RGB or RGBA, in sRGB, and remarks on it: phrases about all
         images that they apply to.
 
     Raises:

@@ -22,7 +22,7 @@ ARCHIVES = {".7z", ".rar", ".tar", ".tgz", ".zip"}
 STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"8BPS", b"\xff\x0a")
 BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif", b"ftypcrx ", b"WEBP", b"JXL ")
 FIRST = 16
-"""Bytes at the beginning of a file that tell a picture."""
+"""Bytes at the beginning of a file that show a picture."""
 
 
 def pictures_among(
@@ -66,7 +66,7 @@ def counts(left: Mapping[str, int]) -> str:
 
 
 class Remarks:
-    """Remarks on images, gathered to be said once, with their number and the first image."""
+    """Remarks on images, gathered to be shown once, with their number and the first image."""
 
     def __init__(self) -> None:
         self._names: dict[str, list[str]] = {}

@@ -39,7 +39,7 @@ class Framing:
             Where alpha is given up, the picture is laid on white.
 
     Raises:
-        InputError: if one of them is not as described, or tiles are asked for without a size.
+        InputError: if one of them is not as described, or tiles are requested without a size.
     """
 
     size: tuple[int, int] | None = None
@@ -141,7 +141,7 @@ class Framing:
             yield name + cuts[0][0], values.clip(image.min(), image.max()).astype(kind)
 
     def _cut(self, image: Image.Image, name: str) -> Iterator[tuple[str, Image.Image]]:
-        """Yield each training image with its place inside the picture, if that needs saying."""
+        """Yield each training image with its place inside the picture, where it has several."""
         if self.size is None:
             yield "", image
             return
@@ -161,7 +161,7 @@ class Framing:
 
 
 def _with_channels(image: Image.Image, channels: int | None) -> Image.Image:
-    """Convert L, LA, RGB or RGBA to L, RGB or RGBA: as asked, or as the image has it."""
+    """Convert L, LA, RGB or RGBA to L, RGB or RGBA: as requested, or as the image has it."""
     if channels is None:
         return image.convert("RGBA") if image.mode == "LA" else image
     if channels < 4 and image.mode in ("LA", "RGBA"):

@@ -16,7 +16,7 @@ from scoremachines.errors import InputError
 __all__ = ["check_room", "largest_set"]
 
 UNKNOWN = 2**34
-"""Bytes of memory to assume where the system does not tell: 16 GiB."""
+"""Bytes of memory to assume where the system does not report any: 16 GiB."""
 
 
 @cache

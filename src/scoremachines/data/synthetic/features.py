@@ -13,9 +13,9 @@ An image is read in three steps.
 
    The component is recognised if the nearest prototype is less than half as far as the next one.
 
-The rule of step 3 is relative to the distance between prototypes, so it asks for the details that
-tell one value from another and forgives the others: a square that is one row short still counts
-where squares differ in colour, but not where squares and discs are to be told apart. Half a
+The rule of step 3 is relative to the distance between prototypes, so it needs the details that
+distinguish one value from another and forgives the others: a square one row short still counts
+where squares differ in colour, but not where squares and discs are to be distinguished. Half a
 feature, two that have merged, and two colours in one component are not recognised. Noise whose
 standard deviation is a tenth of the contrast (0.2 on black or white) moves hardly any pixel to
 another level, and so leaves the verdict as it was.

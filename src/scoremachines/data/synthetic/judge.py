@@ -40,7 +40,7 @@ Arrangement = tuple[tuple[int, int, int], ...]
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What the judge says of n images.
+    """Judgements of n images.
 
     Attributes:
         valid: bool [n].

@@ -97,7 +97,7 @@ class ShapesConfig:
 
     Raises:
         InputError: if a setting is out of range, the features do not fit, or the prototypes of two
-            attribute values cannot be told apart.
+            attribute values cannot be distinguished.
     """
 
     size: int | tuple[int, int] = 16

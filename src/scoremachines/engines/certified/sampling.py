@@ -213,20 +213,20 @@ def threshold_sampled(
     if drawn > worth:
         return None
     found, doubt = known, torch.full((1, 2, *size), torch.inf, dtype=torch.float64)
-    asked = torch.ones_like(level, dtype=torch.bool)
+    open_rows = torch.ones_like(level, dtype=torch.bool)
     for attempt in range(ATTEMPTS):
-        ask = torch.where(asked, level, torch.inf)
-        now = moments(engine, query, images, index, ask, _seed(query, attempt))
-        found = _where(asked, now, found)
-        doubt = torch.where(asked[:, None], chance(now, level, certain), doubt)
-        asked = ~(doubt[:, 0] <= tolerance)
-        if not asked.any():
+        target = torch.where(open_rows, level, torch.inf)
+        now = moments(engine, query, images, index, target, _seed(query, attempt))
+        found = _where(open_rows, now, found)
+        doubt = torch.where(open_rows[:, None], chance(now, level, certain), doubt)
+        open_rows = ~(doubt[:, 0] <= tolerance)
+        if not open_rows.any():
             bounds = replace(Bounds.none(found.log_weight), chance=doubt)
             return Posterior(found.log_weight, found.mean, bounds=bounds)
         # Where many fail, or few that lie apart, another draw costs as much as the exact engine.
-        if asked[0].any(1).float().mean() > FEW:
+        if open_rows[0].any(1).float().mean() > FEW:
             return None
-        level = torch.where(asked, thresholds(found, AIM / 2 * tolerance, certain), level)
+        level = torch.where(open_rows, thresholds(found, AIM / 2 * tolerance, certain), level)
     return None
 
 
@@ -237,14 +237,14 @@ def _pilot(engine: NativeEngine, query: Query, images: Tensor, index: Tensor) ->
         return None
     all_pairs = torch.full(query.noisy[:, 0].shape, -torch.inf, dtype=torch.float64)
 
-    def ask(group: int) -> Moments:
+    def of_group(group: int) -> Moments:
         some = torch.arange(0, len(images), step)[group::GROUPS][:PILOT]
         found = moments(engine, query, images[some].contiguous(), index[some], all_pairs, 0)
         log_share = math.log(len(images) / len(some))
         return replace(found, log_weight=found.log_weight + log_share)
 
     with ThreadPoolExecutor(engine.thread_count) as pool:  # a group is too small for two threads
-        parts = list(pool.map(ask, range(GROUPS)))
+        parts = list(pool.map(of_group, range(GROUPS)))
     log_weights = torch.stack([part.log_weight for part in parts])
     shares = log_weights.softmax(0)[:, :, None]
     mean = sum(share * part.mean for share, part in zip(shares, parts, strict=True))
@@ -288,7 +288,7 @@ def _root(y: Tensor, rest: Tensor, sign: int) -> Tensor:
 
 
 def _seed(query: Query, attempt: int) -> int:
-    """Return a number of the question's own: what is drawn must not depend on what is asked."""
+    """Return a seed of the query's own: draws must not depend on what else is computed."""
     text = hashlib.blake2b(query.noisy.contiguous().numpy().tobytes(), digest_size=8)
     text.update(f"{query.alpha_bar.tolist()} {query.window} {query.sources} {attempt}".encode())
     return int.from_bytes(text.digest(), "little")

@@ -59,7 +59,7 @@ class Differences:
         log_weight: Tensor,
         means: Tensor | None,
     ) -> None:
-        """Let the kernel write `log_weight`, `[B, parts, …, H, W]`, and means, if asked for."""
+        """Let the kernel write `log_weight`, `[B, parts, …, H, W]`, and means, if requested."""
         from scoremachines.engines.triton.kernels import fused
 
         query, work, noisy = self.query, self.work, self.query.noisy

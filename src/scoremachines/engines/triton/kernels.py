@@ -10,7 +10,7 @@ visits training images i and displacements d, and each (i, d) costs it
 
 The pixels of a tile stand still, so nothing but the two products passes between pixels. All
 displacements are cyclic, `v = (u + d) mod (H, W)`; a pair that the kind of sources does not admit
-weighs nothing, and `v ∈ V(u)` may be asked of each axis alone (theory §2.2).
+weighs nothing, and `v ∈ V(u)` holds for each axis alone (theory §2.2).
 
 Tensor cores read 11 bits of a float32, so a value goes in as two parts: rounded to 11 bits, and
 the rest, of which at most the last bit is lost. Products with 0 and 1 are exact. Logarithms are of

@@ -185,9 +185,9 @@ def attend(
     first, last = tl.load(ranges), tl.load(ranges + 1)
     each = tl.cdiv(last - first, PLACES)
     start, end = _share(part, parts, count, each, evidence)
-    asked = sample.to(tl.int64) * pixels + pixel
-    query += asked[:, None] * (2 * dims) + value[None, :]
-    query_squares += asked * LOTS
+    wanted = sample.to(tl.int64) * pixels + pixel
+    query += wanted[:, None] * (2 * dims) + value[None, :]
+    query_squares += wanted * LOTS
     factors += 3 * sample
     on = (tl.load(factors), tl.load(factors + 1), tl.load(factors + 2))
     kind = pixel if kinds is None else tl.load(kinds + pixel)

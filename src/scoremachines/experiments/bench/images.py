@@ -15,7 +15,7 @@ __all__ = ["made_up_images"]
 
 
 def made_up_images(settings: BenchSettings) -> TrainingSet:
-    """Return as many images as any measurement asks for, of bytes drawn from the seed.
+    """Return as many images as any measurement needs, of bytes drawn from the seed.
 
     Args:
         settings: of the benchmark.

@@ -173,9 +173,9 @@ class _Bench:
             self._add(task.record(level) | {"seconds": None, "reason": reason})
         if not wanted:
             return
-        asked = asdict(task) | {"levels": wanted}
+        request = asdict(task) | {"levels": wanted}
         try:
-            for line in self._lines(asked):
+            for line in self._lines(request):
                 self._add(task.record(line.pop("level")) | line)
         except _FailedError as failure:
             done = [
@@ -188,11 +188,11 @@ class _Bench:
     def sample(self, name: str) -> None:
         """Time one whole sample on all images, step by step."""
         self._announce_sample(name)
-        asked = {"engine": name, "sample": True, "count": len(self.data)}
-        asked |= {"schedule": self.settings.schedule, "steps": self.settings.steps}
+        request = {"engine": name, "sample": True, "count": len(self.data)}
+        request |= {"schedule": self.settings.schedule, "steps": self.settings.steps}
         steps: list[dict[str, Any]] = []
         try:
-            for line in self._lines(asked):
+            for line in self._lines(request):
                 steps.append(line)
                 print(
                     f"{name}: step {line['step']:>2} ᾱ={line['level']:.4f} k={line['window']} "
@@ -236,17 +236,17 @@ class _Bench:
         seconds = last["seconds"]
         return float("inf") if seconds is None else seconds * task.count / last["count"]
 
-    def _lines(self, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _lines(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Run a task in a process of its own, and yield the lines that it prints."""
         settings = self.settings
-        asked = asked | {
+        request = request | {
             "pixels": str(self.folder / PIXELS),
             "threads": self.threads,
             "memory": self.memory,
         }
         for name in ("repeat", "tolerance", "device", "seed"):
-            asked[name] = getattr(settings, name)
-        line = [sys.executable, "-m", "scoremachines.experiments.bench.child", json.dumps(asked)]
+            request[name] = getattr(settings, name)
+        line = [sys.executable, "-m", "scoremachines.experiments.bench.child", json.dumps(request)]
         threads = {"OMP_NUM_THREADS": str(self.threads)}
         child = subprocess.Popen(
             line,

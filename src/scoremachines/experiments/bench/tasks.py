@@ -42,7 +42,7 @@ class Task:
     exact: bool = False
 
     def record(self, level: float) -> dict[str, object]:
-        """Return what tells one measurement from another."""
+        """Return what distinguishes one measurement from another."""
         values = asdict(self)
         for name in ("levels", "exact"):
             del values[name]
@@ -53,13 +53,13 @@ def engines(settings: BenchSettings) -> tuple[list[str], list[str]]:
     """Return the engines to compare.
 
     Args:
-        settings: which are asked for.
+        settings: which are requested.
 
     Returns:
         Their names, the baseline first; and a line for each that cannot run here.
 
     Raises:
-        InputError: one is asked for by name that is unknown, or cannot run here.
+        InputError: one is requested by name that is unknown, or cannot run here.
     """
     if settings.engines != "all":
         names = list(dict.fromkeys(settings.engines.split(",")))

@@ -75,7 +75,7 @@ def attribute_in_folder(
     check_test(known, level, shift, kinds)
     shown = _read_image(Path(image), known, settings.crop)
     others = None if held_out is None else _held_out(_fitting(settings, held_out), known)
-    asked = None if windows is None else [_window(word) for word in windows.split(",")]
+    chosen = None if windows is None else [_window(word) for word in windows.split(",")]
     with output_folder(output, marker=MARKER, resume=True) as folder:
         names = ", ".join(kind.name for kind in kinds)
         LOG.info("looking for copies in %d training images: %s", len(known), names)
@@ -83,7 +83,7 @@ def attribute_in_folder(
         _print_estimate(shown, known, kinds, shift, held)
         threads = torch.get_num_threads()
         limit_threads(AutoEngine())
-        curve = attribute(shown, known, asked, sources, kinds=kinds)
+        curve = attribute(shown, known, chosen, sources, kinds=kinds)
         torch.set_num_threads(threads)  # comparing whole images is matrix products: shares well
         test = calibrate_memorisation(known, others, level=level, shift=shift, kinds=kinds)
         match = whole_match(shown[None], known, shift, kinds=kinds)
@@ -126,7 +126,7 @@ def _open(data: str, settings: DataSettings) -> TrainingSet:
 
 
 def _fitting(settings: DataSettings, source: str) -> DataSettings:
-    """Return the settings for one of two sources: what is said of arrays goes to arrays only."""
+    """Return the settings for one of two sources: settings of arrays go to arrays only."""
     if Path(source).suffix.lower() in (".npy", ".npz"):
         return replace(settings, source=source)
     nothing = dict.fromkeys(("limits", "layout", "images_key", "labels_key"))

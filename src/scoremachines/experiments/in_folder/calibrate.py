@@ -41,8 +41,8 @@ class Calibrated:
 
     Args:
         windows: k(t), as it was calibrated.
-        predicted: k(t) from the training images alone, by each rule; none unless asked for.
-        strength: λ of the attention; None unless asked for.
+        predicted: k(t) from the training images alone, by each rule; none unless requested.
+        strength: λ of the attention; None unless requested.
         folder: where all of it is.
     """
 
@@ -74,8 +74,8 @@ def calibrate_in_folder(
         What was found.
 
     Raises:
-        InputError: there is no network, nothing says what it was trained on, or a setting is out
-            of range.
+        InputError: there is no network, nothing records what it was trained on, or a setting is
+            out of range.
     """
     network, data = open_network(run), network_data(run, settings)
     folder = _folder(run, output)

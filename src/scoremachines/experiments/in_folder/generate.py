@@ -59,7 +59,7 @@ def view(
         result=painted.shown,
         count=painted.count,
         verdicts=painted.verdicts,
-        # What is left of a run says nothing about how long it takes.
+        # The time of what is left of a run is not that of a run.
         seconds=monotonic() - start if fresh else None,
     )
 

@@ -209,17 +209,17 @@ class App {
   // The point of it all, in one sentence about this sample.
   contrast(ready) {
     const pixels = this.shape[1] * this.shape[2];
-    const told = ready.filter((panel) => panel.trace.sources);
+    const traced = ready.filter((panel) => panel.trace.sources);
     const line = get('contrast');
-    line.hidden = !told.length;
-    line.replaceChildren(told.length ? 'Put together from ' : '');
-    told.forEach((panel, number) => {
+    line.hidden = !traced.length;
+    line.replaceChildren(traced.length ? 'Put together from ' : '');
+    traced.forEach((panel, number) => {
       const {images, classes} = sharesOf(panel.trace, panel.trace.steps - 1, pixels, this.store.labels);
       const kinds = classes.length ? ` of ${plural(classes.length, 'class', 'classes')}` : '';
-      const side = told.length > 1 ? ` on the ${panel === this.panels[0] ? 'left' : 'right'}` : '';
+      const side = traced.length > 1 ? ` on the ${panel === this.panels[0] ? 'left' : 'right'}` : '';
       line.append(number ? ', from ' : '', make('strong', {}, `${plural(images.length, 'training image')}${kinds}`),
         `${side} (${panel.title}${panel.trace.read ? ', as the machine reads it' : ''})`);
     });
-    line.append(told.length ? '.' : '');
+    line.append(traced.length ? '.' : '');
   }
 }

@@ -45,7 +45,7 @@ def save(training: Training, path: Path, run: str) -> None:
 
 
 def restore(training: Training, path: Path, run: str) -> bool:
-    """Bring a training of the same settings to where a file says it was.
+    """Bring a training of the same settings to where a file has it.
 
     Args:
         training: a training that has not begun; unchanged if the file is refused.

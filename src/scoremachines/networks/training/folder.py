@@ -1,6 +1,6 @@
 """The folder of a training, written and opened again.
 
-settings.yaml           what was asked for; `--config` reads it
+settings.yaml           what was requested; `--config` reads it
 run.json                the same, and the images' fingerprint, to be compared on resuming
 training_set.safetensors    the images, where the settings name no source
 network/                the averaged weights, as `diffusers` keeps a model

@@ -42,7 +42,7 @@ CLOSEST = 1e-4
 MIDDLE = 0.6
 """Median of logit t where a training draws more times from the middle."""
 UNTOLD = 0.1
-"""Share of the images whose class a conditional network is not told, so that it can do without."""
+"""Share of images whose class a conditional network does not get, so that it can do without."""
 RECENT = 100
 """Steps that the smoothed loss looks back on."""
 
@@ -153,7 +153,7 @@ class Training:
             raise self._diverged("weights")
 
     def _attempt(self, rate: float) -> float:
-        """Carry out one step, or say that memory does not suffice for it."""
+        """Carry out one step, or refuse for lack of memory."""
         try:
             return self._advance(rate)
         except (MemoryError, RuntimeError) as error:

@@ -34,7 +34,7 @@ __all__ = ["new_network", "train", "train_in_folder"]
 
 TENSORBOARD = "tensorboard"
 TIMED, PATIENCE = 10, 2.0
-"""Steps after the first that tell how long all take, or those of so many seconds, if fewer."""
+"""Steps after the first that show how long all take, or those of so many seconds, if fewer."""
 OnStep = Callable[[Progress], object]
 
 
@@ -175,7 +175,7 @@ def _carry_out(training: Training, run: OpenRun, on_step: OnStep | None) -> None
 def _wait_for_a_later_name(folder: Path) -> None:
     """Wait, a second at most, until a new file's name sorts behind those that TensorBoard has.
 
-    It reads them in order, and their names tell the second in which they were begun.
+    It reads them in order, and their names hold the second in which they were begun.
     """
     latest = max((path.name for path in folder.glob("events.out.tfevents.*")), default="")
     while latest > f"events.out.tfevents.{int(time()):010d}":
@@ -185,7 +185,7 @@ def _wait_for_a_later_name(folder: Path) -> None:
 def _shown(training: Training) -> Iterator[Progress]:
     """Carry out the steps that are left, with a bar that shows loss and time left."""
     total, start = training.settings.steps, training.step
-    began, told = perf_counter(), False
+    began, announced = perf_counter(), False
     bar = tqdm(total=total, initial=start, desc="training", unit="step", delay=2, mininterval=1)
     with bar, closing(training.steps()) as steps:
         for progress in steps:
@@ -193,9 +193,9 @@ def _shown(training: Training) -> Iterator[Progress]:
             passed = perf_counter() - began
             if done == 1:  # in which libraries set up what they need
                 began = perf_counter()
-            elif not told and (done > TIMED or passed > PATIENCE):
+            elif not announced and (done > TIMED or passed > PATIENCE):
                 announce(passed / (done - 1) * left, f"{left} steps of training")
-                told = True
+                announced = True
             bar.set_postfix(loss=f"{progress.loss:.4f}", refresh=False)
             bar.update()
             yield progress

@@ -87,7 +87,7 @@ class TrainSettings(DataSettings):
 
 
 def _within(value: object, low: float, high: float) -> bool:
-    """Say whether a value is a number in [low, high)."""
+    """Return whether a value is a number in [low, high)."""
     try:
         return low <= real("value", value) < high
     except InputError:

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from scoremachines.errors import InputError
 
-__all__ = ["asking", "original", "prediction"]
+__all__ = ["calling", "original", "prediction"]
 
 
 @contextmanager
-def asking(module: nn.Module) -> Iterator[None]:
+def calling(module: nn.Module) -> Iterator[None]:
     """Turn whatever a module raises when it is called into one clear line.
 
     Args:
@@ -29,7 +29,7 @@ def asking(module: nn.Module) -> Iterator[None]:
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        accepted = "a module that is called as module(φ, timestep), or `call` to ask it otherwise"
+        accepted = "a module that is called as module(φ, timestep), or `call` to call it otherwise"
         reason = f"called, it raises {type(error).__name__}: {error}"
         raise InputError("module", type(module).__name__, accepted, reason) from error
 

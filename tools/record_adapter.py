@@ -28,7 +28,7 @@ from scoremachines.engines import make_engine
 from scoremachines.experiments.digits import digits_agreement
 from scoremachines.experiments.networks import CNN, SOFT
 from scoremachines.experiments.results import plain
-from scoremachines.experiments.shipping import CHECKPOINTS
+from scoremachines.experiments.trainings import SHIPPED
 from scoremachines.networks.training.folder import load_network
 from scoremachines.theory.specs import GainSchedule, attention_names
 
@@ -179,13 +179,13 @@ def judged(data: Any, images: Tensor) -> list[int]:
 
 def bundled_networks() -> dict[str, Any]:
     """Return the networks that the package brings along."""
-    folders = sorted(path for path in CHECKPOINTS.iterdir() if path.is_dir())
+    folders = sorted(path for path in SHIPPED.iterdir() if path.is_dir())
     return {path.name: load_network(path) for path in folders}
 
 
 def digits_rows(folder: Path) -> list[Any]:
     """Return r, r² and lead, with their intervals, of networks and machines on 24 seeds."""
-    trained = {role: CHECKPOINTS / f"digits-{role.folder}-0" for role in (CNN, SOFT)}
+    trained = {role: SHIPPED / f"digits-{role.folder}-0" for role in (CNN, SOFT)}
     rows = digits_agreement(trained, folder, n=24, steps=8, workers=1, device="cpu")
     return [plain(row) for row in rows]
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -113,66 +114,104 @@ def check_engine(
     Raises:
         AssertionError: the engine disagrees.
     """
-    reference = ReferenceEngine()
     for dtype in dtypes:
-        for case in cases(dtype, shape=shape, count=count, seed=seed, device=device):
-            query, index = case.query, torch.arange(count, device=device) + 5
-            exact = Query(query.noisy.double(), query.alpha_bar, query.window, query.sources)
-            bias = None if case.bias is None else case.bias.double()
-            known = reference.posterior(exact, case.images.double(), index, bias, best)
-            found = engine.posterior(query, case.images, index, case.bias, best)
-            tolerance = TOLERANCE[dtype]
-            if case.bias is None:  # on which neither depends
-                _same_evidence(engine, case, tolerance)
-            check_same_posterior(found, known, tolerance, case.text)
-            if dtype == torch.float64:
-                check_same_sources(found, known, case.text)
-            plain = engine.posterior(query, case.images, index, case.bias, 0)
-            bound = (plain.error_bound + found.error_bound)[:, None]
-            check_close(plain.mean, found.mean, tolerance, f"{case.text}, without sources", bound)
-            if isinstance(engine, Differentiable):
-                _same_gradient(engine, case, known, tolerance)
+        for known in _exact(dtype, shape, count, seed, device, best):
+            _check_case(engine, known, TOLERANCE[dtype])
 
 
-def _same_evidence(engine: Any, case: Case, tolerance: float) -> None:
+def _check_case(engine: Any, known: _Exact, tolerance: float) -> None:
+    """Compare an engine with the reference on one case."""
+    case, query, index = known.case, known.case.query, known.index
+    moments = isinstance(engine, Differentiable) or getattr(engine, "reads_once", False)
+    if case.bias is None:  # on which neither evidence nor moments depend
+        _same_evidence(engine, known, tolerance, moments=moments)
+    found = engine.posterior(query, case.images, index, case.bias, known.best)
+    check_same_posterior(found, known.posterior, tolerance, case.text)
+    if query.noisy.dtype == torch.float64:
+        check_same_sources(found, known.posterior, case.text)
+    plain = engine.posterior(query, case.images, index, case.bias, 0)
+    bound = (plain.error_bound + found.error_bound)[:, None]
+    check_close(plain.mean, found.mean, tolerance, f"{case.text}, without sources", bound)
+    if isinstance(engine, Differentiable):
+        pull, wanted = known.gradient
+        # Covariances are multiplied by √ᾱ/(1−ᾱ), and what is rounded off them too.
+        factor = (query.signal / query.variance).to(wanted)[:, None, None, None]
+        scale = 1 + wanted.abs().amax((1, 2, 3), keepdim=True) + 0.01 * factor
+        gradient = engine.gradient(query, case.images, pull)
+        check_close(gradient / scale, wanted / scale, tolerance, f"{case.text}, gradient")
+
+
+def _same_evidence(engine: Any, known: _Exact, tolerance: float, *, moments: bool) -> None:
     """Compare evidence, and moments where there are any, with the reference's (theory §2)."""
-    query = case.query
-    exact = Query(query.noisy.double(), query.alpha_bar, query.window, query.sources)
-    known, known_mean = ReferenceEngine().moments(exact, case.images.double())
-    relative = 1 + known.abs()
-    evidence = engine.evidence(query, case.images)
-    check_close(evidence / relative, known / relative, tolerance, case.text)
-    if not (isinstance(engine, Differentiable) or getattr(engine, "reads_once", False)):
-        return
-    evidence, mean = engine.moments(query, case.images)
-    check_close(evidence / relative, known / relative, tolerance, f"{case.text}, moments")
-    # Log-likelihoods are rounded in proportion to their size, and weights with them.
-    apart = (mean - known_mean) / relative[:, :, None]
-    check_close(apart, torch.zeros_like(apart), tolerance, f"{case.text}, mean colours")
+    case, (evidence, mean) = known.case, known.moments
+    relative = 1 + evidence.abs()
+    found = engine.evidence(case.query, case.images)
+    check_close(found / relative, evidence / relative, tolerance, case.text)
+    if moments:
+        found, found_mean = engine.moments(case.query, case.images)
+        check_close(found / relative, evidence / relative, tolerance, f"{case.text}, moments")
+        # Log-likelihoods are rounded in proportion to their size, and weights with them.
+        apart = (found_mean - mean) / relative[:, :, None]
+        text = f"{case.text}, mean colours"
+        check_close(apart, torch.zeros_like(apart), tolerance, text)
 
 
-def _same_gradient(engine: Differentiable, case: Case, known: Posterior, tolerance: float) -> None:
-    """Compare an engine's gradient of `Σ ⟨g, x̂0⟩` with that of the reference (theory §2.8)."""
-    query, images = case.query, case.images
-    noisy = query.noisy.double().clone().requires_grad_()
-    exact = Query(noisy, query.alpha_bar, query.window, query.sources)
-    direction = query.noisy.flip(1).cos()
-    bias = None if case.bias is None else case.bias.double()
-    if query.window is None and bias is not None:
-        bias = bias[..., :1, :1].expand_as(bias)  # a level that is the same at every pixel
-    index = torch.arange(len(images), device=images.device)
-    with torch.enable_grad():
-        posterior = ReferenceEngine().posterior(exact, images.double(), index, bias, 0)
-        (wanted,) = torch.autograd.grad(posterior.mean, noisy, direction.double())
-    testimony = torch.zeros_like(known.log_weight)[:, None] if bias is None else bias
-    level = posterior.log_weight.detach()[:, None] - testimony
-    offset = -(direction * posterior.mean.detach()).sum(1, keepdim=True).double()
-    pull = Pull(direction, level, torch.ones_like(level), offset.expand_as(level))
-    # Covariances are multiplied by √ᾱ/(1−ᾱ), and what is rounded off them too.
-    factor = (query.signal / query.variance).to(wanted)[:, None, None, None]
-    scale = 1 + wanted.abs().amax((1, 2, 3), keepdim=True) + 0.01 * factor
-    found = engine.gradient(query, images, pull)
-    check_close(found / scale, wanted / scale, tolerance, f"{case.text}, gradient")
+@lru_cache(maxsize=8)
+def _exact(
+    dtype: torch.dtype, shape: tuple[int, int, int], count: int, seed: int, device: str, best: int
+) -> list[_Exact]:
+    """Return all cases, for as many engines as follow each other."""
+    index = torch.arange(count, device=device) + 5
+    drawn = cases(dtype, shape=shape, count=count, seed=seed, device=device)
+    return [_Exact(case, index, best) for case in drawn]
+
+
+@dataclass(frozen=True, eq=False)
+class _Exact:
+    """A case and the answers of the float64 reference, each computed when it is first needed."""
+
+    case: Case
+    index: Tensor
+    best: int
+
+    @cached_property
+    def query(self) -> Query:
+        query = self.case.query
+        return Query(query.noisy.double(), query.alpha_bar, query.window, query.sources)
+
+    @cached_property
+    def images(self) -> Tensor:
+        return self.case.images.double()
+
+    @cached_property
+    def bias(self) -> Tensor | None:
+        return None if self.case.bias is None else self.case.bias.double()
+
+    @cached_property
+    def posterior(self) -> Posterior:
+        return ReferenceEngine().posterior(
+            self.query, self.images, self.index, self.bias, self.best
+        )
+
+    @cached_property
+    def moments(self) -> tuple[Tensor, Tensor]:
+        return ReferenceEngine().moments(self.query, self.images)
+
+    @cached_property
+    def gradient(self) -> tuple[Pull, Tensor]:
+        """A pull, and `∂/∂φ Σ ⟨g, x̂0⟩` by automatic differentiation (theory §2.8)."""
+        noisy = self.query.noisy.clone().requires_grad_()
+        exact, bias = replace(self.query, noisy=noisy), self.bias
+        direction = self.case.query.noisy.flip(1).cos()
+        if exact.window is None and bias is not None:
+            bias = bias[..., :1, :1].expand_as(bias)  # a level that is the same at every pixel
+        with torch.enable_grad():
+            posterior = ReferenceEngine().posterior(exact, self.images, self.index, bias, 0)
+            (wanted,) = torch.autograd.grad(posterior.mean, noisy, direction.double())
+        log_weight = posterior.log_weight.detach()[:, None]
+        level = log_weight - (torch.zeros_like(log_weight) if bias is None else bias)
+        offset = -(direction * posterior.mean.detach()).sum(1, keepdim=True).double()
+        return Pull(direction, level, torch.ones_like(level), offset.expand_as(level)), wanted
 
 
 def check_attention(attention: Attention, *, seed: int = 0) -> None:

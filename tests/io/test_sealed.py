@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
@@ -97,6 +97,7 @@ def test_every_flipped_byte_is_noticed(tmp_path: Path) -> None:
             assert whole[place] == 32
 
 
+@settings(max_examples=30)
 @given(content=st.dictionaries(st.text().filter(lambda name: name != "sha256"), PLAIN))
 def test_json_comes_back(content: dict[str, object], tmp_path_factory: object) -> None:
     path = tmp_path_factory.getbasetemp() / "content.json"  # type: ignore[attr-defined]

@@ -23,7 +23,7 @@ from scoremachines.experiments.bench.run import _read as read_bench
 from scoremachines.experiments.networks import read_curve
 from scoremachines.experiments.opened import open_run
 from scoremachines.experiments.sample_cache import Model, sample_all, samples_of
-from scoremachines.experiments.shipping import CHECKPOINTS
+from scoremachines.experiments.trainings import SHIPPED
 from scoremachines.io.sealed import write_json
 from scoremachines.networks.training import load_network, load_run_data
 from scoremachines.theory.specs import MachineSpec
@@ -67,7 +67,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = {"engine": "torch", "machine": "els", "window": 3, "count": 5, "level": 0.5}
     results = [result | {"seconds": 0.5}]
     write_json(top / "bench.json", {"results": results, "samples": [], "machine": {}})
-    shutil.copytree(CHECKPOINTS / "soft-0", top / "shipped")
+    shutil.copytree(SHIPPED / "soft-0", top / "shipped")
     return top
 
 

@@ -199,9 +199,9 @@ def fuzz(seed: int, rounds: int) -> tuple[int, int]:
 
 
 def test_wrong_arguments_are_refused_and_never_crash() -> None:
-    refused, answered = fuzz(0, 3000)
-    assert refused > 1000
-    assert answered > 100  # some changes are harmless, and some reach the kernels: NaN, other runs
+    refused, answered = fuzz(0, 1200)
+    assert refused > 400
+    assert answered > 40  # some changes are harmless, and some reach the kernels: NaN, other runs
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """The networks that the package brings along: copied from an experiment that trained them.
 
     scoremachines consistency --training-steps 3500 --steps 20 -o out
-    python -m scoremachines.experiments.shipping out/networks
+    python tools/pack_checkpoints.py out/networks
 
 Weights are kept in half precision. What is shipped are the rounded weights; calibration and curve
 were made with the unrounded ones.
@@ -18,17 +18,13 @@ from diffusers.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
 from scoremachines.errors import InputError
 from scoremachines.experiments.machines import CALIBRATION
 from scoremachines.experiments.networks import CURVE
+from scoremachines.experiments.trainings import SHIPPED
 from scoremachines.io.files import atomic_path, exists, is_folder
 from scoremachines.io.sealed import read_json, write_json, write_tensors
 from scoremachines.networks.training.folder import load_network, network_seal
 
-__all__ = ["CHECKPOINTS", "ship"]
 
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
-"""Where they lie in the package."""
-
-
-def ship(networks: str | Path, into: str | Path = CHECKPOINTS) -> list[Path]:
+def packed(networks: str | Path, into: str | Path) -> list[Path]:
     """Copy networks, their calibrations and their curves of agreement.
 
     Args:
@@ -64,4 +60,4 @@ def ship(networks: str | Path, into: str | Path = CHECKPOINTS) -> list[Path]:
 
 
 if __name__ == "__main__":
-    print("\n".join(str(path) for path in ship(*sys.argv[1:])))
+    print("\n".join(map(str, packed(sys.argv[1], str(SHIPPED)))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,12 @@ from scoremachines.experiments.networks import (
     read_curve,
 )
 from scoremachines.experiments.settings import CRAFTED
-from scoremachines.experiments.shipping import CHECKPOINTS, ship
+from scoremachines.experiments.trainings import SHIPPED as CHECKPOINTS
 from scoremachines.networks import Network, NetworkSettings
 from scoremachines.networks.training import load_network
+from support.places import ROOT
 
+PACKED = runpy.run_path(str(ROOT / "tools" / "pack_checkpoints.py"))["packed"]
 SHIPPED = {
     f"{role.folder}-{seed}": role
     for role in (*TRAININGS, *ROUND)
@@ -66,13 +69,13 @@ def test_attention_networks_denoise_better_than_the_cnn() -> None:
     assert all(errors[name] < errors["cnn-0"] for name in errors if name != "cnn-0")
 
 
-def test_ship_keeps_the_network_up_to_rounding(tmp_path: Path) -> None:
+def test_packing_keeps_the_network_up_to_rounding(tmp_path: Path) -> None:
     network = Network.for_data(
         sm.shapes(size=12, n=4, feature_size=3), NetworkSettings(width=8)
     ).eval()
     torch.nn.init.normal_(network.readout.weight)
     network.save_pretrained(tmp_path / "networks" / "one-0")
-    (written,) = ship(tmp_path / "networks", tmp_path / "kept")
+    (written,) = PACKED(tmp_path / "networks", tmp_path / "kept")
     noisy = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
     again = load_network(written)
     assert again.dtype == torch.float32
@@ -81,9 +84,9 @@ def test_ship_keeps_the_network_up_to_rounding(tmp_path: Path) -> None:
     )
 
 
-def test_no_networks_to_ship(tmp_path: Path) -> None:
+def test_no_networks_to_pack(tmp_path: Path) -> None:
     with pytest.raises(sm.InputError, match="networks"):
-        ship(tmp_path, tmp_path / "kept")
+        PACKED(tmp_path, tmp_path / "kept")
 
 
 def test_agreement_on_a_class_predicts_the_soft_network_without_a_border() -> None:

@@ -17,6 +17,10 @@ from scoremachines.theory.runs import Run, box_sum
 
 __all__ = ["from_sums", "tiled_gradient", "tiled_moments"]
 
+FAR = 80.0
+"""Nats by which a weight is so much less than another that it counts for nothing, and above which
+exp does not underflow, which is slow."""
+
 
 def from_sums(query: Query, sums: Tensor) -> Tensor:
     """Return `∂/∂φ(y) = √ᾱ/(1−ᾱ) (Σ c x − φ/√ᾱ Σ c)` at every pixel y (theory §2.8).
@@ -49,8 +53,9 @@ def tiled_moments(pair: TilePair) -> tuple[Tensor, Tensor]:
             values = pair.values(row, columns[0])[..., 0, :]
             for move, column in enumerate(columns):
                 here = total[_query(row), _query(column)]
-                after = torch.logaddexp(here, tile[:, :, move])
-                share = torch.sub(tile[:, :, move], after).exp_()
+                more = torch.maximum(tile[:, :, move], here - FAR)
+                after = torch.logaddexp(here, more)
+                share = more.sub_(after).exp_()
                 for mean, colour in zip(means, values, strict=True):
                     mean[_query(row), _query(column)].lerp_(colour, share)
                 here.copy_(after)
@@ -79,7 +84,7 @@ def tiled_gradient(pair: TilePair, pull: Pull) -> Tensor:
     for row in pair.row_runs():
         for columns in pair.column_groups():
             tile = pair.log_likelihood(row, columns)
-            tile.sub_(pair.moved(level[_query(row)], columns)).exp_()
+            tile.sub_(pair.moved(level[_query(row)], columns)).clamp_(min=-FAR).exp_()
             colour = _colours(pair, row, columns, along)
             if gain.shape[-1] > 1:
                 colour.mul_(pair.moved(gain[_query(row)], columns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -103,3 +104,19 @@ def test_noise_levels_have_no_gradient() -> None:
     for model in (sm.ScoreMachine(training_set(), 3), Wiener(training_set())):
         with pytest.raises(sm.InputError, match="alpha_bar='values that require grad'"):
             model.denoise(noisy_images(), LEVELS.clone().requires_grad_())
+
+
+@pytest.mark.parametrize("attention", ["identity", "identity-class:1.3"])
+def test_a_gradient_that_has_no_room_is_refused(attention: str) -> None:
+    draw = torch.Generator().manual_seed(0)
+    data = sm.TrainingSet(torch.rand(6, 1, 24, 24, generator=draw), torch.arange(6) % 2)
+    noisy = torch.randn(1, 1, 24, 24, generator=draw).requires_grad_()
+    small = sm.ScoreMachine(data, 3, attention=attention, engine="torch", memory=32 * 2**20)
+    small.denoise(noisy.detach(), 0.5)
+    with pytest.raises(sm.InputError, match=r"at least (\d+\.\d) MiB") as refused:
+        small.denoise(noisy, 0.5)
+    needed = float(re.findall(r"at least ([\d.]+) MiB", str(refused.value))[0])
+    enough = int((needed + 0.1) * 2**20)
+    large = sm.ScoreMachine(data, 3, attention=attention, engine="torch", memory=enough)
+    (gradient,) = torch.autograd.grad(large.denoise(noisy, 0.5).sum(), noisy)
+    assert gradient.abs().max() > 0

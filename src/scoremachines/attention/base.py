@@ -31,6 +31,7 @@ __all__ = [
     "WeightsByWindow",
     "depends",
     "evidence_windows",
+    "follows_noisy",
     "needs_all_evidence",
     "reduce_here",
     "spec_of",
@@ -179,7 +180,23 @@ def needs_all_evidence(attention: object) -> bool:
     Returns:
         Whether.
     """
-    while not getattr(attention, "needs_all_evidence", False):
+    return _holds(attention, "needs_all_evidence")
+
+
+def follows_noisy(attention: object) -> bool:
+    """Return whether `A_uy` depends on φ, so that gradients pass through it (theory §4.9).
+
+    Args:
+        attention: however deep it is wrapped; it has a true attribute `follows_noisy` then.
+
+    Returns:
+        Whether.
+    """
+    return _holds(attention, "follows_noisy")
+
+
+def _holds(attention: object, name: str) -> bool:
+    while not getattr(attention, name, False):
         attention = getattr(attention, "attention", None)
         if attention is None:
             return False

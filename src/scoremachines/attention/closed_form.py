@@ -63,6 +63,7 @@ class Identity(Specified):
 
     spec = AttentionSpec("identity")
     dense = True
+    follows_noisy = True
 
     def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
         if context.noisy[0, 0].numel() == 1:

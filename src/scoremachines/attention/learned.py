@@ -47,6 +47,7 @@ class Measured(Specified):
 
     spec = AttentionSpec("measured")
     dense = True
+    follows_noisy = True
 
     def __init__(self, maps: Maps) -> None:
         self.maps = maps

@@ -16,6 +16,7 @@ from scoremachines.attention.base import (
     WeightsByWindow,
     depends,
     evidence_windows,
+    follows_noisy,
     needs_all_evidence,
 )
 from scoremachines.attention.groups import Groups, grouping
@@ -33,6 +34,9 @@ __all__ = ["Stream"]
 
 GroupsByWindow = dict[int | None, Groups]
 
+GRAPH = 96
+"""Bytes for each pair of pixels of the graph that leads through A to φ, and of what is computed on
+the way back: twelve matrices."""
 SMALL = 64
 """Training images of a block, below which keeping their moments is not worth the memory."""
 
@@ -77,17 +81,15 @@ class Stream:
             The posterior of the next noisy images, in their order.
 
         Raises:
-            InputError: they require grad, and the engine has no gradient.
+            InputError: they require grad, and the engine has no gradient, or there is no room
+                for that of the attention.
         """
         if wanted := torch.is_grad_enabled() and query.noisy.requires_grad:
             self.engine = differentiable(self.engine)
         Known.forget()
         plan, keep = self._planned(query, best, wanted and not self._by_autograd)
-        # The graph of A over pairs of pixels takes the place of one more noisy image.
-        halved = wanted and self.attention.dense
-        batch = max(1, plan.batch // 2) if halved else plan.batch
-        for start in range(0, len(query.noisy), batch):
-            some = slice(start, start + batch)
+        for start in range(0, len(query.noisy), plan.batch):
+            some = slice(start, start + plan.batch)
             part, times = query.part(some), time[some]
             if wanted and not self._by_autograd:
                 yield attached(part, partial(self._with_backward, times, plan.block, best, keep))
@@ -119,16 +121,17 @@ class Stream:
 
         That is, until all evidence is known, or for the gradient if it is wanted.
         """
-        plan = self._plan(query, best)
+        graph = 0
+        if wanted and follows_noisy(self.attention):
+            graph = GRAPH * query.noisy[0, 0].numel() ** 2
+        plan = self._plan(query, best, kept=graph)
         attends = self.attention.name != "none"
         again = self.groups is not None or needs_all_evidence(self.attention) or wanted
         if not (best == 0 and attends and again and reads_once(self.engine, query)):
             return plan, False
         windows = evidence_windows(self.attention, query.window, tuple(query.noisy.shape[-2:]))
         at = len({query.window, *windows}) if self.groups is None else 1
-        kept = self.count * moments_bytes(query, at)
-        if wanted and self.attention.dense:  # room for the graph of A comes before
-            kept += 40 * query.noisy[0, 0].numel() ** 2
+        kept = graph + self.count * moments_bytes(query, at)
         try:
             smaller = self._plan(query, best, kept=kept)
         except InputError:

@@ -125,7 +125,7 @@ def test_shards_are_merged_one_by_one(count: int) -> None:
     data, listed = training_set(), list(statistics().values())
     blocks = Pass(data, 3)
     numbers = [len(part) for part in torch.arange(len(blocks)).tensor_split(min(count, 4))]
-    assert len([*Shards(count).values(listed, blocks)]) == len(numbers)
+    assert len([*Shards(count).block_values(listed, blocks)]) == len(numbers)
     whole, found = reduce(listed, blocks), reduce(listed, blocks, Shards(count))
     for known, other in zip(whole, found, strict=True):
         for a, b in zip(fields(known), fields(other), strict=True):

@@ -18,8 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from support import killing
 work, small, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-killing.demo.SECTIONS = (
-    ("digits", replace(killing.demo.DIGITS, limit=20, n=2, steps=2), ("none",), "Digits."),
+killing.painted.SECTIONS = (
+    ("digits", replace(killing.painted.DIGITS, limit=20, n=2, steps=2), ("none",), "Digits."),
 )
 log = work / "log"
 status = killing.carry_out(killing.line_of(name, work, small / "out", False), small, 0, 0, log)

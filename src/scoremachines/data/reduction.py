@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -65,6 +65,9 @@ class Reduction(Protocol[Value]):
         ...
 
 
+Reductions: TypeAlias = Sequence[Reduction[Any]]
+
+
 @dataclass(frozen=True)
 class Pass:
     """How a training set is read: in blocks, one after the other.
@@ -106,7 +109,9 @@ class Pass:
 class Executor(Protocol):
     """What carries out a pass. Others, as over machines, implement this method."""
 
-    def values(self, reductions: Sequence[Reduction[Any]], blocks: Pass) -> Iterator[list[Any]]:
+    def block_values(
+        self, reductions: Sequence[Reduction[Any]], blocks: Pass
+    ) -> Iterator[list[Any]]:
         """Yield the values of all reductions for each block, in the order of the blocks."""
         ...
 
@@ -114,7 +119,9 @@ class Executor(Protocol):
 class Here:
     """One block after the other, in this process."""
 
-    def values(self, reductions: Sequence[Reduction[Any]], blocks: Pass) -> Iterator[list[Any]]:
+    def block_values(
+        self, reductions: Sequence[Reduction[Any]], blocks: Pass
+    ) -> Iterator[list[Any]]:
         for block in blocks:
             yield _values(reductions, block)
 
@@ -134,7 +141,9 @@ class Shards:
     def __init__(self, count: int) -> None:
         self.count = whole("count", count, 1)
 
-    def values(self, reductions: Sequence[Reduction[Any]], blocks: Pass) -> Iterator[list[Any]]:
+    def block_values(
+        self, reductions: Sequence[Reduction[Any]], blocks: Pass
+    ) -> Iterator[list[Any]]:
         for numbers in np.array_split(np.arange(len(blocks)), min(self.count, len(blocks))):
             shard = (blocks[int(number)] for number in numbers)
             yield _merged(reductions, (_values(reductions, block) for block in shard))
@@ -162,7 +171,9 @@ class Processes:
         self._kept: tuple[weakref.ref[Tensor], Path] | None = None
         self._passes = count()
 
-    def values(self, reductions: Sequence[Reduction[Any]], blocks: Pass) -> Iterator[list[Any]]:
+    def block_values(
+        self, reductions: Sequence[Reduction[Any]], blocks: Pass
+    ) -> Iterator[list[Any]]:
         if blocks.data.pixels.device.type != "cpu":
             accepted = "a training set on the CPU, for processes"
             raise InputError("data", blocks.data.pixels.device, accepted)
@@ -242,15 +253,17 @@ def reduce(
     listed = list(reductions) if isinstance(reductions, Iterable) else [reductions]
     if not len(blocks):
         raise InputError("data", blocks.data, "at least one image")
-    merged = _merged(listed, (executor or Here()).values(listed, blocks))
+    merged = _merged(
+        listed, (Here() if executor is None else executor).block_values(listed, blocks)
+    )
     return merged if isinstance(reductions, Iterable) else merged[0]
 
 
-def _values(reductions: Sequence[Reduction[Any]], block: Block) -> list[Any]:
+def _values(reductions: Reductions, block: Block) -> list[Any]:
     return [reduction.of(block) for reduction in reductions]
 
 
-def _merged(reductions: Sequence[Reduction[Any]], values: Iterator[list[Any]]) -> list[Any]:
+def _merged(reductions: Reductions, values: Iterator[list[Any]]) -> list[Any]:
     merged = next(values)
     for more in values:
         triples = zip(reductions, merged, more, strict=True)

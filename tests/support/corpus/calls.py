@@ -17,8 +17,8 @@ attention attention.building attention.closed_form attention.consensus attention
 attention.groups attention.learned calibration.figure calibration.predicted calibration.strength
 calibration.windows data.bundled data.formats.arrays data.formats.datasets data.formats.folder
 data.formats.idx data.formats.numpy_files data.formats.safetensors data.nearest data.open
-data.synthetic.judge data.synthetic.shapes data.synthetic.shapes_config data.training_set
-engines experiments.comparison io.pictures io.plots machine.baselines machine.denoiser
+data.reduction data.synthetic.judge data.synthetic.shapes data.synthetic.shapes_config
+data.training_set engines experiments.comparison io.pictures io.plots machine.baselines machine.denoiser
 machine.named machine.score_machine metrics.agreement metrics.attribution metrics.memorisation
 metrics.significance metrics.words networks.adapted networks.adapter networks.network
 networks.receptive_field networks.settings networks.training.folder networks.training.run
@@ -43,6 +43,8 @@ LEFT_OUT = {
         "network_seal",
         "predict",
         "Groups",
+        "GroupEvidence",
+        "GroupTotals",
     ),
     # Records of what was found, which users read and do not make.
     *(
@@ -58,7 +60,7 @@ LEFT_OUT = {
     *("Verdicts", "WholeMatch", "wrong_pixels"),
     # Parts of readers, reductions and the grammar, which no user takes part in.
     *("arranged", "as_tensor", "scaled", "classes_of", "spread", "Nearest", "nearer", "read_name"),
-    *("is_idx", "number_text", "Baseline", "Total", "Centred", "Scatter"),
+    *("is_idx", "number_text", "Baseline", "Total", "Centred", "Scatter", "Block"),
 }
 
 

@@ -16,9 +16,11 @@ from scoremachines.attention import Scaled, Tiled
 from scoremachines.calibration import Curves
 from scoremachines.calibration.strength import StrengthCalibration
 from scoremachines.calibration.windows import Calibration
+from scoremachines.data.reduction import Pass
 from scoremachines.data.settings import DataSettings
 from scoremachines.engines import make_engine
 from scoremachines.io.plots import axes_side_by_side
+from scoremachines.machine.baselines import Total
 from scoremachines.metrics.attribution import attribute
 from scoremachines.metrics.memorisation import MemorisationTest, WholeMatch
 from scoremachines.networks.adapted import AdaptedNetwork
@@ -201,6 +203,9 @@ USUAL: dict[str, dict[str, Callable[[], Any]]] = {
         key: {"attention": Tiled}
         for key in ("GroupConsensus", "Scaled", "ByGroup", "PerplexityGain")
     },
+    "reduce": {"reductions": lambda: Total(), "blocks": lambda: Pass(crafted(), 2)},
+    "Pass": {"block": lambda: 2, "members": lambda: torch.tensor([0, 1])},
+    "Shards": {"count": lambda: 2},
     "Groups": {"groups": lambda: torch.tensor([0, 1])},
     "Summary": {name: lambda: 0.5 for name in ("median", "low", "high")},
     "usual_windows": {"height": lambda: 6, "width": lambda: 8},

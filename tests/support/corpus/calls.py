@@ -18,8 +18,9 @@ attention.groups attention.learned calibration.figure calibration.predicted cali
 calibration.windows data.bundled data.formats.arrays data.formats.datasets data.formats.folder
 data.formats.idx data.formats.numpy_files data.formats.safetensors data.nearest data.open
 data.reduction data.synthetic.judge data.synthetic.shapes data.synthetic.shapes_config
-data.training_set engines experiments.comparison io.pictures io.plots machine.baselines machine.denoiser
-machine.named machine.score_machine metrics.agreement metrics.attribution metrics.memorisation
+data.training_set engines experiments.comparison io.pictures io.plots machine.baselines
+machine.denoiser machine.named machine.score_machine metrics.agreement metrics.attribution
+metrics.memorisation
 metrics.significance metrics.words networks.adapted networks.adapter networks.network
 networks.receptive_field networks.settings networks.training.folder networks.training.run
 networks.training.settings report.display report.page report.views sampling.provenance

@@ -61,9 +61,9 @@ class ScoreMachine(DenoiserModel):
         data: the training set.
         window: k, odd, pixels; None for the whole image; a `WindowSchedule` or a mapping
             `{t: k}` for k(t).
-        sources: V(u), where a patch may come from (theory §2.2): `"aligned"` place, every window
-            `"valid"` the training image, every place of the `"circular"` image, or, `"boundary"`,
-            every place with the same overlap with the border.
+        sources: V(u), where a patch may come from (theory §2.2): `"aligned"`, the same place;
+            `"valid"`, all inside the training image; `"circular"`, all, the image going on at the
+            other side; `"boundary"`, all places with the same overlap with the border.
         attention: a name such as `"tiled"` or `"top1-class:1.3"` (see `AttentionSpec`), a matrix
             `[H·W, H·W]`, a function (φ, t) → matrix, or an `Attention` (theory §4).
         schedule: ᾱ(t), which gives k(t) its t: `"cosine"` (KG), `"linear"` (DDPM) or a table.

@@ -89,6 +89,7 @@ def test_no_networks_to_pack(tmp_path: Path) -> None:
         PACKED(tmp_path, tmp_path / "kept")
 
 
+@pytest.mark.slow
 def test_agreement_on_a_class_predicts_the_soft_network_without_a_border() -> None:
     """At 24 seeds; `docs/experiment.md` has 64."""
     data = sm.shapes(size=12, n=500, feature_size=3)

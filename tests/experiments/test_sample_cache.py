@@ -42,6 +42,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_two_processes_write_what_one_writes(network: str, tmp_path: Path) -> None:
     models = [
         MACHINE,

@@ -91,6 +91,7 @@ def test_a_benchmark_measures_all_engines_and_keeps_it(
     assert announced == ""
 
 
+@pytest.mark.slow
 def test_a_killed_benchmark_keeps_what_it_measured_and_goes_on(tmp_path: Path) -> None:
     options = ["--size", "9x8", "--counts", "5", "--windows", "3", "--levels", "0.9"]
     options += ["--engines", "torch", "--threads", "1", "-o", str(tmp_path / "bench")]

@@ -108,6 +108,7 @@ for attempt in range(3):
 """Begins a training again and again, and each time kills it soon after it has saved something."""
 
 
+@pytest.mark.slow
 def test_a_training_killed_again_and_again_ends_with_the_same_weights(tmp_path: Path) -> None:
     words = [*WORDS, "--network.attention", "top1", "--steps", "40", "--save_every", "1"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"

@@ -160,7 +160,7 @@ def _same_evidence(engine: Any, known: _Exact, tolerance: float, *, moments: boo
 def _exact(
     dtype: torch.dtype, shape: tuple[int, int, int], count: int, seed: int, device: str, best: int
 ) -> list[_Exact]:
-    """Return all cases, for as many engines as follow each other."""
+    """Return all cases; kept, so that engines checked in turn share the reference's answers."""
     index = torch.arange(count, device=device) + 5
     drawn = cases(dtype, shape=shape, count=count, seed=seed, device=device)
     return [_Exact(case, index, best) for case in drawn]

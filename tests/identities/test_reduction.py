@@ -156,3 +156,26 @@ def test_processes_serve_many_passes_and_are_begun_again() -> None:
         folder = processes._folder
         assert folder.exists()
     assert not folder.exists()
+
+
+def test_passes_over_two_training_sets_may_alternate(executors: list[Processes]) -> None:
+    first, second = training_set(), training_set(same=True)
+    for processes in executors:
+        begun = processes.block_values([Total()], Pass(first, 1))
+        values = [next(begun)[0]]
+        other = reduce(Total(), Pass(second, 1), processes)
+        values += [value for (value,) in begun]
+        assert torch.equal(other, reduce(Total(), Pass(second, 1)))
+        known = [Total().of(block) for block in Pass(first, 1)]
+        assert all(map(torch.equal, values, known))
+
+
+def test_pixels_are_deleted_with_their_training_set(executors: list[Processes]) -> None:
+    processes = executors[0]
+    data = training_set()
+    reduce(Total(), Pass(data, 3), processes)
+    files = set(processes._folder.glob("*.npy"))
+    path = processes._mapped(data, processes._folder)
+    assert path in files  # it is written once
+    del data
+    assert not path.exists()

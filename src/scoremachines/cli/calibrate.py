@@ -10,9 +10,11 @@ from scoremachines.theory.specs import AttentionSpec
 __all__ = ["calibrate"]
 
 
-def calibrate(run: str, settings: CalibrateSettings, **options: bool | str | None) -> None:
+def calibrate(
+    run: str, settings: CalibrateSettings, *, predict: bool, strength: bool, output: str | None
+) -> None:
     """Carry out `calibrate_in_folder`, and print k(t) as a table and as a schedule."""
-    found = calibrate_in_folder(run, settings, **options)  # type: ignore[arg-type]
+    found = calibrate_in_folder(run, settings, predict=predict, strength=strength, output=output)
     shown = {"calibrated": found.windows, **found.predicted}
     print("    t", *(f"{name:>12}" for name in shown))
     for row, time in enumerate(found.windows.times):

@@ -18,7 +18,7 @@ def compare(
     *,
     resume: bool = False,
 ) -> None:
-    """Carry out `compare_in_folder`, print the table, and say where the page is."""
+    """Carry out `compare_in_folder`, and print the table and the path of the page."""
     found, page = compare_in_folder(settings, network, machines, output, resume=resume)
     print(found.table())
     print(f"page: {page}")

@@ -13,7 +13,7 @@ __all__ = ["train"]
 
 
 def train(settings: TrainSettings, output: str, *, resume: bool = False) -> Path:
-    """Train a network, write everything into a folder, and say where the network is.
+    """Train a network, write everything into a folder, and print the path of the network.
 
     Args:
         settings: of the training.

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
@@ -109,9 +109,7 @@ class Pass:
 class Executor(Protocol):
     """What carries out a pass. Others, as over machines, implement this method."""
 
-    def block_values(
-        self, reductions: Sequence[Reduction[Any]], blocks: Pass
-    ) -> Iterator[list[Any]]:
+    def block_values(self, reductions: Reductions, blocks: Pass) -> Iterator[list[Any]]:
         """Yield the values of all reductions for each block, in the order of the blocks."""
         ...
 
@@ -119,17 +117,15 @@ class Executor(Protocol):
 class Here:
     """One block after the other, in this process."""
 
-    def block_values(
-        self, reductions: Sequence[Reduction[Any]], blocks: Pass
-    ) -> Iterator[list[Any]]:
+    def block_values(self, reductions: Reductions, blocks: Pass) -> Iterator[list[Any]]:
         for block in blocks:
             yield _values(reductions, block)
 
 
 class Shards:
-    """A training set in shards of as many blocks each, as hosts would hold it, in this process.
+    """A training set divided into shards, as hosts would hold it, all in this process.
 
-    Blocks of a shard are merged first, then shards.
+    Their numbers of blocks differ by one at most. Blocks of a shard are merged first, then shards.
 
     Args:
         count: how many; there are no more than blocks.
@@ -141,9 +137,7 @@ class Shards:
     def __init__(self, count: int) -> None:
         self.count = whole("count", count, 1)
 
-    def block_values(
-        self, reductions: Sequence[Reduction[Any]], blocks: Pass
-    ) -> Iterator[list[Any]]:
+    def block_values(self, reductions: Reductions, blocks: Pass) -> Iterator[list[Any]]:
         for numbers in np.array_split(np.arange(len(blocks)), min(self.count, len(blocks))):
             shard = (blocks[int(number)] for number in numbers)
             yield _merged(reductions, (_values(reductions, block) for block in shard))
@@ -168,20 +162,18 @@ class Processes:
         self._pool: ProcessPoolExecutor | None = None
         self._folder = Path()
         self._end: weakref.finalize[..., Any] | None = None
-        self._kept: tuple[weakref.ref[Tensor], Path] | None = None
+        self._kept: dict[int, tuple[weakref.ref[Tensor], Path]] = {}
         self._passes = count()
 
-    def block_values(
-        self, reductions: Sequence[Reduction[Any]], blocks: Pass
-    ) -> Iterator[list[Any]]:
+    def block_values(self, reductions: Reductions, blocks: Pass) -> Iterator[list[Any]]:
         if blocks.data.pixels.device.type != "cpu":
             accepted = "a training set on the CPU, for processes"
             raise InputError("data", blocks.data.pixels.device, accepted)
         pool, folder = self._started(), self._folder
-        bare = replace(blocks, data=None)  # type: ignore[arg-type]
+        how = blocks.block, blocks.dtype, blocks.device, blocks.members
         job = folder / f"{next(self._passes)}.pickle"
         try:
-            given = pickle.dumps((list(reductions), self._mapped(blocks.data, folder), bare))
+            given = pickle.dumps((list(reductions), self._mapped(blocks.data, folder), how))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             accepted = "engines and attentions that can be pickled, for processes"
             raise InputError("reductions", reductions, accepted, str(error)) from error
@@ -211,19 +203,21 @@ class Processes:
         return self._pool
 
     def _mapped(self, data: TrainingSet, folder: Path) -> Path:
-        """Return the file of a training set's pixels; that of the last one is kept."""
-        if self._kept is None or self._kept[0]() is not data.pixels:
-            path = folder / "pixels.npy"
-            path.unlink(missing_ok=True)  # processes may still have the former one mapped
+        """Return the file of a training set's pixels, which lasts as long as they do."""
+        known, path = self._kept.get(id(data.pixels), (None, None))
+        if known is None or path is None or known() is not data.pixels:
+            path = folder / f"{next(self._passes)}.npy"
             np.save(path, data.pixels.numpy())
-            self._kept = weakref.ref(data.pixels), path
-        return self._kept[1]
+            weakref.finalize(data.pixels, path.unlink, missing_ok=True)
+            self._kept[id(data.pixels)] = weakref.ref(data.pixels), path
+        return path
 
     def close(self) -> None:
         """End the processes and delete what they were given."""
         if self._end is not None:
             self._end()
-        self._pool = self._end = self._kept = None
+        self._pool = self._end = None
+        self._kept.clear()
 
     def __enter__(self) -> Processes:
         return self
@@ -287,9 +281,9 @@ def _begin() -> None:
 
 def _of_block(job: str, number: int) -> list[Any]:
     if job not in _LATEST:
-        reductions, pixels, bare = pickle.loads(Path(job).read_bytes())
+        reductions, pixels, how = pickle.loads(Path(job).read_bytes())
         data = TrainingSet(torch.from_numpy(np.load(pixels, mmap_mode="c")))
         _LATEST.clear()
-        _LATEST[job] = reductions, replace(bare, data=data)
+        _LATEST[job] = reductions, Pass(data, *how)
     reductions, blocks = _LATEST[job]
     return _values(reductions, blocks[number])

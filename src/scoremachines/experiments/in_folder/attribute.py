@@ -80,7 +80,7 @@ def attribute_in_folder(
         names = ", ".join(kind.name for kind in kinds)
         LOG.info("looking for copies in %d training images: %s", len(known), names)
         held = min(held_out_used(level, len(kinds)), len(known if others is None else others))
-        _print_estimate(shown, known, kinds, shift, held)
+        _announce(shown, known, kinds, shift, held)
         threads = torch.get_num_threads()
         limit_threads(AutoEngine())
         curve = attribute(shown, known, chosen, sources, kinds=kinds)
@@ -92,10 +92,8 @@ def attribute_in_folder(
     return done
 
 
-def _print_estimate(
-    image: Tensor, data: TrainingSet, kinds: list[Kind], shift: int, held: int
-) -> None:
-    """Print how long looking for copies takes, if it is long.
+def _announce(image: Tensor, data: TrainingSet, kinds: list[Kind], shift: int, held: int) -> None:
+    """Announce how long looking for copies takes, if it is long.
 
     n images among N training images take `aN + bnN + cn`: to copy training images, to compare
     them, and to compute shares. A few of both show what a, b and c are.

@@ -113,6 +113,9 @@ def test_what_cannot_be_reduced_is_refused() -> None:
         Processes(0)
     with pytest.raises(InputError, match="count"):
         Shards(0)
+    for executor in (3, "processes", {}, Processes):
+        with pytest.raises(InputError, match=r"executor=.*such as Processes"):
+            sm.ScoreMachine(data, 3, executor=executor)  # type: ignore[arg-type]
     unknown = lambda block: block.images.sum()  # noqa: E731
     statistic = Total()
     object.__setattr__(statistic, "of", unknown)

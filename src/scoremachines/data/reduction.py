@@ -114,6 +114,12 @@ class Executor(Protocol):
         ...
 
 
+def check_executor(executor: object) -> None:
+    """Refuse what is neither an executor nor None."""
+    if executor is not None and (isinstance(executor, type) or not isinstance(executor, Executor)):
+        raise InputError("executor", executor, "an executor, such as Processes(2), or None")
+
+
 class Here:
     """One block after the other, in this process."""
 
@@ -242,14 +248,14 @@ def reduce(
         Their values in the same order, or the one value.
 
     Raises:
-        InputError: there is no image to read.
+        InputError: there is no image to read, or what carries the pass out is no executor.
     """
     listed = list(reductions) if isinstance(reductions, Iterable) else [reductions]
     if not len(blocks):
         raise InputError("data", blocks.data, "at least one image")
-    merged = _merged(
-        listed, (Here() if executor is None else executor).block_values(listed, blocks)
-    )
+    check_executor(executor)
+    executor = Here() if executor is None else executor
+    merged = _merged(listed, executor.block_values(listed, blocks))
     return merged if isinstance(reductions, Iterable) else merged[0]
 
 

@@ -18,7 +18,7 @@ from diffusers import ModelMixin as ModelMixin  # pipelines look for it beside t
 from torch import Tensor
 
 from scoremachines.attention import Attention, Maps, make_attention
-from scoremachines.data.reduction import Executor
+from scoremachines.data.reduction import Executor, check_executor
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Query, as_engine, engine_spec
 from scoremachines.errors import InputError, whole
@@ -127,6 +127,7 @@ class ScoreMachine(DenoiserModel):
     def _check_choices(self, prediction_type: str) -> None:
         if prediction_type not in PREDICTIONS:
             raise InputError("prediction_type", prediction_type, ", ".join(PREDICTIONS))
+        check_executor(self.executor)
         if self.window is None and self.sources not in ("aligned", "circular"):
             reason = "the whole image has no other place to go"
             accepted = Advice("aligned or circular with {}", ("window", None))

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -27,16 +26,13 @@ from torch.profiler import ProfilerActivity, profile
 
 from scoremachines.engines import Engine, FusedEngine, Query, TorchEngine
 from scoremachines.engines.triton.product_layout import padded_values
-from scoremachines.engines.triton.products import products_serve
 from scoremachines.errors import InputError
 from scoremachines.theory.posterior import Posterior
 
 CHANNELS, MEMORY = 3, 4 * 2**30
 LEVELS = (0.999, 0.99, 0.9, 0.3)
-SLOT = 3 * CHANNELS + 4 + 9 + 3 * CHANNELS
-"""Operations of the kernel of differences outside tensor cores: of a pixel and a displacement."""
 PAIR = 9
-"""The same of the kernel of products, of a pair: log-weight, maximum, weight and its halves."""
+"""Operations outside tensor cores, of a pair: log-weight, maximum, weight and its halves."""
 
 
 def seconds(work: Callable[[], object], repeat: int, device: str) -> float:
@@ -96,45 +92,24 @@ def error(engine: Engine, query: Query, images: Tensor) -> float:
     return float((evaluate(engine, query, images[:64]) - known).abs().max())
 
 
-def counts(engine: FusedEngine, query: Query, images: Tensor) -> dict[str, float | str]:
-    """Return how much the kernel that answers does: pairs, operations, bytes."""
+def counts(query: Query, images: Tensor) -> dict[str, float]:
+    """Return how much the kernel does: pairs, operations, bytes."""
     assert query.window is not None
-    plan = engine.plan(query, len(images), evidence=False, dense=False, best=0)
     height, width = images.shape[-2:]
     inside = (height - query.window + 1) * (width - query.window + 1)
-    pairs = len(images) * height * width * inside
-    if products_serve(query, engine.digits)[0]:
-        values = CHANNELS * query.window**2
-        rows, (dims, taken) = len(images) * inside, padded_values(values)
-        return {
-            "kernel": "products",
-            "on": "half",
-            "pairs": pairs,
-            "scalar": pairs * (PAIR + dims // taken),
-            # Three products of halves of patches, and two of weights with colours.
-            "tensor": pairs * 2 * (3 * values + 2 * (2 * CHANNELS + 1)),
-            # Patches are written once and come back once, if caches do their work.
-            "bytes": 4 * images.numel() + 2 * rows * (4 * dims + 36),
-        }
-    division = engine.division(query, plan.block, evidence=False)
-    assert division is not None
-    rows, _, columns = division.tile
-    slots = len(images) * division.moves * division.tiles * rows * columns
-    written = (
-        math.ceil(len(images) / plan.block) * division.parts * (CHANNELS + 1) * height * width
-    )
+    pairs, values = len(images) * height * width * inside, CHANNELS * query.window**2
+    rows, (dims, taken) = len(images) * inside, padded_values(values)
     return {
-        "kernel": "differences",
-        "on": "tf32",
         "pairs": pairs,
-        "scalar": slots * SLOT,
-        "tensor": slots * 2 * 2 * (rows + columns),
-        # Each wide image comes from memory once, if caches do their work; parts go there and back.
-        "bytes": 4 * (2.5 * images.numel() + 2 * written),
+        "scalar": pairs * (PAIR + dims // taken),
+        # Three products of halves of patches, and two of weights with colours.
+        "tensor": pairs * 2 * (3 * values + 2 * (2 * CHANNELS + 1)),
+        # Patches are written once and come back once, if caches do their work.
+        "bytes": 4 * images.numel() + 2 * rows * (4 * dims + 36),
     }
 
 
-def measure(images: Tensor, window: int, level: float, repeat: int) -> dict[str, float | str]:
+def measure(images: Tensor, window: int, level: float, repeat: int) -> dict[str, float]:
     """Return the times of both engines, and what the fused one does."""
     device = images.device.type
     query, fused, other = question(images, window, level), FusedEngine(MEMORY), TorchEngine(MEMORY)
@@ -143,16 +118,16 @@ def measure(images: Tensor, window: int, level: float, repeat: int) -> dict[str,
         "torch s": seconds(lambda: evaluate(other, query, images), max(1, repeat // 2), device),
     }
     errors = {"error": error(fused, query, images), "torch error": error(other, query, images)}
-    return {"window": window, "alpha_bar": level} | times | counts(fused, query, images) | errors
+    return {"window": window, "alpha_bar": level} | times | counts(query, images) | errors
 
 
 def row_text(row: dict[str, Any], limits: dict[str, float]) -> str:
     """Return a row of the table: the rates as shares of what the device reaches."""
     time = row["cuda s"]
-    parts = (("scalar", "float32"), ("tensor", row["on"]), ("bytes", "bytes"))
+    parts = (("scalar", "float32"), ("tensor", "half"), ("bytes", "bytes"))
     shares = " | ".join(f"{row[what] / time / limits[of]:.1%}" for what, of in parts)
     return (
-        f"| {row['window']} | {row['alpha_bar']} | {row['kernel']} | {row['torch s'] * 1e3:.1f} "
+        f"| {row['window']} | {row['alpha_bar']} | {row['torch s'] * 1e3:.1f} "
         f"| {time * 1e3:.2f} | {row['torch s'] / time:.1f} | {row['pairs'] / time:.1e} | {shares} "
         f"| {row['error']:.0e} | {row['torch error']:.0e} |"
     )
@@ -201,8 +176,8 @@ def main() -> None:
     print("Reached by a product and a copy: ", end="")
     print(", ".join(f"{key} {value:.2e}/s" for key, value in limits.items()))
     print(
-        "| window | ᾱ | kernel | torch ms | cuda ms | speed-up | pairs/s | float32 | tensor cores "
-        "| memory | error | torch error |\n" + "|---" * 12 + "|"
+        "| window | ᾱ | torch ms | cuda ms | speed-up | pairs/s | float32 | tensor cores "
+        "| memory | error | torch error |\n" + "|---" * 11 + "|"
     )
     rows = []
     for window in chosen.windows:

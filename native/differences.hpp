@@ -6,7 +6,7 @@
 
 // What is taken from the squared differences of all channels of a pixel, in the scale of what is stored.
 // Nothing in double precision, which has digits to spare, nor where the best sources are kept: there a
-// perfect fit is exactly 0, and told apart from one that is almost perfect. Nor for the smallest windows,
+// perfect fit is exactly 0, and differs from one that is almost perfect. Nor for the smallest windows,
 // whose sums lose little: they are then the same to the last bit whether sources are kept or not.
 template <class T, class Stored> T centre(const Question<T>& question, int sample) {
     const double scale = -question.scale[sample];

@@ -12,6 +12,7 @@ template <class T, class Stored, int C> class GradientSink {
 
   public:
     static constexpr bool sifts = false, ends = true;
+    static constexpr int together = 2;
 
     GradientSink(const Question<T>& question, const Pulls<T>& pulls, int sample, const std::vector<double>& lifts)
         : question_(question),

@@ -10,7 +10,7 @@ template <class T, class Stored, int C> class GradientWork : public Work<T, Stor
 
     static void run(void* self, std::int64_t unit) { static_cast<GradientWork*>(self)->run_unit(unit); }
 
-    // Adds up what the units say, in order.
+    // Adds up the parts of the units, in order.
     void finish(double* sums) const {
         const std::size_t size = std::size_t(this->question_.channels + 1) * this->pixels_;
         std::fill(sums, sums + size * this->question_.batch, 0.0);
@@ -21,7 +21,7 @@ template <class T, class Stored, int C> class GradientWork : public Work<T, Stor
   private:
     void run_unit(std::int64_t unit) {
         this->blocks(unit, [this](int chunk, int sample, int first, int last) {
-            Sweep<T, Stored> sweep(this->question_, this->noisy_.data());
+            Sweep<T, Stored> sweep(this->question_, this->noisy_.data(), Sink::together);
             std::vector<std::unique_ptr<Sink>> sinks;
             for (int b = sample; b < sample + this->samples_; ++b)
                 sinks.push_back(std::make_unique<Sink>(this->question_, pulls_, b, this->lifts_[b]));

@@ -1,7 +1,7 @@
 // Displacements that are visited together, and the memory that their tiles lie in.
 #pragma once
 
-constexpr int group_size = 2;
+constexpr int group_size = 4;  // at most
 
 // Successive displacements along a row, whose pixels are visited together.
 struct Group {
@@ -11,17 +11,22 @@ struct Group {
 
     // How far the first pixel of a run is from that of the group: less than `group_size`.
     int offset(int member) const { return runs[member].query - first; }
-    bool alike = false;  // whether two draw from the same positions, for pixels side by side
+    // How many from one on, 1 or 2, draw from the same positions, for pixels side by side.
+    int alike(int member) const {
+        const Run &one = runs[member], &next = runs[std::min(member + 1, group_size - 1)];
+        const bool both = member % 2 == 0 && member + 1 < size && next.query == one.query + 1 &&
+                          next.source == one.source && next.length == one.length;
+        return both ? 2 : 1;
+    }
 };
 
-// Whether a run is a neighbour of those of a group: one line of the tile, `group_size` longer than
-// a run, must hold the pixels of all.
-inline bool joins(const Group& group, const Run& run) {
+// Whether a run is a neighbour of those of a group of at most `most`: one line of the tile, `group_size`
+// longer than a run, must hold the pixels of all.
+inline bool joins(const Group& group, const Run& run, int most) {
     const Run& leader = group.runs[0];
     // The run without displacement may be longer than its neighbours; it stays alone.
-    return group.size < group_size && run.query >= leader.query &&
-           run.query < leader.query + group_size && run.length <= leader.length &&
-           run.length + group_size > leader.length;
+    return group.size < most && run.query >= leader.query && run.query < leader.query + most &&
+           run.length <= leader.length && run.length + most > leader.length;
 }
 
 // A place modulo the size of its axis; seldom a division.
@@ -35,19 +40,16 @@ struct Columns {
     int operator[](int x) const { return first + x < width ? first + x : first + x - width; }
 };
 
-inline std::vector<Group> grouped(const std::vector<Run>& runs) {
+inline std::vector<Group> grouped(const std::vector<Run>& runs, int most) {
     std::vector<Group> groups;
     for (const Run& run : runs) {
-        if (groups.empty() || !joins(groups.back(), run)) groups.emplace_back();
+        if (groups.empty() || !joins(groups.back(), run, most)) groups.emplace_back();
         Group& group = groups.back();
         if (group.size == 0) {
             group.number = int(groups.size()) - 1;
             group.first = run.query;
         }
         group.extent = std::max(group.extent, run.query - group.first + run.length);
-        const Run& leader = group.runs[0];
-        group.alike = group.size == 1 && run.query == leader.query + 1 && run.source == leader.source &&
-                      run.length == leader.length;
         group.runs[group.size++] = run;
     }
     return groups;

@@ -1,6 +1,6 @@
 // The kernels of one instruction set: included once for each, inside a namespace of its own, after
 // `Lanes` has been defined. Results do not depend on the number of threads, because the work is
-// cut into the same units for any number, and what they say is merged in order.
+// cut into the same units for any number, and their parts are merged in order.
 #pragma once
 
 #include "pair.hpp"
@@ -8,7 +8,7 @@
 #include "groups.hpp"
 #include "sweep.hpp"
 #include "posterior.hpp"
-#include "thinned.hpp"
+#include "sampled.hpp"
 #include "moments.hpp"
 #include "gradient.hpp"
 #include "whole.hpp"
@@ -25,9 +25,9 @@ std::unique_ptr<Reader<T, Stored>> reader_of(const Question<T>& question, int sa
                                                       const std::vector<double>& lifted) {
     const int channels = question.channels;
     if (question.threshold) {
-        if (channels == 1) return std::make_unique<ThinnedSink<T, Stored, 1>>(question, sample, lifted);
-        if (channels == 3) return std::make_unique<ThinnedSink<T, Stored, 3>>(question, sample, lifted);
-        return std::make_unique<ThinnedSink<T, Stored, 0>>(question, sample, lifted);
+        if (channels == 1) return std::make_unique<SampledSink<T, Stored, 1>>(question, sample, lifted);
+        if (channels == 3) return std::make_unique<SampledSink<T, Stored, 3>>(question, sample, lifted);
+        return std::make_unique<SampledSink<T, Stored, 0>>(question, sample, lifted);
     }
     if (question.best > 0) return std::make_unique<PosteriorSink<T, Stored, 0, true>>(question);
     if (channels == 1) return std::make_unique<PosteriorSink<T, Stored, 1, false>>(question);
@@ -35,7 +35,7 @@ std::unique_ptr<Reader<T, Stored>> reader_of(const Question<T>& question, int sa
     return std::make_unique<PosteriorSink<T, Stored, 0, false>>(question);
 }
 
-// What one unit says of one noisy image.
+// The posterior of one noisy image over the images of one unit.
 struct Part {
     std::vector<double> log_weight, mean, entropy;
     std::vector<Source> sources;
@@ -88,7 +88,7 @@ template <class T, class Stored> class PosteriorWork : public Work<T, Stored> {
 
     static void run(void* self, std::int64_t unit) { static_cast<PosteriorWork*>(self)->run_unit(unit); }
 
-    // Merges what the units say, in order, into the answer.
+    // Merges the parts of the units, in order, into the answer.
     void finish() {
         for (int sample = 0; sample < this->question_.batch; ++sample)
             for (int pixel = 0; pixel < this->pixels_; ++pixel) finish_pixel(sample, pixel);
@@ -98,7 +98,7 @@ template <class T, class Stored> class PosteriorWork : public Work<T, Stored> {
     void run_unit(std::int64_t unit) {
         this->blocks(unit, [this](int chunk, int sample, int first, int last) {
             const Question<T>& q = this->question_;
-            Sweep<T, Stored> sweep(q, this->noisy_.data());
+            Sweep<T, Stored> sweep(q, this->noisy_.data(), Reader<T, Stored>::together);
             std::vector<std::unique_ptr<Reader<T, Stored>>> sinks;
             for (int b = sample; b < sample + this->samples_; ++b)
                 sinks.push_back(reader_of<T, Stored>(q, b, this->lifts_[b]));

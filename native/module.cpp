@@ -43,7 +43,7 @@ py::tuple posterior(const Arguments<T>& given, const py::array& index, int best,
 
 // The same from some of the pairs; the means are those of x and of x².
 template <class T>
-py::tuple thinned(const Arguments<T>& given, const py::array& index, const py::array& threshold,
+py::tuple sampled(const Arguments<T>& given, const py::array& index, const py::array& threshold,
                   std::uint64_t seed, const std::string& instructions) {
     Question<T> q = question_of(given);
     q.index = indices(index, q.count);
@@ -158,14 +158,14 @@ PYBIND11_MODULE(_native, module) {
         py::arg("wrapped"), py::arg("best"), py::arg("depth"), py::arg("threads"),
         py::arg("instructions") = "");
     module.def(
-        "thinned",
+        "sampled",
         [](const py::array& noisy, const py::array& scale, const py::array& images,
            const py::array& index, const py::array& rows, const py::array& columns, int window,
            bool wrapped, const py::array& threshold, std::uint64_t seed, int threads,
            const std::string& instructions) -> py::tuple {
             return by_type(noisy, [&](auto zero) -> py::tuple {
                 using T = decltype(zero);
-                return thinned<T>({noisy, scale, images, rows, columns, py::none(), window, wrapped,
+                return sampled<T>({noisy, scale, images, rows, columns, py::none(), window, wrapped,
                                    1.0, threads},
                                   index, threshold, seed, instructions);
             });

@@ -15,7 +15,7 @@ template <class T, class Stored, int C, bool Means> class MomentsWork : public W
   private:
     void run_unit(std::int64_t unit) {
         this->blocks(unit, [this](int, int sample, int first, int last) {
-            Sweep<T, Stored> sweep(this->question_, this->noisy_.data());
+            Sweep<T, Stored> sweep(this->question_, this->noisy_.data(), Sink::together);
             Sink sink(this->question_);
             for (int image = first; image < last; image += Pair<T>::count) {
                 sweep.take(image);
@@ -46,7 +46,7 @@ template <class T, class Stored, int C, bool Means> class MomentsWork : public W
     T* means_;
 };
 
-// Calls ask(channels, stored) with types that say how many channels there are, 3 or 0 for any number, and how
+// Calls ask(channels, stored) with types for how many channels there are, 3 or 0 for any number, and how
 // values are stored.
 template <class T, class Ask> void by_kind(const Question<T>& question, const Ask& ask) {
     const auto with_channels = [&](auto stored) {

@@ -120,9 +120,9 @@ template <class T, class Stored> class Products {
     template <class Sieve>
     void advance_with(const T* noisy, const Block<T, Stored>& block, const Place& at, const T* bases,
                       T* const* windows, const Sieve& sieve) {
-        for (int g = 0; g < at.group.size; g += 1 + at.group.alike) {
+        for (int g = 0; g < at.group.size; g += at.group.alike(g)) {
             const Row row{noisy, block, at, bases + g * lanes, windows + g, g};
-            if (at.group.alike)
+            if (at.group.alike(g) == 2)
                 move<2>(row, sieve);
             else
                 move<1>(row, sieve);

@@ -29,7 +29,7 @@ template <class T> struct Question {
     int best;       // K, sources to keep for every pixel
     double depth;   // log-weights this far below the largest count for nothing, nats
     double rounding;  // what products may lose of a log-weight, nats
-    const double* threshold;  // ℓ below which pairs are thinned out [B, H, W]; null: none are
+    const double* threshold;  // ℓ below which pairs are drawn by chance [B, H, W]; null: all count
     std::uint64_t seed;       // of what decides which
     int threads;
 };
@@ -74,7 +74,7 @@ template <class T> struct WholeQuestion {
     int threads;
 };
 
-// What P pixels say of n images, and tables over pairs of pixels (pairs.hpp).
+// The evidence of P pixels for n images, and tables over pairs of pixels (pairs.hpp).
 template <class T> struct PairQuestion {
     int pixels, count;
     const T* evidence;  // E [P, n], nats

@@ -5,6 +5,7 @@
 
 template <class T, class Stored> class Reader {
   public:
+    static constexpr int together = 2;  // displacements that are visited at once
     virtual ~Reader() = default;
     // Takes the pairs of the images that a sweep has laid out, as `sweep.visit(sample, biased, *this)`.
     virtual void take(Sweep<T, Stored>& sweep, int sample, bool biased) = 0;

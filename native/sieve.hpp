@@ -1,4 +1,4 @@
-// Which pairs of a row are drawn (thinned.hpp), seen while their log-weights are in registers.
+// Which pairs of a row are drawn (sampled.hpp), seen while their log-weights are in registers.
 #pragma once
 
 #include "pair.hpp"

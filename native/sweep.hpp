@@ -18,13 +18,14 @@ template <class T, class Stored> class Sweep {
     static constexpr int lanes = V::count;
 
   public:
-    // `noisy` is what the question names, in the scale of what is stored.
-    Sweep(const Question<T>& question, const T* noisy)
+    // `noisy` is what the question names, in the scale of what is stored; `together` displacements are visited
+    // at once.
+    Sweep(const Question<T>& question, const T* noisy, int together)
         : question_(question),
           noisy_(noisy),
           k_(question.window),
           line_(std::size_t(question.width + group_size) * lanes),
-          groups_(grouped(question.columns)),
+          groups_(grouped(question.columns, together)),
           block_(question),
           products_(question),
           bases_(group_size * lanes),
@@ -37,7 +38,7 @@ template <class T, class Stored> class Sweep {
     bool take_bias(int sample) { return block_.take_bias(sample); }
     int present() const { return block_.present(); }
 
-    // Visits all pairs of one noisy image, telling `sink` of the log₂-weights of each row of pixels:
+    // Visits all pairs of one noisy image, giving `sink` the log₂-weights of each row of pixels:
     // (ℓ + Π) / ln 2.
     template <class Sink> APART void visit(int sample, bool biased, Sink& sink) {
         multiply_ = by_products<T, Stored>(question_, sample);

@@ -5,7 +5,7 @@
 // windows, from a suffix of one block of k/2 rows, the sum of the next, and a prefix of the third (van
 // Herk 1992, Gil & Werman 1993, with half a window as block): four additions whatever k. Where the
 // best sources are kept they are always added up directly: in the order of the window, so that equal
-// patches weigh the same to the last bit and are told apart by their places alone.
+// patches weigh the same to the last bit and are ordered by their places alone.
 //
 // In single precision, where windows are large, from every squared difference its mean for the patch
 // that the noise was added to, C (1−ᾱ)/ᾱ, is taken: sums over windows that fit are then near zero, and
@@ -74,14 +74,15 @@ template <class T, class Stored> class Windows {
 
     template <int C, int K> void stack_up(const Place& at) {
         for (int step = 0; step < at.count; ++step) {
-            T* out[group_size] = {};
-            for (int g = 0; g < at.group.size; ++g)
-                out[g] = tile(g, step) + at.group.offset(g) * lanes;
-            const auto put = [=](int g, int place, V sum) { sum.store(out[g] + place); };
+            const auto out = [&](int g) { return tile(g, step) + at.group.offset(g) * lanes; };
             if constexpr (K == 5)
-                along<C, K>(at, step, put);
+                along<C, K>(at, step, [&](int g, int count) {
+                    T* const to[] = {out(g), out(g + count - 1)};
+                    return [=](int other, int place, V sum) { sum.store(to[other] + place); };
+                });
             else
-                for (int g = 0; g < at.group.size; ++g) along_one<C, K / 2>(at, step, g, put);
+                for (int g = 0; g < at.group.size; ++g)
+                    along_one<C, K / 2>(at, step, g, [to = out(g)](int place, V sum) { sum.store(to + place); });
         }
         for (int g = 0; g < at.group.size; ++g) stack<K / 2>(at, g);
     }
@@ -89,10 +90,12 @@ template <class T, class Stored> class Windows {
     // Adds the sums along a row to those along the rows above, from memory to memory.
     template <int C> void add_up(const Place& at) {
         const int row = at.first;
-        if (at.group.alike)
-            squares<C, 2>(at, 0);
-        else
-            for (int g = 0; g < at.group.size; ++g) squares<C, 1>(at, g);
+        for (int g = 0; g < at.group.size; g += at.group.alike(g)) {
+            if (at.group.alike(g) == 2)
+                squares<C, 2>(at, g);
+            else
+                squares<C, 1>(at, g);
+        }
         for (int g = 0; g < at.group.size; ++g) {
             sum_neighbours(at.group.runs[g].length, k_, spare(g), ring(g, row));
             if (row >= k_ - 1) add_rows(at, g);
@@ -131,21 +134,28 @@ template <class T, class Stored> class Windows {
     template <int C, int K> void add_up_at_once(const Place& at) {
         const int row = at.first;
         const T scale = log2_scale<T, Stored>(question_, at.sample);
-        V bases[group_size];
-        for (int g = 0; g < group_size; ++g) bases[g] = V::load(bases_ + g * lanes);
-        T *here[group_size] = {}, *out[group_size] = {};
-        const T* above[group_size][K] = {};
-        for (int g = 0; g < at.group.size; ++g) {
-            here[g] = ring(g, row);
-            out[g] = tile(g, 0) + at.group.offset(g) * lanes;
-            for (int back = 1; back < K; ++back) above[g][back] = ring(g, row - back);
-        }
-        if (row < K - 1) return along<C, K>(at, 0, [=](int g, int place, V sum) { sum.store(here[g] + place); });
-        along<C, K>(at, 0, [=](int g, int place, V sum) {
-            sum.store(here[g] + place);
-            for (int back = 1; back < K; back += 2)
-                sum = sum + (V::load(above[g][back] + place) + V::load(above[g][back + 1] + place));
-            V::fused(sum, V::all(scale), bases[g]).store(out[g] + place);
+        if (row < K - 1)
+            return along<C, K>(at, 0, [&](int g, int count) {
+                T* const here[] = {ring(g, row), ring(g + count - 1, row)};
+                return [=](int other, int place, V sum) { sum.store(here[other] + place); };
+            });
+        along<C, K>(at, 0, [&](int g, int count) {
+            V bases[2];
+            T *here[2], *out[2];
+            const T* above[2][K] = {};
+            for (int other = 0; other < 2; ++other) {
+                const int member = std::min(g + other, g + count - 1);
+                bases[other] = V::load(bases_ + member * lanes);
+                here[other] = ring(member, row);
+                out[other] = tile(member, 0) + at.group.offset(member) * lanes;
+                for (int back = 1; back < K; ++back) above[other][back] = ring(member, row - back);
+            }
+            return [=](int other, int place, V sum) {
+                sum.store(here[other] + place);
+                for (int back = 1; back < K; back += 2)
+                    sum = sum + (V::load(above[other][back] + place) + V::load(above[other][back + 1] + place));
+                V::fused(sum, V::all(scale), bases[other]).store(out[other] + place);
+            };
         });
     }
 
@@ -184,14 +194,19 @@ template <class T, class Stored> class Windows {
         }
     }
 
-    // Calls take(g, place, sum) with the sums over k neighbours of one row of squared differences,
-    // where `place` says where in a line they belong.
-    template <int C, int K, class Take> void along(const Place& at, int step, const Take& take) {
-        if (at.group.alike) return along_some<C, K, 2>(at, step, 0, take);
-        for (int g = 0; g < at.group.size; ++g) along_some<C, K, 1>(at, step, g, take);
+    // Calls take(other, place, sum) with the sums over k neighbours of one row of squared differences, where
+    // `place` is their place in a line; takes(g, count) returns it for `count` displacements from the g-th on.
+    template <int C, int K, class Takes> void along(const Place& at, int step, const Takes& takes) {
+        for (int g = 0, count; g < at.group.size; g += count) {
+            count = at.group.alike(g);
+            if (count == 2)
+                along_some<C, K, 2>(at, step, g, takes(g, count));
+            else
+                along_some<C, K, 1>(at, step, g, takes(g, count));
+        }
     }
 
-    // The same for G displacements from the g-th on, which draw from the same positions.
+    // Calls it for G displacements from the g-th on, which draw from the same positions.
     template <int C, int K, int G, class Take>
     APART void along_some(const Place& at, int step, int g, const Take& given) {
         const Take take = given;  // in registers, which no store can change
@@ -206,7 +221,7 @@ template <class T, class Stored> class Windows {
         for (int j = 0; j < length; ++j) {
             difference(j + K - 1, squares);
             for (int other = 0; other < G; ++other)
-                take(g + other, j * lanes, neighbours[other].next(squares[other]));
+                take(other, j * lanes, neighbours[other].next(squares[other]));
         }
     }
 
@@ -221,7 +236,7 @@ template <class T, class Stored> class Windows {
             difference(j, &found);
             return found;
         };
-        sum_in_blocks<V, R>(at.group.runs[g].length, square, [=](int j, V sum) { take(g, j * lanes, sum); });
+        sum_in_blocks<V, R>(at.group.runs[g].length, square, [=](int j, V sum) { take(j * lanes, sum); });
     }
 
     // Where sums along a row are kept, for k rows.

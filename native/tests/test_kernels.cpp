@@ -83,7 +83,7 @@ template <class T> void check_posterior(const Kernels<T>& kernels, const Asked<T
 }
 
 // With all pairs drawn the moments are those of the posterior; with few, nothing outside may be touched.
-template <class T> void check_thinned(const Kernels<T>& kernels, const Asked<T>& asked, std::mt19937& draw) {
+template <class T> void check_sampled(const Kernels<T>& kernels, const Asked<T>& asked, std::mt19937& draw) {
     Question<T> q = asked.question;
     const int pixels = q.height * q.width;
     if (q.bias != nullptr) return;
@@ -101,9 +101,9 @@ template <class T> void check_thinned(const Kernels<T>& kernels, const Asked<T>&
         for (int u = 0; u < pixels; ++u) {
             const Pixel known = pixel_of(asked, pairs, u);
             const double scale = rounding<T>() * (10 + std::abs(known.log_weight));
-            expect(log_weight[b * pixels + u], known.log_weight, rounding<T>(), "thinned log-weight");
+            expect(log_weight[b * pixels + u], known.log_weight, rounding<T>(), "sampled log-weight");
             for (int c = 0; c < q.channels; ++c)
-                expect(means[(2 * b * q.channels + c) * pixels + u], known.mean[c], scale, "thinned mean");
+                expect(means[(2 * b * q.channels + c) * pixels + u], known.mean[c], scale, "sampled mean");
         }
     }
     for (double& one : threshold) one = std::normal_distribution<double>(0, 20)(draw);
@@ -249,7 +249,7 @@ template <class T> void check(const Kernels<T>& kernels, int rounds) {
         Asked<T> asked;
         naive::draw_question(draw, asked);
         check_posterior(kernels, asked);
-        check_thinned(kernels, asked, draw);
+        check_sampled(kernels, asked, draw);
         check_evidence(kernels, asked);
         check_gradient(kernels, asked, draw);
         check_whole(kernels, asked, draw);

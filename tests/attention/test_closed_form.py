@@ -144,7 +144,7 @@ def test_maps_that_do_not_fit(maps: object, message: str) -> None:
 
 
 @pytest.mark.parametrize("attention", ["identity", "top1", "tiled", "full", "multiscale"])
-def test_a_single_pixel_has_nobody_to_hear(attention: str) -> None:
+def test_a_single_pixel_has_no_other_place(attention: str) -> None:
     data, noisy = sm.TrainingSet(images(6, 3, 1, 1)), images(2, 3, 1, 1, seed=1)
     known = sm.local(data, 1).denoise(noisy, 0.5)
     found = sm.local(data, 1, attention=attention).denoise(noisy, 0.5)

@@ -69,7 +69,7 @@ def test_the_own_window_is_as_loud_as_the_loudest() -> None:
 
 
 @pytest.mark.parametrize("attention", [Full(), Top1()])
-def test_where_others_are_heard_in_full_nothing_changes(attention: object) -> None:
+def test_with_the_full_weight_of_others_nothing_changes(attention: object) -> None:
     data = training_set()
     noisy = noisy_images(data)
     plain = sm.ScoreMachine(data, WINDOW, attention=ByGroup(attention))  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ def test_no_attention_has_nothing_to_agree_on() -> None:
         sm.ScoreMachine(training_set(), WINDOW, attention="none-consensus")
 
 
-def test_an_even_row_is_tiled_and_a_single_place_is_heard_in_full() -> None:
+def test_an_even_row_is_tiled_and_a_single_place_has_weight_one() -> None:
     data = training_set()
     noisy = noisy_images(data)
     matrix = torch.full((35, 35), 1 / 34, dtype=torch.float64).fill_diagonal_(0)

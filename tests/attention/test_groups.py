@@ -61,7 +61,7 @@ def test_order_and_blocks_of_the_training_set_change_nothing(order: list[int], b
     torch.testing.assert_close(found.denoise(noisy, LEVEL), expected.denoise(noisy, LEVEL))
 
 
-def test_a_class_asked_for_is_one_group() -> None:
+def test_a_class_that_is_chosen_is_one_group() -> None:
     data, noisy = training_set(), noisy_images(training_set())
     machine = sm.ScoreMachine(data, WINDOW, attention="top1-class")
     alone = sm.ScoreMachine(data.subset(data.of_class("b")), WINDOW)

@@ -49,14 +49,14 @@ def test_windows_grow_with_the_noise(sources: str) -> None:
     assert (mean.diff(dim=1) > -0.05).all()  # a larger window adds to it
 
 
-def test_a_single_image_has_nothing_to_tell() -> None:
+def test_a_single_image_has_no_information() -> None:
     """log 1 = 0: no window says more than that, so the largest is admissible at all times."""
     found = predict_windows(sm.TrainingSet(images(1)), steps=3, draws=2)
     assert found.windows == (7, 7, 7)
     assert torch.equal(found.curves.chosen_by, torch.zeros(3, 4, 2, dtype=torch.float64))
 
 
-def test_copies_of_one_image_have_nothing_to_tell() -> None:
+def test_copies_of_one_image_have_no_information() -> None:
     found = predict_windows(sm.TrainingSet(images(1).repeat(5, 1, 1, 1)), steps=3, draws=2)
     assert found.windows == (7, 7, 7)
     assert found.curves.chosen_by.abs().max() < 1e-9

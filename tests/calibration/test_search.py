@@ -27,7 +27,7 @@ KNOWN = WindowSchedule((0.0, 0.2, 0.4, 0.6, 0.8, 1.0), (1, 3, 5, 9, 11, 9))
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_it_finds_what_asking_about_all_finds(measure: str, tmp_path: Path) -> None:
+def test_it_finds_what_evaluating_all_finds(measure: str, tmp_path: Path) -> None:
     data = images(5)
     network = sm.els(data, KNOWN)
     known, found = (

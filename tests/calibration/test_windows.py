@@ -77,7 +77,7 @@ def test_a_machine_takes_it_as_its_window_and_paints_what_the_network_paints() -
     assert parse_window(machine.config["window"]) == found.schedule
 
 
-def test_curves_hold_what_the_definitions_say() -> None:
+def test_curves_follow_the_definitions() -> None:
     network = sm.bbels(DATA, 3)
     steps: list[Step] = []
     found = calibrate(network, DATA, steps=3, seeds=2, on_step=steps.append)

@@ -32,7 +32,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_command_says_memorised_of_a_copy_only(
+def test_only_a_copy_is_memorised_in_the_command(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--data", str(pictures / "train"), "--held-out", str(pictures / "test")]

@@ -71,7 +71,7 @@ def test_one_line_names_argument_value_and_what_is_accepted(
     assert not out.exists()
 
 
-def test_mixed_sizes_ask_for_a_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mixed_sizes_need_a_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, size in enumerate([(9, 7), (7, 9)]):
         Image.new("RGB", size).save(tmp_path / f"{number}.png")
     assert "size" in refused(capsys, "generate", str(tmp_path), "-o", str(tmp_path / "out"))

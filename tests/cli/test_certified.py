@@ -21,9 +21,7 @@ def settings(**changes: object) -> GenerateSettings:
     return GenerateSettings(**(chosen | {"engine": "adaptive"} | changes))
 
 
-def test_a_run_says_how_far_it_may_be_off(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_prints_its_bound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     generate(settings(), str(tmp_path / "run"))
     printed = capsys.readouterr().out
     assert "in every step, sample and pixel" in printed

@@ -15,7 +15,7 @@ from scoremachines.experiments.settings import CRAFTED
 from support.rates import row
 
 
-def test_the_set_is_the_crafted_one_unless_the_line_says_otherwise(
+def test_the_set_is_the_crafted_one_by_default(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):

@@ -118,7 +118,7 @@ def test_python_gets_its_own_spelling(folder):
         assert again.for_options(["limits", "size"]) == "--limits=0,1 or best=4"
 
 
-def test_arrays_are_opened_as_their_options_say(folder, recwarn):
+def test_arrays_are_opened_by_their_options(folder, recwarn):
     command = "generate {} -n 1 --steps 1 --window 3 -o {}"
     assert main([*command.format("real.npy", "a").split(), "--limits", "0,1"]) == 0
     again = [*command.format("real.npy", "a").split(), "--limits", "0,1", "--resume"]

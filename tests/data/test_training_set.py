@@ -58,13 +58,13 @@ def test_a_block_is_contiguous_where_the_pixels_are_not():
     assert TrainingSet(pixels.float()).block(slice(0, 4)).is_contiguous()
 
 
-def test_a_block_moves_to_the_device_that_is_asked_for():
+def test_a_block_moves_to_the_device_that_is_given():
     block = a_set().block(slice(0, 4), device="meta")
     assert block.device.type == "meta"
     assert block.shape == (4, C, H, W)
 
 
-def test_length_shape_and_repr_say_what_the_set_holds():
+def test_length_shape_and_repr_show_what_the_set_holds():
     data = labelled()
     assert len(data) == N
     assert data.shape == (C, H, W)

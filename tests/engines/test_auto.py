@@ -65,7 +65,7 @@ def test_bytes_reach_every_engine_as_it_reads_them() -> None:
 
 
 @pytest.mark.skipif(DEVICE == "cuda", reason="there is a GPU")
-def test_without_a_gpu_it_is_refused_and_auto_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_gpu_it_is_refused_and_auto_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     if obstacle() is None:
         engine = FusedEngine()
         query = Query(torch.zeros(1, 1, 3, 3), torch.tensor([0.5]).double(), 3, "valid")

@@ -92,7 +92,7 @@ def test_images_are_those_that_sampling_makes_whatever_the_batch() -> None:
     assert torch.equal(first.machines["tiled"], found.machines["tiled"][:2])
 
 
-def test_machines_are_asked_at_the_levels_of_the_networks_schedule() -> None:
+def test_machines_are_evaluated_at_the_levels_of_the_networks_schedule() -> None:
     class Asked(DenoiserModel):
         levels: list[float]
 

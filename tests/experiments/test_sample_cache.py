@@ -95,7 +95,7 @@ def test_more_samples_begin_with_the_whole_files_of_fewer(tmp_path: Path) -> Non
     assert torch.equal(samples_of(more, tmp_path)[:50], samples_of(few, tmp_path))
 
 
-def test_a_key_says_all_that_decides_a_sample(network: str, tmp_path: Path) -> None:
+def test_a_key_holds_all_that_decides_a_sample(network: str, tmp_path: Path) -> None:
     other = trained(tmp_path / "soft-0", 3)
     shapes = replace(DATA, shapes=replace(SHAPES, seed=1))
     model = Model(DATA, network=network)

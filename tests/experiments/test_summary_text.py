@@ -11,7 +11,7 @@ from scoremachines.experiments.networks import CNN, SOFT
 from scoremachines.experiments.results import Findings, Order
 
 
-def test_sentences_say_what_the_numbers_say(findings: Findings) -> None:
+def test_sentences_agree_with_the_numbers(findings: Findings) -> None:
     said = " ".join(sentences.network_sentences(findings))
     assert "most consistent network is soft: 72.5 % of all its samples and 94.6 %" in said
     assert "CNN only: 10.0 % of all samples, chance 10.0 %, which the interval contains." in said

@@ -106,7 +106,7 @@ def test_the_file_needs_no_server(browser: Any, file: str, service: Service) -> 
     viewer.close(file)
 
 
-def test_a_run_that_is_deleted_meanwhile_is_said_to_be(
+def test_a_run_that_is_deleted_meanwhile_is_reported(
     browser: Any, painted_run: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"

@@ -100,7 +100,7 @@ def test_a_port_in_use_and_bad_addresses_are_refused(server: Server, painted_run
 
 
 @pytest.mark.parametrize("harm", ["delete", "truncate", "settings", "parts"])
-def test_a_run_that_goes_away_gives_a_page_that_says_so(
+def test_a_run_that_goes_away_gives_a_page_with_the_reason(
     painted_run: Path, tmp_path: Path, harm: str
 ) -> None:
     run = tmp_path / "run"

@@ -83,7 +83,7 @@ def test_what_is_needed_least_is_left_out_first(service: Service, tmp_path: Path
     assert not (tmp_path / "none.html").exists()
 
 
-def test_what_cannot_be_written_or_asked_is_refused(service: Service, tmp_path: Path) -> None:
+def test_what_cannot_be_written_or_answered_is_refused(service: Service, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="output="):
         write_static(service, tmp_path / "missing" / "page.html", samples=1)
     with pytest.raises(InputError, match="machine="):

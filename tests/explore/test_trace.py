@@ -55,7 +55,7 @@ def test_a_trace_with_large_windows_ends_as_the_sample_did_up_to_rounding() -> N
     torch.testing.assert_close(trace.image, result.images[1], rtol=0, atol=1e-4)
 
 
-def test_every_step_is_what_the_machine_says_of_its_noisy_image() -> None:
+def test_every_step_is_the_posterior_of_its_noisy_image() -> None:
     machine = sm.ScoreMachine(data(), {0.0: 3, 1.0: 5}, "boundary", "identity")
     trace = follow(machine, 2, Course(5, 1, best=3))
     assert trace.noisy is not None

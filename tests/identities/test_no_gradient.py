@@ -93,7 +93,9 @@ def detached(noisy: Tensor, *_: object) -> Tensor:
         ),
     ],
 )
-def test_what_has_no_gradient_says_so(make: Callable[..., Any], message: str) -> None:
+def test_what_has_no_gradient_is_refused_in_one_line(
+    make: Callable[..., Any], message: str
+) -> None:
     model = make(training_set())
     model.denoise(noisy_images().float(), 0.5)
     with pytest.raises(sm.InputError, match=message):

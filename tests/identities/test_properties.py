@@ -42,7 +42,7 @@ def test_named_attentions_are_their_matrices(kind: tuple[int | None, str]) -> No
         same(machine(clean, kind, name).denoise(noisy, 0.4), known.denoise(noisy, 0.4))
 
 
-def test_evidence_common_to_all_images_says_nothing() -> None:
+def test_evidence_common_to_all_images_changes_nothing() -> None:
     """P5, for the Π that an engine is given."""
     clean, noisy = images(), images(2, 3, 5, 7, seed=1)
     query = machine(clean, (3, "valid"))._query(noisy, 0.4)

@@ -69,7 +69,7 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path, resume: b
     assert [each.name for each in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_an_earlier_run_is_only_resumed_when_asked(tmp_path: Path) -> None:
+def test_an_earlier_run_is_only_resumed_on_request(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("seed: 0")
     (tmp_path / "grid.png").touch()
     with pytest.raises(InputError, match=r"it holds an earlier run.*resume"):

@@ -89,7 +89,7 @@ def test_the_ends_of_time(seed: int, count: int) -> None:
     torch.testing.assert_close(found, mean + (directions @ weights).T, atol=1e-6, rtol=0)
 
 
-def test_one_image_is_what_the_ideal_score_says_too() -> None:
+def test_one_image_is_that_of_the_ideal_score() -> None:
     data, noisy = training_set(1), noisy_images(3)
     for alpha_bar in (0.1, 0.9):
         known = sm.ideal(data).denoise(noisy, alpha_bar)

@@ -81,7 +81,7 @@ def test_in_the_limits_of_time_it_is_the_mean_and_the_nearest_patch() -> None:
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("level", LEVELS)
-def test_one_pass_says_what_two_passes_say(attention: str, level: float) -> None:
+def test_one_pass_gives_what_two_passes_give(attention: str, level: float) -> None:
     data = training_set()
     noisy, levels = noised(data, level)
     for sources, window in (("valid", 5), ("boundary", 3), ("circular", None)):

@@ -129,7 +129,7 @@ def test_a_summary_is_the_median_and_the_percentiles_of_resampled_medians() -> N
     assert summarise(values, seed=3, draws=9) != summarise(values, seed=4, draws=9)
 
 
-def test_the_interval_covers_the_true_median_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_true_median_at_its_level() -> None:
     draw = np.random.default_rng(0)
     runs = [summarise(draw.exponential(size=30), seed, 400) for seed in range(400)]
     covered = sum(run.low <= math.log(2) <= run.high for run in runs)

@@ -64,7 +64,7 @@ def test_the_order_and_the_number_of_seeds_count_as_they_should() -> None:
     assert rate_test([Proportion(0, 0)], [Proportion(3, 6)]) == 1.0
 
 
-def test_false_alarms_are_as_rare_as_p_says() -> None:
+def test_false_alarms_are_as_rare_as_p() -> None:
     draw = np.random.default_rng(0)
     alarms = 0
     for _ in range(500):

@@ -177,7 +177,7 @@ def test_a_lack_of_memory_is_not_the_modules_fault() -> None:
         adapt(Odd(MemoryError()), shape=SHAPE).denoise(noise(), 0.5)
 
 
-def test_a_transformer_that_wants_a_class_says_so() -> None:
+def test_a_transformer_that_wants_a_class_is_refused_without() -> None:
     dit = DiTTransformer2DModel(
         num_attention_heads=2,
         attention_head_dim=4,

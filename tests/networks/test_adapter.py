@@ -33,7 +33,7 @@ class Shrink(nn.Module):
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "sample", "v_prediction"])
-def test_a_unet_is_asked_as_its_scheduler_asks_it(kind: str) -> None:
+def test_a_unet_gets_the_input_that_its_scheduler_gives(kind: str) -> None:
     made, noisy = unet(), noise(2, *SHAPE)
     scheduler = DDPMScheduler(prediction_type=kind, clip_sample=False)
     network = adapt(made, alphas_cumprod=scheduler, prediction_type=kind)
@@ -133,7 +133,7 @@ def test_outside_of_the_table_the_nearest_entry_counts() -> None:
         assert torch.equal(network.denoise(noisy, outside), network.denoise(noisy, edge))
 
 
-def test_the_table_is_its_schedule_unless_told() -> None:
+def test_the_table_is_its_schedule_by_default() -> None:
     assert adapt(Clock(), shape=SHAPE, alphas_cumprod=TABLE).schedule.setting == list(TABLE)
     assert adapt(Clock(), shape=SHAPE, schedule="cosine").schedule.name == "cosine"
     free = adapt(Shrink(), shape=SHAPE, call=Shrink().clean)

@@ -95,7 +95,7 @@ def test_bad_questions_are_named(name: str, noisy: Tensor, level: Any) -> None:
     assert caught.value.argument == name
 
 
-def test_a_unet_says_what_it_cannot() -> None:
+def test_what_a_unet_cannot_do_is_refused() -> None:
     with pytest.raises(InputError, match="module="):
         adapt(unet(time_embedding_type="fourier"))
     with pytest.raises(InputError, match=r"attention=.*mid_block\.attentions\.0"):

@@ -63,7 +63,7 @@ def test_heads_are_averaged_whatever_computes_them() -> None:
     torch.testing.assert_close(again, spread(found, (4, 6), (8, 12)), rtol=0, atol=1e-6)
 
 
-def test_layers_that_say_nothing_about_pixels_are_refused() -> None:
+def test_layers_without_a_grid_of_pixels_are_refused() -> None:
     layer = unet().get_submodule("mid_block.attentions.0")
     assert isinstance(layer, Attention)
     with pytest.raises(InputError, match="attention='quiet'"):
@@ -89,7 +89,7 @@ def test_coarse_maps_are_spread_evenly_over_their_pixels() -> None:
         spread(maps, (2, 3), (3, 2))
 
 
-def test_the_last_layer_at_the_highest_resolution_speaks() -> None:
+def test_the_last_layer_at_the_highest_resolution_is_measured() -> None:
     noisy = noise(2, *SHAPE)
     coarse, fine = unet(), unet(ATTENTIVE)
     for made, name in ((coarse, "up_blocks.0.attentions.1"), (fine, "up_blocks.1.attentions.1")):

@@ -48,7 +48,7 @@ def test_the_message_is_the_map_times_the_values(name: str, scales: str) -> None
 
 @pytest.mark.parametrize("scales", ["1,2,4", "2,3", "3", "1,9"])
 @pytest.mark.parametrize("name", HEARING)
-def test_rows_add_up_to_one_and_no_pixel_hears_itself(name: str, scales: str) -> None:
+def test_rows_add_up_to_one_without_the_diagonal(name: str, scales: str) -> None:
     maps = head(name, scales).maps(features())
     assert maps.shape == (2, PIXELS, PIXELS)
     assert (maps >= 0).all()
@@ -108,7 +108,7 @@ def test_coarse_cells_share_their_weight_evenly() -> None:
     assert float(maps[0, 2]) == pytest.approx(1 / 44)
 
 
-def test_without_attention_nothing_is_heard() -> None:
+def test_without_attention_there_are_no_maps() -> None:
     layer, seen = head("none"), features()
     assert layer(seen).shape == (2, 0, *SIZE)
     assert torch.equal(layer.maps(seen), torch.zeros(2, PIXELS, PIXELS))

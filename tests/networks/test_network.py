@@ -134,7 +134,7 @@ def test_every_form_of_a_prediction_leads_back(kind: str, levels: list[float], s
 
 
 @given(level=st.floats(1e-3, 1 - 1e-3))
-def test_networks_mean_what_their_prediction_type_says(level: float) -> None:
+def test_outputs_follow_the_prediction_type(level: float) -> None:
     """The same readout, read as x̂0, ε̂ or v̂: `predicted` of the answer is that readout."""
     noisy = noise(2, 3, 5, 7).double()
     alphas = torch.full((2,), level, dtype=torch.float64)
@@ -148,7 +148,7 @@ def test_networks_mean_what_their_prediction_type_says(level: float) -> None:
         )
 
 
-def test_conditional_networks_hear_the_label() -> None:
+def test_conditional_networks_depend_on_the_label() -> None:
     made, noisy = network(classes=3), noise(2, 3, 5, 7)
     told = [made.denoise(noisy, 0.4, label) for label in (0, 1, 2, None)]
     for i in range(4):

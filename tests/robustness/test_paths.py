@@ -124,7 +124,7 @@ def test_a_path_without_permission_is_one_line():
         locked.chmod(0o700)
 
 
-def test_what_lies_at_a_path_is_told(tmp_path):
+def test_what_lies_at_a_path_is_named(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "gone").symlink_to(tmp_path / "nothing")
     kinds = {

@@ -55,7 +55,7 @@ def test_what_a_run_refuses_is_left_to_the_run(samples: int, steps: int) -> None
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.parametrize("attention", ["none", "full", "multiscale", "tiled-class"])
-def test_a_piece_tells_what_the_whole_takes(attention: str) -> None:
+def test_a_piece_predicts_what_the_whole_takes(attention: str) -> None:
     draw = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (600, 3, 40, 44), generator=draw, dtype=torch.uint8)
     data = sm.TrainingSet(pixels, labels=torch.arange(600) % 3)

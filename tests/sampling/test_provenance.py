@@ -47,7 +47,7 @@ def test_shares_are_sums_of_weights() -> None:
     )
 
 
-def test_a_sample_of_one_image_owes_it_everything() -> None:
+def test_a_sample_of_one_image_is_attributed_to_it() -> None:
     data = result().data.subset([3])
     posterior = sm.sample(sm.ideal(data), n=2, steps=2, best=4).posterior
     assert posterior is not None

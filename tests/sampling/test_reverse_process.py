@@ -44,7 +44,7 @@ DETERMINISTIC = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_noise_at_every_step_is_what_the_machine_is_told(name: str) -> None:
+def test_the_noise_at_every_step_is_that_of_the_machine(name: str) -> None:
     """One training image x, so that x̂0 = x is exact and φ = √ᾱ x + √(1−ᾱ) ε at every step.
 
     ε has 12,288 entries, so its mean square is 1 to 0.013 (one standard error); ᾱ of the step

@@ -49,7 +49,7 @@ def test_parts_make_the_same_files_as_all_at_once(tmp_path: Path) -> None:
     assert files(tmp_path / "parts") == expected
 
 
-def test_grid_and_page_show_the_first_of_many_and_say_so(
+def test_grid_and_page_show_the_first_of_many_with_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from scoremachines.cli.main import main

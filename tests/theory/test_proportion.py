@@ -19,7 +19,7 @@ def test_a_proportion_reads_as_rate_interval_and_counts() -> None:
     assert str(Proportion(10, 10)) == "100.0 % [72.2, 100.0] (10/10)"
 
 
-def test_no_trials_say_nothing() -> None:
+def test_no_trials_leave_the_whole_interval() -> None:
     nothing = Proportion(0, 0)
     assert math.isnan(nothing.rate)
     assert nothing.interval() == (0.0, 1.0)

@@ -10,6 +10,7 @@ of all images first it declares as a `Statistic`, which merges over any division
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -29,12 +30,13 @@ __all__ = [
     "Statistic",
     "UniformWeights",
     "WeightsByWindow",
-    "depends",
+    "differentiable_parts",
     "evidence_windows",
     "follows_noisy",
     "needs_all_evidence",
     "reduce_here",
     "spec_of",
+    "with_parts",
 ]
 
 
@@ -122,11 +124,23 @@ WeightsByWindow: TypeAlias = list[tuple[int | None, AttentionWeights]]
 """`A^κ` for each window κ whose evidence is needed; None is the whole image."""
 
 
-def depends(rows: object) -> bool:
-    """Return whether A has a graph that leads to φ: one of its tensors, however deep, has one."""
+def differentiable_parts(rows: object) -> list[Tensor]:
+    """Return the tensors of A, however deep, that have a graph, which leads to φ."""
     if isinstance(rows, Tensor):
-        return rows.requires_grad
-    return any(depends(part) for part in getattr(rows, "__dict__", {}).values())
+        return [rows] if rows.requires_grad else []
+    parts = getattr(rows, "__dict__", {}).values()
+    return [tensor for part in parts for tensor in differentiable_parts(part)]
+
+
+def with_parts(rows: Any, parts: dict[int, Tensor]) -> Any:
+    """Return A with others in the place of its `differentiable_parts`, given by their `id`."""
+    if isinstance(rows, Tensor):
+        return parts.get(id(rows), rows)
+    if not differentiable_parts(rows):
+        return rows
+    twin = copy(rows)
+    twin.__dict__.update({name: with_parts(part, parts) for name, part in vars(rows).items()})
+    return twin
 
 
 @runtime_checkable
@@ -257,20 +271,45 @@ class OneHotWeights:
 
 
 class DenseWeights:
-    """Any `A`, `[B or 1, H·W, H·W]`: `Π_u(i) = Σ_{y≠u} A_uy E_y(i)`, without the diagonal."""
+    """Any `A`, `[B or 1, H·W, H·W]`: `Π_u(i) = Σ_{y≠u} A_uy E_y(i)`, without the diagonal.
 
-    def __init__(self, matrix: Tensor) -> None:
-        self.matrix = matrix.double().clone()
+    In float32 only what differs between images is, for that decides:
+    `Π_u(i) = Σ_{y≠u} A_uy (E_y(i) − e_y) + Σ_{y≠u} A_uy e_y`, `e_y = max_i E_y(i)`.
+
+    Args:
+        matrix: A; it is copied.
+        dtype: float64, or float32 where evidence is no more exact than that of noisy images in
+            float32, whose rounding is that of sums of `C k²` squares.
+    """
+
+    def __init__(self, matrix: Tensor, dtype: torch.dtype = torch.float64) -> None:
+        self.matrix = matrix.to(dtype, copy=True)
         self.matrix.diagonal(dim1=-2, dim2=-1).zero_()
 
     def apply(self, evidence: Tensor) -> Tensor:
         flat = evidence.double().flatten(2)
-        # One sample at a time, and copied, for alignment too changes how a product is rounded:
-        # a sample's bits must not depend on the others in the batch.
         weights = self.matrix.expand(len(flat), -1, -1)
-        pairs = zip(flat, weights, strict=True)
-        rows = [field.clone() @ weight.clone().T for field, weight in pairs]
+        rows = [_product(*pair) for pair in zip(weights, flat, strict=True)]
         return torch.stack(rows).view(evidence.shape)
 
     def largest(self) -> Tensor:
-        return self.matrix.amax(-1)[:, None]
+        return self.matrix.amax(-1).double()[:, None]
+
+
+LINES = 64
+"""Rows of A that are widened at once."""
+
+
+def _product(weights: Tensor, field: Tensor) -> Tensor:
+    """Return `Σ_y A_uy E_y(i)`, float64 `[n, P]`, of one sample.
+
+    Copied, for alignment changes how a product is rounded: a sample's bits must not depend on the
+    others in the batch.
+    """
+    if weights.data_ptr() % 64:
+        weights = weights.clone()
+    if weights.dtype == torch.float64:
+        return field.clone() @ weights.T
+    most = field.detach().amax(0)
+    same = torch.cat([some.double() @ most for some in weights.split(LINES)])
+    return ((field - most).to(weights.dtype) @ weights.T).double().add_(same)

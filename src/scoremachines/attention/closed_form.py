@@ -76,7 +76,8 @@ class Identity(Specified):
             closeness.div_(-4 * variance).fill_diagonal_(-torch.inf)
             rows.append(closeness.softmax(-1))
             del closeness, around
-        return [(context.window, DenseWeights(torch.stack(rows)))]
+        matrix = rows[0][None] if len(rows) == 1 else torch.stack(rows)
+        return [(context.window, DenseWeights(matrix, context.noisy.dtype))]
 
 
 LOST = 1e-11

@@ -34,7 +34,9 @@ class Soft(Specified):
         self.matrix, self.spec = _checked(matrix, 2).detach(), AttentionSpec("matrix", path=path)
 
     def attention_weights(self, context: AttentionContext) -> WeightsByWindow:
-        return [(context.window, DenseWeights(_fitting(self.matrix, context)))]
+        return [
+            (context.window, DenseWeights(_fitting(self.matrix, context), context.noisy.dtype))
+        ]
 
 
 class Measured(Specified):
@@ -57,7 +59,7 @@ class Measured(Specified):
         if torch.is_grad_enabled() and context.noisy.requires_grad and not matrix.requires_grad:
             accepted = "maps that autograd follows back to φ, or a matrix"
             raise InputError("attention", self.maps, accepted, "its maps have no gradient in φ")
-        return [(context.window, DenseWeights(_fitting(matrix, context)))]
+        return [(context.window, DenseWeights(_fitting(matrix, context), context.noisy.dtype))]
 
 
 def _checked(matrix: Tensor, *dimensions: int) -> Tensor:

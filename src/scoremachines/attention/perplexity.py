@@ -44,8 +44,9 @@ class PerplexityGain(Specified):
             if isinstance(rows, DenseWeights):
                 area = context.noisy[0, 0].numel() if window is None else window**2
                 # Zeros, of entropy 0 like ones, would have an infinite slope.
-                shares = rows.matrix.masked_fill(rows.matrix == 0, 1)
+                matrix = rows.matrix.double()
+                shares = matrix.masked_fill(matrix == 0, 1)
                 places = torch.special.entr(shares).sum(-1, keepdim=True).exp()
-                rows = DenseWeights(rows.matrix * (places / area).clamp(min=1))
+                rows = DenseWeights(matrix * (places / area).clamp(min=1), rows.matrix.dtype)
             found.append((window, rows))
         return found

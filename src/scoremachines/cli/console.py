@@ -16,7 +16,7 @@ __all__ = ["UsedUpError", "escape_unprintable", "share_cores", "sign_of_life", "
 SPINS = "1000"
 """Turns of a waiting thread before it sleeps: some microseconds."""
 SILENT = 1.0
-"""Seconds after which a command that has just been started says that it is at work."""
+"""Seconds after which a command that has just been started prints that it is at work."""
 
 
 class UsedUpError(MemoryError):

@@ -57,7 +57,7 @@ def explore(
     if output is not None:
         return _write(run, network, Path(output), samples, machines)
     if not is_folder("run", run):
-        open_run(run, network)  # says what is wrong
+        open_run(run, network)  # raises what is wrong
     desk = Desk(lambda: Service(open_run(run, network), live))
     server = Server(desk, host, port, others=OTHERS if port else 0)
     with server:

@@ -11,7 +11,7 @@ __all__ = ["add_looking", "run_looking"]
 
 EXPLORE = """See where every pixel of a run came from, on a page in the browser.
 
-The page is served on this machine alone and asks nothing of any other. Click a pixel: the training
+The page is served on this machine alone and needs no other. Click a pixel: the training
 images that it was taken from, what it attends to, how all of it changed on the way from noise to
 image, and the same pixel under another machine from the same noise.
 

@@ -48,7 +48,7 @@ CNN, SOFT, CIRCULAR = Role(), Role("soft"), Role(circular=True)
 ROLES = (CNN, Role("identity"), Role("top1"), SOFT, Role("multiscale"), CIRCULAR)
 """The networks: zero padding and each final layer, and the CNN with circular padding."""
 ROUND = tuple(Role(head, circular=True) for head in ("identity", "soft", "multiscale"))
-"""Attention with circular padding: brought along for `compare`, not sampled by the experiment."""
+"""Attention with circular padding: in the repository for `compare`, not in the experiment."""
 LONGER = 2.5
 """How many times longer some are trained: until agreement stops rising."""
 CNN_LONG, SOFT_LONG = replace(CNN, longer=True), replace(SOFT, longer=True)

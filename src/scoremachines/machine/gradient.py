@@ -162,6 +162,6 @@ class Backward:
                 weights = self.weigh(leaf)
         attended = Attended(wanted, weights, leaf)
         if self.groups is None:
-            found = reduce(OfImages(attended), self.blocks)
-            return found
+            found, at_weights = reduce(OfImages(attended), self.blocks)
+            return found + attended.through(at_weights)
         return attended.gradient_of_groups(self.groups, self.blocks)

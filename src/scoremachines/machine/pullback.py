@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce as fold
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import WeightsByWindow
+from scoremachines.attention.base import WeightsByWindow, differentiable_parts, with_parts
 from scoremachines.attention.groups import GroupEvidence, Groups, GroupTotals
 from scoremachines.data.reduction import Block, Pass, reduce
 from scoremachines.engines import Query
@@ -103,6 +103,8 @@ class OfAll(_Sum):
 class Attended:
     """How attention weighs evidence, and φ as A depends on it.
 
+    What is pulled at A adds up over parts of the training set, and goes through its graph once.
+
     Args:
         wanted: the posterior, and the gradient that is wanted of it.
         weights: A at each window; their graph leads to `leaf`.
@@ -112,6 +114,19 @@ class Attended:
     wanted: Wanted
     weights: WeightsByWindow
     leaf: Tensor
+    _links: list[Tensor] = field(init=False)
+    _parts: list[Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        links = {id(part): part for _, rows in self.weights for part in differentiable_parts(rows)}
+        parts = {key: link.detach().requires_grad_() for key, link in links.items()}
+        cut = [(window, with_parts(rows, parts)) for window, rows in self.weights]
+        for name, value in (
+            ("weights", cut),
+            ("_links", [*links.values()]),
+            ("_parts", [*parts.values()]),
+        ):
+            object.__setattr__(self, name, value)
 
     @property
     def windows(self) -> list[int | None]:
@@ -130,16 +145,19 @@ class Attended:
 
     def pulled(
         self, testimony: Tensor, evidence: ByWindow, pull: Tensor
-    ) -> tuple[ByWindow, Tensor]:
-        """Return how much Π pulls at evidence, and at φ through A, for a pull on Π."""
-        given = [evidence[window] for window in self.windows]
-        *pulls, direct = torch.autograd.grad(
-            testimony, [*given, self.leaf], pull, retain_graph=True, allow_unused=True
-        )
-        found = [torch.zeros_like(pull) if each is None else each for each in pulls]
-        if direct is None:
-            direct = torch.zeros_like(self.leaf)
-        return dict(zip(self.windows, found, strict=True)), direct
+    ) -> tuple[ByWindow, list[Tensor]]:
+        """Return how much Π pulls at evidence, and at the tensors of A, for a pull on Π."""
+        given = [*(evidence[window] for window in self.windows), *self._parts]
+        pulls = torch.autograd.grad(testimony, given, pull, materialize_grads=True)
+        own = dict(zip(self.windows, pulls, strict=False))
+        return own, list(pulls[len(own) :])
+
+    def through(self, pulls: list[Tensor]) -> Tensor:
+        """Return how much is pulled at φ through A, given what is pulled at its tensors."""
+        if not pulls:
+            return torch.zeros_like(self.leaf)
+        found = torch.autograd.grad(self._links, self.leaf, pulls, materialize_grads=True)
+        return found[0]
 
     def others(self, block: Block, levels: ByWindow, pulls: ByWindow) -> Iterator[Tensor]:
         """Yield the gradients of evidence at windows other than the machine's own."""
@@ -156,7 +174,7 @@ class Attended:
         testimony = self.testimony(evidence)
         known = testimony.detach()
         totals, on_groups = reduce(_OnGroups(self, gathered, known), blocks)
-        pulls, direct = self.pulled(testimony, evidence, on_groups)
+        pulls, at_weights = self.pulled(testimony, evidence, on_groups)
         # Log of the weight of all images of a group, which single sources are taken relative to.
         sizes = gathered.log_counts().to(known)[:, None, None]
         levels = {window: field.detach() + sizes for window, field in evidence.items()}
@@ -168,12 +186,12 @@ class Attended:
         found: Tensor = reduce(
             _OfGroups(self, gathered, (level, gain, offset), levels, pulls), blocks
         )
-        return direct + found
+        return self.through(at_weights) + found
 
 
 @dataclass(frozen=True)
-class OfImages(_Sum):
-    """The gradient where testimony is about single images.
+class OfImages:
+    """The gradient where testimony is about single images, and what is pulled at A.
 
     Args:
         attended: how attention weighs evidence.
@@ -181,7 +199,7 @@ class OfImages(_Sum):
 
     attended: Attended
 
-    def of(self, block: Block) -> Tensor:
+    def of(self, block: Block) -> tuple[Tensor, list[Tensor]]:
         attended, wanted = self.attended, self.attended.wanted
         ready, along = wanted.moments(block)
         own = ready[attended.own]
@@ -192,12 +210,18 @@ class OfImages(_Sum):
         testimony = attended.testimony(given)
         weight = _share((own + testimony.detach()).sub_(wanted.log_weight[:, None]))
         pull = along.add_(wanted.offset).mul_(weight)
-        pulls, direct = attended.pulled(testimony, given, pull)
+        pulls, at_weights = attended.pulled(testimony, given, pull)
         offset = weight * wanted.offset
         if attended.own in pulls:
             offset += pulls[attended.own]
         total = wanted.gradient(block, Pull(wanted.direction, own, weight, offset), attended.own)
-        return fold(torch.add, attended.others(block, evidence, pulls), direct + total)
+        return fold(torch.add, attended.others(block, evidence, pulls), total), at_weights
+
+    def merge(
+        self, one: tuple[Tensor, list[Tensor]], other: tuple[Tensor, list[Tensor]]
+    ) -> tuple[Tensor, list[Tensor]]:
+        pairs = zip(one[1], other[1], strict=True)
+        return one[0] + other[0], [first.add_(second) for first, second in pairs]
 
 
 @dataclass(frozen=True)

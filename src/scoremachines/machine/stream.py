@@ -14,7 +14,7 @@ from scoremachines.attention import Attention, AttentionContext
 from scoremachines.attention.base import (
     Statistic,
     WeightsByWindow,
-    depends,
+    differentiable_parts,
     evidence_windows,
     follows_noisy,
     needs_all_evidence,
@@ -219,7 +219,7 @@ class Stream:
                 self._context(self._reading(query, block), time, noisy)
             )
 
-        kept = None if any(depends(rows) for _, rows in weights) else weights
+        kept = None if any(differentiable_parts(rows) for _, rows in weights) else weights
         return posterior, Backward(self.engine, bare, again, weigh, kept, shared or None, known)
 
     def attention_weights(self, query: Query, time: Tensor) -> WeightsByWindow:

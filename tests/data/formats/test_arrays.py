@@ -15,7 +15,7 @@ from support.pictures import COLOUR, GREY, H, N, W
 
 
 @pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy, np.ndarray.tolist])
-def test_layouts_are_told_apart(convert):
+def test_layouts_are_recognised(convert):
     expected = torch.from_numpy(COLOUR).permute(0, 3, 1, 2)
     options = {} if convert is not np.ndarray.tolist else {"limits": (0, 255)}
     last = from_array(convert(COLOUR), **options)

@@ -84,7 +84,7 @@ def test_grey_colour_and_alpha_meet_in_the_richest(tmp_path):
     assert all_four.pixels[[0, 1, 3], 3].unique().tolist() == [255]
 
 
-def test_channels_are_as_asked(tmp_path):
+def test_channels_are_as_given(tmp_path):
     clear = np.zeros((H, W, 4), np.uint8)
     clear[..., 3] = 51
     Image.fromarray(clear).save(tmp_path / "a.png")

@@ -126,7 +126,7 @@ def test_idx_labels_may_be_named_or_missing(tmp_path):
         from_idx(tmp_path / "pictures", tmp_path / "missing")
 
 
-def test_idx_files_of_colour_images_are_told_by_their_shape(tmp_path):
+def test_idx_files_of_colour_images_are_known_by_their_shape(tmp_path):
     (tmp_path / "colour").write_bytes(idx(COLOUR))
     assert from_idx(tmp_path / "colour").shape == (C, H, W)
 

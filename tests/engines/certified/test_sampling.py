@@ -283,7 +283,7 @@ def test_bounds_of_parts_merge() -> None:
         torch.testing.assert_close(alone.error_bound, parts[0].error_bound)
 
 
-def test_nothing_is_said_of_pixels_whose_draw_found_too_little() -> None:
+def test_pixels_whose_draw_found_too_little_have_no_bound() -> None:
     found = Moments(
         torch.full((1, 1, 1), -torch.inf), torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
     )

@@ -151,11 +151,11 @@ def main(seed, rounds):
     draw = np.random.default_rng(seed)
     refused = answered = 0
     for _ in range(rounds):
-        window = ["posterior", "thinned", "evidence", "moments", "gradient"]
+        window = ["posterior", "sampled", "evidence", "moments", "gradient"]
         name = str(draw.choice([*window, "distances", "average"]))
         if name in window:
             arguments = question(draw)
-            if name == "thinned":
+            if name == "sampled":
                 for other in ("bias", "best", "depth"):
                     del arguments[other]
                 batch, height, width = (len(arguments["scale"]), *arguments["images"].shape[2:])

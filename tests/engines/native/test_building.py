@@ -113,7 +113,7 @@ def test_an_editable_installation_compiles_only_what_has_changed(
 
 
 @pytest.mark.slow
-def test_without_a_compiler_the_torch_engine_takes_over_and_says_so_once(
+def test_without_a_compiler_the_torch_engine_takes_over_with_one_warning(
     copy: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("pybind11", reason="it is needed to build without isolation")
@@ -141,7 +141,7 @@ def test_the_source_archive_holds_all_that_the_native_part_is_built_from(copy: P
     assert not any(name.suffix == ".so" for name in names)
 
 
-def test_whoever_compiled_it_can_tell_what_it_runs_on() -> None:
+def test_the_instruction_sets_of_a_build_are_known() -> None:
     assert native_instructions() == sorted(
         native_instructions(), key=["avx512", "avx2", "plain"].index
     )

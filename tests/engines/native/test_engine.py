@@ -151,7 +151,7 @@ def test_it_passes_the_check_of_every_engine(shape: tuple[int, int, int]) -> Non
 @pytest.mark.parametrize("channels", [1, 2, 3])
 @pytest.mark.parametrize("window", [1, 3, 5, 7])
 @pytest.mark.parametrize("kind", ["twins", "stripes", "constant"])
-def test_equal_patches_are_told_apart_by_image_and_position(
+def test_equal_patches_are_ordered_by_image_and_position(
     kind: str, window: int, channels: int
 ) -> None:
     pixels = training_images(kind, 20, (channels, 7, 9), 0)

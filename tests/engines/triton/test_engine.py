@@ -83,7 +83,7 @@ def test_all_sources_and_windows(sources: str, window: int) -> None:
     clean = images(3, 2, height, width)
     bias = images(2, 3, height, width, seed=2) * 3 if window > 1 else None
     query = question(clean, window, sources, LEVELS[:2])
-    judge(FusedEngine(warps=2, slots=4, digits=0), query, clean, bias)
+    judge(FusedEngine(), query, clean, bias)
 
 
 @runs_here
@@ -121,7 +121,7 @@ def test_images_may_lie_in_memory_as_they_like(sources: str, window: int) -> Non
 
 @runs_here
 @pytest.mark.parametrize("digits", [DIGITS, DIGITS / 4])
-def test_products_lose_no_more_than_is_said(digits: float) -> None:
+def test_products_lose_no_more_than_stated(digits: float) -> None:
     """Just within the limit, for patches that fit: 2⁻²³ of it from log-weights; x̂0 loses less."""
     clean = images(2, 3, 5, 6)
     ratio = digits / 27.01
@@ -142,7 +142,7 @@ def test_patches_are_written_out_in_pieces_that_fit() -> None:
     """The same for a noisy image whatever stands beside it; and as large as was estimated."""
     clean, bias = images(5, 2, 3, 4), images(3, 5, 3, 4, seed=2)
     query = question(clean, 3, "boundary", torch.tensor([0.9, 0.9999, 0.2]).double())
-    engine = FusedEngine(2 * (query_bytes(query) + 2 * patch_bytes(query)) + 2, warps=1)
+    engine = FusedEngine(2 * (query_bytes(query) + 2 * patch_bytes(query)) + 2)
     assert engine._piece(query) == (1, 2)
     judge(engine, query, clean, bias)
     judge_alone(engine, query, clean, bias)
@@ -153,10 +153,11 @@ def test_patches_are_written_out_in_pieces_that_fit() -> None:
 
 
 @runs_here
-def test_a_batch_may_need_both_kernels() -> None:
+def test_a_batch_may_need_both_engines() -> None:
     clean = images(2, 1, 3, 5)
     query = question(clean, 3, "circular", LEVELS.repeat(2))
-    engine = FusedEngine(warps=1, slots=2)
+    engine = FusedEngine()
+    assert engine.served(query, evidence=False).tolist() == [False, True, True] * 2
     bias = images(6, 2, 3, 5, seed=2)
     judge(engine, query, clean, bias)
     judge_alone(engine, query, clean, bias)
@@ -168,24 +169,14 @@ def test_a_batch_may_need_both_kernels() -> None:
 def test_images_of_several_tiles(sources: str, shape: tuple[int, int, int]) -> None:
     clean = images(2, *shape)
     query = question(clean, 3, sources, LEVELS[2:])
-    judge(FusedEngine(warps=1, slots=2, longest=(16, 16), digits=0), query, clean)
+    judge(FusedEngine(), query, clean)
 
 
 @runs_here
-@pytest.mark.parametrize("channels", [3, 4])
-def test_a_few_images_at_a_time_in_many_parts(channels: int) -> None:
-    """Four groups of one image, or two of two, each with its displacements divided."""
-    clean = images(4, channels, 3, 4)
-    engine = FusedEngine(warps=9, slots=channels - 2, digits=0)
-    judge(engine, question(clean, 3, "circular", LEVELS[2:]), clean)
-
-
-@runs_here
-@pytest.mark.parametrize("digits", [0, DIGITS])
-def test_equal_images_share_and_constant_ones_count(digits: float) -> None:
+def test_equal_images_share_and_constant_ones_count() -> None:
     """Twins weigh twice; where all pixels are equal every source is as good as another."""
     clean = images(1, 1, 3, 5).repeat(3, 1, 1, 1)
-    engine, levels = FusedEngine(warps=1, slots=4, digits=digits), LEVELS[2:]
+    engine, levels = FusedEngine(), LEVELS[2:]
     query = question(clean, 3, "valid", levels)
     judge(engine, query, clean)
     query = Query(query.noisy.to(DEVICE), levels, 3, "valid")
@@ -204,7 +195,7 @@ def test_log_weights_of_a_million_and_noise_at_both_ends() -> None:
     """Far from every training image at ᾱ near 1, and at ᾱ = 0 and 1, which are clamped."""
     clean = images(2, 1, 3, 5)
     far = Query(torch.full((1, 1, 3, 5), 9.0), torch.tensor([0.9999]).double(), 3, "valid")
-    engine = FusedEngine(warps=1, slots=2)
+    engine = FusedEngine()
     judge(engine, far, clean)
     assert -ReferenceEngine().evidence(far, clean).min() > 1e6
     ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
@@ -216,14 +207,13 @@ def test_log_weights_of_a_million_and_noise_at_both_ends() -> None:
 
 
 @runs_here
-@pytest.mark.parametrize("digits", [0, DIGITS])
-def test_what_bias_shuts_out_weighs_nothing(digits: float) -> None:
+def test_what_bias_shuts_out_weighs_nothing() -> None:
     clean = images(3, 1, 3, 5)
     query = question(clean, 3, "valid", LEVELS[2:])
     bias = torch.zeros(1, 3, 3, 5)
     bias[:, 1:] = -torch.inf
     query = Query(query.noisy.to(DEVICE), query.alpha_bar, 3, "valid")
-    engine, index = FusedEngine(warps=1, slots=4, digits=digits), torch.arange(3, device=DEVICE)
+    engine, index = FusedEngine(), torch.arange(3, device=DEVICE)
     found = engine.posterior(query, clean.to(DEVICE), index, bias.to(DEVICE), 0)
     alone = engine.posterior(query, clean[:1].to(DEVICE), index[:1], None, 0)
     torch.testing.assert_close(found.mean, alone.mean, rtol=0, atol=1e-6)
@@ -234,10 +224,9 @@ def test_what_bias_shuts_out_weighs_nothing(digits: float) -> None:
 
 
 @runs_here
-@pytest.mark.parametrize("digits", [0, DIGITS])
-def test_a_machine_answers_the_same_alone_and_in_a_batch(digits: float) -> None:
+def test_a_machine_answers_the_same_alone_and_in_a_batch() -> None:
     data = sm.TrainingSet(images(5, 1, 3, 5).double())
-    engine = FusedEngine(warps=2, slots=4, digits=digits)
+    engine = FusedEngine()
     machine = sm.els(data, 3, attention="identity", engine=engine).to(DEVICE)
     known = sm.els(data, 3, attention="identity", engine="reference")
     noisy = images(3, 1, 3, 5, seed=1)
@@ -251,18 +240,16 @@ def test_a_machine_answers_the_same_alone_and_in_a_batch(digits: float) -> None:
 
 
 @runs_here
-@pytest.mark.parametrize("digits", [0, DIGITS])
 @pytest.mark.slow
-def test_the_shipped_checks(digits: float) -> None:
-    engine = FusedEngine(warps=1, slots=4, digits=digits)
+def test_the_shipped_checks() -> None:
+    engine = FusedEngine()
     check_engine(engine, dtypes=(torch.float32,), shape=(1, 5, 6), count=3, device=DEVICE)
 
 
 @gpu
 @pytest.mark.slow
-@pytest.mark.parametrize("digits", [0, DIGITS])
-def test_the_shipped_checks_on_the_gpu(digits: float) -> None:
-    check_engine(FusedEngine(digits=digits), device="cuda", shape=(3, 7, 9))
+def test_the_shipped_checks_on_the_gpu() -> None:
+    check_engine(FusedEngine(), device="cuda", shape=(3, 7, 9))
 
 
 @runs_here

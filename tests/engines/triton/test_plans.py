@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from scoremachines.engines import FusedEngine, Query
+from scoremachines.engines import FusedEngine, Query, TorchEngine
 from scoremachines.engines.triton.engine import obstacle
 from scoremachines.errors import InputError
+from scoremachines.theory.schedule import noise_schedule
 from support.devices import DEVICE, runs_here
 from support.places import ROOT
 
@@ -23,24 +24,30 @@ def test_plans_stay_within_the_memory() -> None:
     query = Query(torch.zeros(40, 3, 32, 32), torch.full((40,), 0.5).double(), 9, "valid")
     demand = {"evidence": True, "dense": False, "best": 0}
     plans = [FusedEngine(memory * 2**20).plan(query, 50000, **demand) for memory in (64, 999)]
-    assert plans[0].block < plans[1].block
+    assert plans[0].batch < plans[1].batch
     with pytest.raises(InputError, match=r"memory='1\.0 MiB'"):
         FusedEngine(2**20).plan(query, 50000, **demand)
-    larger = Query(torch.zeros(1, 3, 200, 200), query.alpha_bar[:1], 49, "valid")
-    work = FusedEngine().division(larger, 100, evidence=False)
-    assert work is not None
-    assert work.step == (16, 16)
-    aligned = Query(larger.noisy, larger.alpha_bar, 51, "aligned")
-    assert FusedEngine().division(aligned, 9, True) is None
 
 
 @runs_here
-def test_images_too_large_for_their_patches_are_left_to_differences() -> None:
-    query = Query(torch.zeros(1, 3, 256, 256), torch.tensor([0.5]).double(), 31, "valid")
-    engine = FusedEngine()
+def test_a_default_sample_needs_products_alone() -> None:
+    """At every step of 20, for all windows: less noise than they can take comes later."""
+    schedule = noise_schedule("cosine")
+    levels = schedule.alpha_bar(torch.linspace(1, 0, 21, dtype=torch.float64)[:-1])
+    for window in range(3, 33, 2):
+        query = Query(torch.zeros(20, 3, 32, 32), levels, window, "valid")
+        assert FusedEngine().served(query, evidence=True).all()
+        assert not FusedEngine(digits=0).served(query, evidence=False).any()
+
+
+@runs_here
+def test_images_too_large_for_their_patches_are_left_to_the_torch_engine() -> None:
+    query = Query(torch.zeros(1, 3, 64, 64), torch.tensor([0.5]).double(), 15, "valid")
+    engine = FusedEngine(48 * 2**20)
     assert engine._piece(query)[1] == 0
+    assert not engine.served(query, evidence=False)
     demand = {"evidence": False, "dense": False, "best": 0}
-    assert engine.plan(query, 100, **demand) == FusedEngine(digits=0).plan(query, 100, **demand)
+    assert engine.plan(query, 100, **demand) == TorchEngine(48 * 2**20).plan(query, 100, **demand)
 
 
 COMPILE = """
@@ -48,13 +55,11 @@ import sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from scoremachines.engines.triton.kernels import fused
 from scoremachines.engines.triton.product_kernels import attend, unroll
 
-FLOATS = "noisy images bias factor factors scale log_weight means largest_out sums_out"
-FLOATS += " squares query_squares"
+FLOATS = "images bias factors scale largest_out sums_out squares query_squares"
 HALVES, NUMBERS = "query patches values", "places taps ranges kinds"
-KNOWN = dict.fromkeys("count moves image_parts rows number pixels".split(), "i32")
+KNOWN = dict.fromkeys("count rows number pixels".split(), "i32")
 for names, kind in ((FLOATS, "*fp32"), (HALVES, "*fp16"), (NUMBERS, "*i32")):
     KNOWN |= dict.fromkeys(names.split(), kind)
 NOTHING = {"bias": None, "kinds": None, "count": 1}
@@ -72,9 +77,6 @@ def check(kernel, warps, **fixed):
         yield built.asm["ptx"]
 
 
-differences = {"wide": 91, "radius": 3, "sources": "valid", "tile": (32, 1, 32)}
-differences |= {"shape": (1, 28, 28), "step": (28, 28), "evidence": False}
-assert all("mma.sync" in text for text in check(fused, 2, **differences))
 tile = {"shape": (3, 38, 38), "radius": 3, "dims": 160, "tile": (64, 32)}
 assert len([*check(unroll, 4, **tile)]) == 2
 variants = (NOTHING, True), ({}, False), (NOTHING, False), ({}, True)

@@ -143,7 +143,7 @@ def test_a_whole_sample_is_announced_and_timed_step_by_step(
     assert seconds == sorted(seconds)
 
 
-def test_what_takes_too_long_is_left_out_and_said(
+def test_what_takes_too_long_is_left_out_with_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = replace(SMALL, windows="3", engines="dense", patience=1e-9)

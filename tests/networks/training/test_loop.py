@@ -214,7 +214,7 @@ def test_a_conditional_network_uses_the_label_and_does_without() -> None:
     assert dark + 0.2 < either < bright - 0.2
 
 
-def test_one_in_ten_is_not_told() -> None:
+def test_one_label_in_ten_is_dropped() -> None:
     data = pictures(6, labels=True)
     training = begun(data, settings(conditional=True, batch=2000))
     _, _, labels, _ = training._examples(noise_generator(0, STREAM))

@@ -150,7 +150,7 @@ def test_every_name_that_is_printed_is_accepted() -> None:
             assert list(make_machines([name], network, data(), 3)) == [str(spec)]
 
 
-def test_names_mean_what_they_say() -> None:
+def test_names_stand_for_their_specs() -> None:
     for text, name in (("IS", "ideal"), ("ls", "local"), ("bbELS", "bbels")):
         assert MachineSpec.parse(text) == MachineSpec(name)
     assert AttentionSpec.parse("Top-1-class") == AttentionSpec("top1", "group")
@@ -191,7 +191,7 @@ def test_an_attention_that_cannot_be_is_refused(choices: dict[str, object]) -> N
         AttentionSpec(**choices)  # type: ignore[arg-type]
 
 
-def test_what_a_spec_needs_is_asked_for() -> None:
+def test_what_a_spec_needs_is_required() -> None:
     with pytest.raises(InputError, match="no network shows any maps"):
         build_attention(AttentionSpec("measured"))
     with pytest.raises(InputError, match="the matrix itself"):

@@ -90,7 +90,7 @@ def moments(
         return Moments(log_threshold.neg(), nothing, nothing)
     if not drawing.all():
         arguments["rows"] = _of_some(np.asarray(arguments["rows"]), drawing.numpy())
-    log_weight, means = native._native.thinned(
+    log_weight, means = native._native.sampled(
         **arguments,
         index=index.contiguous().numpy(),
         threshold=(log_threshold + counts).contiguous().numpy(),

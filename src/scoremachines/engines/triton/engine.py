@@ -1,15 +1,17 @@
 """The `cuda` engine: distances, softmax and mean without leaving the chip (theory §2).
 
-There are two ways. Products of patches (`products.py`) are the fast one. Where there is so little
-noise that they would lose digits, and where a pixel has one place to draw from, differences are
-added up (`differences.py`). Neither divides its work by the batch, so a noisy image's result has
-the same bits whatever stands beside it.
+Patch distances are products of patches (`products.py`). Where there is so little noise that these
+would lose digits, and where a pixel has one place to draw from, the torch engine computes on the
+same device. Neither divides its work by the batch, so a noisy image's result has the same bits
+whatever stands beside it.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,8 +19,6 @@ from torch import Tensor
 from scoremachines.engines.base import Held, Plan, Pull, Query
 from scoremachines.engines.memory import SCRATCH, shrunk, tile_values
 from scoremachines.engines.tiled.engine import TorchEngine
-from scoremachines.engines.triton.differences import Differences
-from scoremachines.engines.triton.division import Division, Limits, divided
 from scoremachines.engines.triton.products import (
     DIGITS,
     Products,
@@ -34,11 +34,9 @@ __all__ = ["FusedEngine", "obstacle"]
 ACCEPTED = "auto, torch; cuda with an NVIDIA GPU (compute capability 8.0 or more) and Triton"
 CAPABILITY, TRITON = (8, 0), (3, 4)
 CHANNELS = 4
-"""Most channels of an image: a pixel's running mean is kept in registers."""
+"""Most channels of an image: its colours are a part of 16 values."""
 PATCHES = 0.5
 """Share of the memory for the patches that products take, and for their posteriors."""
-WARPS = 2048
-"""Between how many warps the work is divided: about twice what the largest GPUs hold at once."""
 
 
 def obstacle() -> str | None:
@@ -69,20 +67,17 @@ class FusedEngine:
 
     `x̂0(u) = Σ_{i,v} softmax_{i,v}(ℓ_u(i,v) + Π_u(i)) x_i(v)` in one pass (theory §2).
 
-    The torch engine takes over, on the same device, where they do not apply: float64, the
-    whole image as window, lists of best sources with the entropy, more than 4 channels, windows
-    above 49 where a side has more than 64 pixels, and the backward pass of gradients.
+    The torch engine takes over, on the same device, where they do not apply: too little noise,
+    sources "aligned", float64, the whole image as window, lists of best sources with the entropy,
+    more than 4 channels, patches that do not fit into the memory, and the backward pass of
+    gradients.
 
     Args:
         memory: bytes that the engine may use above the training set.
-        warps: between how many warps differences are divided, about.
-        slots: training images whose differences a program takes at once; None for what makes a
-            good tile.
-        longest: rows and columns of the largest tile of differences, powers of two from 16 on.
-        digits: largest C·k²·ᾱ/(1−ᾱ), shared out among the lots of 16 to 64 values that a patch is
-            taken in, at which products give the posterior; they lose about 2⁻²³ of the whole,
+        digits: largest C·k²·ᾱ/(1−ᾱ), shared out among the K-tiles of 16 to 64 values that a patch
+            is taken in, at which products give the posterior; they lose about 2⁻²³ of the whole,
             nats, from the log-weight of a patch that does not fit. For evidence, which attention
-            adds up over pixels, a quarter of that. 0 leaves all to differences.
+            adds up over pixels, a quarter of that. 0 leaves all to the torch engine.
 
     Raises:
         InputError: no such GPU, or no Triton.
@@ -90,20 +85,11 @@ class FusedEngine:
 
     name = "cuda"
 
-    def __init__(
-        self,
-        memory: int = 2**30,
-        *,
-        warps: int = WARPS,
-        slots: int | None = None,
-        longest: tuple[int, int] = (64, 32),
-        digits: float = DIGITS,
-    ) -> None:
+    def __init__(self, memory: int = 2**30, *, digits: float = DIGITS) -> None:
         reason = obstacle()
         if reason is not None:
             raise InputError("engine", self.name, ACCEPTED, reason)
-        self.memory, self.warps, self.slots, self.longest = memory, warps, slots, longest
-        self.digits = digits
+        self.memory, self.digits = memory, digits
         self.torch = TorchEngine(memory)
 
     def plan(
@@ -116,44 +102,44 @@ class FusedEngine:
         best: int,
         held: Held | None = None,
     ) -> Plan:
-        if best or self.division(query, count, evidence) is None:
-            return self.torch.plan(
-                query, count, evidence=evidence, dense=dense, best=best, held=held
+        served = self.served(query, evidence) if best == 0 else torch.tensor([False])
+        plans = []
+        if not served.all():
+            wants: dict[str, Any] = {"evidence": evidence, "dense": dense, "best": best}
+            plans.append(self.torch.plan(query, count, **wants, held=held))
+        if served.any():
+            useful = max(16, tile_values(query.noisy) // query.noisy[0, 0].numel())
+            largest = Plan(min(len(query.noisy), 16), min(count, useful))
+            plans.append(
+                shrunk(
+                    largest,
+                    self.memory,
+                    lambda plan: self._bytes(query, plan, evidence, dense),
+                    held,
+                )
             )
-        useful = max(16, tile_values(query.noisy) // query.noisy[0, 0].numel())
-        largest = Plan(min(len(query.noisy), 16), min(count, useful))
-        return shrunk(
-            largest, self.memory, lambda plan: self._bytes(query, plan, evidence, dense), held
-        )
+        return Plan(min(plan.batch for plan in plans), min(plan.block for plan in plans))
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
-        work = self.division(query, len(images), evidence=True)
-        if work is None:
-            return self.torch.evidence(query, images)
         parts, order = [], []
-        for its, products in self._by_kind(query, self.digits / 4):
-            some = _some(query, its)
-            if products:
-                parts.append(self._evidence_of_products(some, images))
-            else:
-                parts.append(Differences(some, work).evidence(images))
+        for its, some, products in self._by_kind(query, self.served(query, evidence=True)):
+            engine = self._evidence_of_products if products else self.torch.evidence
+            parts.append(engine(some, images))
             order.append(its)
         return parts[0] if len(parts) == 1 else torch.cat(parts)[torch.cat(order).argsort()]
 
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
-        work = self.division(query, len(images), evidence=False)
-        if best or work is None:
+        if best:
             return self.torch.posterior(query, images, index, bias, best)
         parts, order = [], []
-        for its, products in self._by_kind(query, self.digits):
-            some = _some(query, its)
+        for its, some, products in self._by_kind(query, self.served(query, evidence=False)):
             part = bias if bias is None or len(its) == len(bias) else bias[its]
             if products:
                 parts.append(self._posterior_of_products(some, images, part))
             else:
-                parts.append(Differences(some, work).posterior(images, part))
+                parts.append(self.torch.posterior(some, images, index, part, 0))
             order.append(its)
         if len(parts) == 1:
             return parts[0]
@@ -165,22 +151,34 @@ class FusedEngine:
     def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
         return self.torch.gradient(query, images, pull)
 
-    def _by_kind(self, query: Query, digits: float) -> list[tuple[Tensor, bool]]:
-        """Return which noisy images are left to products, and which to differences."""
+    def served(self, query: Query, evidence: bool) -> Tensor:
+        """Return which noisy images the kernels are made for, bool `[B]`.
+
+        Args:
+            query: the noisy images.
+            evidence: whether for `evidence`, else for `posterior`.
+
+        Returns:
+            Whether products serve each; the torch engine computes for the others.
+        """
+        batch, channels = query.noisy.shape[:2]
+        fits = query.window is not None and query.sources != "aligned" and channels <= CHANNELS
+        if not fits or query.noisy.dtype != torch.float32 or self._piece(query)[1] == 0:
+            return torch.zeros(batch, dtype=torch.bool)
+        return products_serve(query, self.digits / 4 if evidence else self.digits)
+
+    def _by_kind(self, query: Query, served: Tensor) -> Iterator[tuple[Tensor, Query, bool]]:
+        """Yield places of noisy images, these, and whether products serve them."""
         if not (query.noisy.is_cuda or _interpreted()):
             reason = f"images are on {query.noisy.device}"
             raise InputError("engine", self.name, "auto, or native", reason)
-        serve = products_serve(query, digits) & (self._piece(query)[1] > 0)
-        kinds = ((serve.nonzero()[:, 0], True), ((~serve).nonzero()[:, 0], False))
-        return [(its, products) for its, products in kinds if len(its)]
+        for products in (True, False):
+            its = (served == products).nonzero()[:, 0]
+            if len(its):
+                yield its, _some(query, its), products
 
     def _piece(self, query: Query) -> tuple[int, int]:
-        """Return of how many noisy and training images patches are written out at once.
-
-        No training images are, at any noise, where differences are added up for all.
-        """
-        if query.sources == "aligned" or self.digits == 0:
-            return 1, 0
+        """Return of how many noisy and training images patches are written out at once."""
         share, each = int(self.memory * PATCHES), query_bytes(query)
         noisy = max(1, share // 4 // each)
         return noisy, max(0, share - noisy * each) // patch_bytes(query)
@@ -210,38 +208,13 @@ class FusedEngine:
             parts.append(Posterior.merge_all(found))
         return Posterior.cat(parts)
 
-    def division(self, query: Query, count: int, evidence: bool) -> Division | None:
-        """Return how the work is divided.
-
-        Args:
-            query: the noisy images.
-            count: number of training images.
-            evidence: whether for `evidence`, else for `posterior`.
-
-        Returns:
-            The division; None for what the kernel is not made for.
-        """
-        channels = query.noisy.shape[1]
-        if query.window is None or query.noisy.dtype != torch.float32 or channels > CHANNELS:
-            return None
-        limits = Limits(self.warps, 1 if evidence else None, self.slots, self.longest)
-        return divided(query, count, limits)
-
     def _bytes(self, query: Query, plan: Plan, evidence: bool, dense: bool) -> int:
         """Return an upper estimate of the bytes in use while a plan is carried out."""
         channels, height, width = query.noisy.shape[1:]
         pixels = height * width
-        total = SCRATCH + 24 * plan.batch * pixels * (channels + 4)
-        work = self.division(query, plan.block, evidence=False)
-        assert work is not None  # else the torch engine plans
-        differences = 4 * pixels * work.parts * (plan.batch * (channels + 1) + channels + 4)
-        differences += 4 * plan.block * channels * height * (4 * width + 64 + (query.window or 1))
-        products = int(self.memory * PATCHES) if self._piece(query)[1] > 0 else 0
-        total += max(differences, products)
+        total = SCRATCH + 24 * plan.batch * pixels * (channels + 4) + int(self.memory * PATCHES)
         if evidence:
-            work = self.division(query, plan.block, evidence=True)
-            assert work is not None
-            total += 4 * pixels * plan.block * plan.batch * (2 * work.move_parts + 14)
+            total += 64 * pixels * plan.block * plan.batch
         if dense:
             total += 5 * plan.batch * pixels * pixels * 8
         return total

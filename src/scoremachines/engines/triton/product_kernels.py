@@ -9,9 +9,9 @@ as queries and keys and colours as values.
 Tensor cores multiply numbers of 11 bits, exactly. So a patch goes in as two halves, each value
 rounded to 11 bits and the rest rounded to 11, and three of the four products of halves are taken;
 the fourth is below the last bit of a float32. Weights and colours go in as halves too. The adders
-of tensor cores cut digits off, so they add up no more than one lot of a patch's values, and one
-tile's weights. Of each lot the distance is known before the next one is added, so what is small in
-the end is a sum of small numbers: digits are lost to the squares of a lot only, not of a patch.
+of tensor cores cut digits off, so they add up no more than one K-tile of a patch's values, and one
+tile's weights. Of each K-tile the distance is known before the next one is added, so what is small
+in the end is a sum of small numbers: digits are lost to the squares of a K-tile, not of a patch.
 
 A weight less than 2⁻⁴⁰ of the largest that its program has seen counts as 0.
 
@@ -72,8 +72,8 @@ def unroll(
 
     Row `i·number + j` is the patch of image i, of the framed `shape`, whose first value lies at
     `places[j]`, times `scale[i]`. Its values lie `taps` further, and where these are negative, are
-    0. The squares of each lot of them are added up in `squares`, `[rows, lots]`. `values` may be
-    None.
+    0. The squares of each K-tile are added up in `squares`, `[rows, K-tiles]`. `values` may
+    be None.
     """
     ROWS: tl.constexpr = tile[0]
     TAKEN: tl.constexpr = tile[1]
@@ -92,8 +92,8 @@ def unroll(
         tl.store(to, part, mask=shown)
         tl.store(to + dims, rest, mask=shown)
         x = part.to(tl.float32) + rest.to(tl.float32)
-        lot = squares + row * (dims // TAKEN) + start // TAKEN
-        tl.store(lot[:, None], tl.sum(x * x, axis=1)[:, None], mask=shown)
+        k_tile = squares + row * (dims // TAKEN) + start // TAKEN
+        tl.store(k_tile[:, None], tl.sum(x * x, axis=1)[:, None], mask=shown)
     if values is not None:
         its = _colours(first + radius * (shape[2] + 1), factor, PLANE, shape[0])
         column = tl.arange(0, VALUES)
@@ -170,13 +170,13 @@ def attend(
 ):
     """Write the partial posterior of a tile of pixels over a part of the training patches.
 
-    `‖q − x‖² = Σ_l (‖q_l‖² − 2⟨q_l, x_l⟩ + ‖x_l‖²)` over lots l of `q = φ/√ᾱ` (theory §2.5).
+    `‖q − x‖² = Σ_l (‖q_l‖² − 2⟨q_l, x_l⟩ + ‖x_l‖²)` over K-tiles l of `q = φ/√ᾱ` (theory §2.5).
 
     The grid is [tiles of pixels, parts, B]; `engines.triton.products` makes the arguments.
     """
     PIXELS: tl.constexpr = tile[0]
     PLACES: tl.constexpr = tile[1]
-    LOTS: tl.constexpr = dims // taken
+    K_TILES: tl.constexpr = dims // taken
     part, parts, sample = tl.program_id(1), tl.num_programs(1), tl.program_id(2)
     own = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
     pixel = tl.minimum(own, pixels - 1)
@@ -187,7 +187,7 @@ def attend(
     start, end = _share(part, parts, count, each, evidence)
     wanted = sample.to(tl.int64) * pixels + pixel
     query += wanted[:, None] * (2 * dims) + value[None, :]
-    query_squares += wanted * LOTS
+    query_squares += wanted * K_TILES
     factors += 3 * sample
     on = (tl.load(factors), tl.load(factors + 1), tl.load(factors + 2))
     kind = pixel if kinds is None else tl.load(kinds + pixel)
@@ -195,16 +195,16 @@ def attend(
     largest = nothing + NEVER
     sums = nothing if evidence else tl.zeros((PIXELS, VALUES), tl.float32)
     distances = tl.zeros((PIXELS, PLACES), tl.float32)
-    for step in range(start * LOTS, end * LOTS):
-        lot, turn = step % LOTS, step // LOTS
+    for step in range(start * K_TILES, end * K_TILES):
+        k_tile, turn = step % K_TILES, step // K_TILES
         image, place = turn // each, first + turn % each * PLACES + ahead
         shown, row = place < last, image.to(tl.int64) * number + place
-        at = row[:, None] * (2 * dims) + (lot * taken + value)[None, :]
-        products = _products(query + lot * taken, patches + at, shown, dims)
-        square = tl.load(squares + row * LOTS + lot, mask=shown, other=0.0) * on[1]
-        its_square = tl.load(query_squares + lot) * on[2]
+        at = row[:, None] * (2 * dims) + (k_tile * taken + value)[None, :]
+        products = _products(query + k_tile * taken, patches + at, shown, dims)
+        square = tl.load(squares + row * K_TILES + k_tile, mask=shown, other=0.0) * on[1]
+        its_square = tl.load(query_squares + k_tile) * on[2]
         distances += products * on[0] + (its_square[:, None] + square[None, :])
-        if lot == LOTS - 1:
+        if k_tile == K_TILES - 1:
             of = (sample * count + image).to(tl.int64) * pixels + pixel
             its = None if bias is None else bias + of
             new = _log_weights(distances, its, kind, kinds, place, shown)

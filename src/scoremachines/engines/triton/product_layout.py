@@ -51,7 +51,7 @@ class Layout:
 def padded_values(values: int) -> tuple[int, int]:
     """Return how long patches of so many values are made, and how much is taken at once.
 
-    Lots of 64 values are taken if that makes a patch no more than 15 % longer than smaller lots.
+    K-tiles of 64 values are taken if a patch is no more than 15 % longer than with smaller ones.
     """
     few = max(16, min(32, 1 << (values - 1).bit_length()))
     sizes = {taken: -(-values // taken) * taken for taken in (few, 64)}

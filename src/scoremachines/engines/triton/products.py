@@ -32,7 +32,7 @@ from scoremachines.theory.runs import log_counts
 __all__ = ["DIGITS", "Products", "patch_bytes", "products_serve", "query_bytes"]
 
 DIGITS = 64_000
-"""Largest C·k²·ᾱ/(1−ᾱ) a lot at which products give the posterior, by default."""
+"""Largest C·k²·ᾱ/(1−ᾱ) a K-tile at which products give the posterior, by default."""
 PROGRAMS = 1024
 """Between how many programs the work is divided, about: a few rounds of the largest GPUs."""
 
@@ -40,7 +40,7 @@ PROGRAMS = 1024
 def products_serve(query: Query, digits: float) -> Tensor:
     """Return for which noisy images products keep enough digits, bool `[B]`.
 
-    They do where `C k² r`, `r = ᾱ/(1−ᾱ)`, is at most `digits` times the number of lots of a
+    They do where `C k² r`, `r = ᾱ/(1−ᾱ)`, is at most `digits` times the number of K-tiles of a
     patch, and colours of `φ/√ᾱ` and of training images are about 1 in size. Log-weights lose
     about 2⁻²³ of it, nats, where nothing fits, and the less the better a patch fits. What halves
     lose of single values is lost in any case, so `ᾱ/(1−ᾱ)` is at most `digits / 16`, too.
@@ -86,7 +86,7 @@ class Patches:
 
     Args:
         halves: half precision, `[n, V, 2, dims]`.
-        squares: the squared lengths of their lots, `[n, V, lots]`.
+        squares: the squared lengths of their K-tiles, `[n, V, K-tiles]`.
         values: colours in two halves, and 1, half precision, `[n, V, COLUMNS]`; or None.
         scale: powers of two, float64 `[n]`.
     """

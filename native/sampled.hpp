@@ -9,7 +9,7 @@
 
 #include "reader.hpp"
 
-template <class T, class Stored, int C> class ThinnedSink final : public Reader<T, Stored> {
+template <class T, class Stored, int C> class SampledSink final : public Reader<T, Stored> {
     using V = Lanes<T>;
     using Unit = typename Stored::Unit;
     static constexpr int lanes = V::count;
@@ -17,19 +17,20 @@ template <class T, class Stored, int C> class ThinnedSink final : public Reader<
 
   public:
     static constexpr bool sifts = true, ends = false;
+    using Reader<T, Stored>::together;
 
-    ThinnedSink(const Question<T>& question, int sample, const std::vector<double>& lifted)
+    SampledSink(const Question<T>& question, int sample, const std::vector<double>& lifted)
         : question_(question),
           channels_(C ? C : question.channels),
           fields_(1 + 2 * channels_),
-          groups_(int(grouped(question.columns).size())),
+          groups_(int(grouped(question.columns, together).size())),
           reference_(lifted.size()),
           threshold_(2 * lifted.size()),
           sums_(lifted.size() * fields_ * lanes),
-          drawn_count_(std::uint32_t(question.height * groups_ * group_size * 2 * lanes)),
+          drawn_count_(std::uint32_t(question.height * groups_ * together * 2 * lanes)),
           apart_(drawn_count_),
           words_((question.width + 63) / 64),
-          some_(group_size * words_) {
+          some_(together * words_) {
         const double* given = question.threshold + std::size_t(sample) * lifted.size();
         // Every row twice, for columns go on with the first after the last.
         for (std::size_t i = 0, width = question.width; i < 2 * lifted.size(); ++i) {
@@ -47,8 +48,8 @@ template <class T, class Stored, int C> class ThinnedSink final : public Reader<
         if (first_image != drawn_) draw(first_image);
         const int down = (rows.query - rows.source) % question_.height;
         const int turn = down < 0 ? down + question_.height : down;
-        apart_now_ = apart_.get() + (std::size_t(turn) * groups_ + group.number) * group_size * 2 * lanes;
-        std::copy(apart_now_, apart_now_ + group_size * 2 * lanes, bases);
+        apart_now_ = apart_.get() + (std::size_t(turn) * groups_ + group.number) * together * 2 * lanes;
+        std::copy(apart_now_, apart_now_ + together * 2 * lanes, bases);
     }
 
     // A sieve for a row of pixels.
@@ -201,7 +202,7 @@ template <class T, class Stored, int C> class ThinnedSink final : public Reader<
     std::vector<std::uint64_t> some_;
     const T* apart_now_ = nullptr;  // e of the displacements that are being visited
     Sieve<T> sieve_{};
-    int first_[group_size] = {};  // columns of the first places of a row
+    int first_[together] = {};  // columns of the first places of a row
     bool sifted_ = false;  // whether the sieve has seen the row that comes next
     int drawn_ = -1;       // first image of the block whose e these are
 };

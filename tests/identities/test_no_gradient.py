@@ -13,7 +13,7 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.attention import AttentionContext
-from scoremachines.attention.base import UniformWeights
+from scoremachines.attention.weights import UniformWeights
 from scoremachines.engines import make_engine
 from scoremachines.machine.baselines import Wiener
 

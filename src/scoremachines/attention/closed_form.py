@@ -9,13 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from scoremachines.attention.base import (
-    AttentionContext,
-    DenseWeights,
-    Specified,
-    UniformWeights,
-    WeightsByWindow,
-)
+from scoremachines.attention.base import AttentionContext, Specified
+from scoremachines.attention.weights import DenseWeights, UniformWeights, WeightsByWindow
 from scoremachines.errors import InputError
 from scoremachines.theory.locality import check_window
 from scoremachines.theory.positions import patches

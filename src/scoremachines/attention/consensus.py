@@ -14,8 +14,9 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import AttentionContext, WeightsByWindow
+from scoremachines.attention.base import AttentionContext
 from scoremachines.attention.groups import ByGroup
+from scoremachines.attention.weights import WeightsByWindow
 
 __all__ = ["GroupConsensus"]
 

@@ -7,14 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import (
-    Attention,
-    AttentionContext,
-    AttentionWeights,
-    Specified,
-    WeightsByWindow,
-    spec_of,
-)
+from scoremachines.attention.base import Attention, AttentionContext, Specified, spec_of
+from scoremachines.attention.weights import AttentionWeights, WeightsByWindow
 from scoremachines.errors import real
 from scoremachines.theory.specs.gain import GainSchedule
 

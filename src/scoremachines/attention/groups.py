@@ -13,13 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import (
-    Attention,
-    AttentionContext,
-    Specified,
-    WeightsByWindow,
-    spec_of,
-)
+from scoremachines.attention.base import Attention, AttentionContext, Specified, spec_of
+from scoremachines.attention.weights import WeightsByWindow
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import AttentionContext, DenseWeights, Specified, WeightsByWindow
+from scoremachines.attention.base import AttentionContext, Specified
+from scoremachines.attention.weights import DenseWeights, WeightsByWindow
 from scoremachines.errors import InputError
 from scoremachines.theory.specs.attention import AttentionSpec
 

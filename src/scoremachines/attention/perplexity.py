@@ -9,14 +9,8 @@ from dataclasses import replace
 
 import torch
 
-from scoremachines.attention.base import (
-    Attention,
-    AttentionContext,
-    DenseWeights,
-    Specified,
-    WeightsByWindow,
-    spec_of,
-)
+from scoremachines.attention.base import Attention, AttentionContext, Specified, spec_of
+from scoremachines.attention.weights import DenseWeights, WeightsByWindow
 from scoremachines.theory.specs.gain import PERPLEXITY
 
 __all__ = ["PerplexityGain"]

@@ -22,12 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from scoremachines.attention.base import (
-    AttentionContext,
-    OneHotWeights,
-    Specified,
-    WeightsByWindow,
-)
+from scoremachines.attention.base import AttentionContext, Specified
+from scoremachines.attention.weights import OneHotWeights, WeightsByWindow
 from scoremachines.engines.native.pairs import by_native_part, pair_sums
 from scoremachines.theory.specs.attention import AttentionSpec
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import AttentionWeights, DenseWeights, UniformWeights
+from scoremachines.attention.weights import AttentionWeights, DenseWeights, UniformWeights
 from scoremachines.engines import Query
 from scoremachines.machine.score_machine import ScoreMachine
 from scoremachines.machine.stream import Stream

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from scoremachines.attention import Attention, AttentionContext
-from scoremachines.attention.base import WeightsByWindow
+from scoremachines.attention.weights import WeightsByWindow
 from scoremachines.data.reduction import Executor, Shards
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Plan, Query

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from scoremachines.attention.base import WeightsByWindow
 from scoremachines.attention.groups import Groups
+from scoremachines.attention.weights import WeightsByWindow
 from scoremachines.data.reduction import Pass, reduce
 from scoremachines.engines import Engine, Query
 from scoremachines.engines.base import Differentiable

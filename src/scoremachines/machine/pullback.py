@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import WeightsByWindow, differentiable_parts, with_parts
 from scoremachines.attention.groups import GroupEvidence, Groups, GroupTotals
+from scoremachines.attention.weights import WeightsByWindow, differentiable_parts, with_parts
 from scoremachines.data.reduction import Block, Pass, reduce
 from scoremachines.engines import Query
 from scoremachines.engines.base import Pull

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scoremachines.attention.base import Statistic, WeightsByWindow
+from scoremachines.attention.base import Statistic
 from scoremachines.attention.groups import GroupEvidence, Groups
+from scoremachines.attention.weights import WeightsByWindow
 from scoremachines.data.reduction import Block, Executor, Pass, reduce
 from scoremachines.engines import Query
 from scoremachines.engines.full_image import NOTHING

@@ -13,13 +13,12 @@ from torch import Tensor
 from scoremachines.attention import Attention, AttentionContext
 from scoremachines.attention.base import (
     Statistic,
-    WeightsByWindow,
-    differentiable_parts,
     evidence_windows,
     follows_noisy,
     needs_all_evidence,
 )
 from scoremachines.attention.groups import Groups, grouping
+from scoremachines.attention.weights import WeightsByWindow, differentiable_parts
 from scoremachines.data.reduction import Executor, Pass
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Held, Plan, Query

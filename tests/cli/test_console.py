@@ -49,6 +49,7 @@ def test_the_help_of_every_command_can_be_printed(encoding: str) -> None:
     assert not ended.stderr
 
 
+@pytest.mark.slow
 def test_a_run_ends_well_whatever_its_terminal_can_show(tmp_path: Path) -> None:
     ended = run(["-m", "scoremachines", *RUN, "-o", "ᾱ and more"], "cp1252", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr[-900:]

@@ -143,6 +143,7 @@ class Dies(Total):
         raise AssertionError
 
 
+@pytest.mark.slow
 def test_processes_serve_many_passes_and_are_begun_again() -> None:
     first, second = training_set(), training_set(same=True)
     with Processes(1) as processes:

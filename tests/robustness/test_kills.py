@@ -78,7 +78,7 @@ def alive(process: int) -> bool:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="the system has no /proc")
-@pytest.mark.parametrize("command", ["workers", "bench"])
+@pytest.mark.parametrize("command", ["workers", pytest.param("bench", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("number", [9, pytest.param(15, marks=pytest.mark.slow)])
 def test_no_process_outlives_the_one_that_started_it(
     tmp_path: Path, command: str, number: int

@@ -171,7 +171,10 @@ def test_equal_patches_are_ordered_by_image_and_position(
             assert torch.equal(found.position, known.position), (sources, instructions)
 
 
-@pytest.mark.parametrize("window", range(3, 24, 2))
+@pytest.mark.parametrize(
+    "window",
+    [3, 5, 7, 9, 21, *(pytest.param(k, marks=pytest.mark.slow) for k in (11, 13, 15, 17, 19, 23))],
+)
 def test_every_window_has_loops_that_add_up(window: int) -> None:
     """Beside the torch engine in double precision, for images that the window just fits into."""
     draw = torch.Generator().manual_seed(window)

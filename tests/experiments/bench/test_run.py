@@ -56,6 +56,7 @@ def test_the_baseline_is_the_reference(window: int) -> None:
         torch.testing.assert_close(dense(query, images), known, rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_a_benchmark_measures_all_engines_and_keeps_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +144,7 @@ def test_a_whole_sample_is_announced_and_timed_step_by_step(
     assert seconds == sorted(seconds)
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_is_left_out_with_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

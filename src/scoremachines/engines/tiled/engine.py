@@ -19,15 +19,13 @@ from torch import Tensor
 from scoremachines.engines.base import Held, Plan, Pull, Query
 from scoremachines.engines.full_image import Whole, whole_evidence, whole_posterior
 from scoremachines.engines.memory import plan_within
-from scoremachines.engines.tiled.gradient import from_sums, tiled_gradient, tiled_moments
+from scoremachines.engines.tiled.gradient import from_sums, tiled_gradient
+from scoremachines.engines.tiled.moments import NEVER, tiled_moments
 from scoremachines.engines.tiled.tiles import Clean, TilePair
 from scoremachines.theory.posterior import Posterior, Sources
 from scoremachines.theory.runs import Run
 
 __all__ = ["TorchEngine"]
-
-NEVER = -1e30
-"""Log-weight of what has not been seen: far below any other, yet finite (−∞ − −∞ has no value)."""
 
 
 class TorchEngine:
@@ -62,7 +60,7 @@ class TorchEngine:
             return whole_evidence(query, images)
         clean = Clean(query, images)
         pairs = [TilePair(query, sample, clean) for sample in range(len(query.noisy))]
-        return torch.stack([_evidence(pair) for pair in pairs])
+        return torch.stack([tiled_moments(pair, means=False)[0] for pair in pairs])
 
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
@@ -86,7 +84,7 @@ class TorchEngine:
         samples = range(len(query.noisy))
         found = [tiled_moments(TilePair(query, sample, clean)) for sample in samples]
         evidence, mean = zip(*found, strict=True)
-        return torch.stack(evidence), torch.stack(mean)
+        return torch.stack(evidence).double(), torch.stack(mean)
 
     def gradient(self, query: Query, images: Tensor, pull: Pull) -> Tensor:
         if query.window is None:
@@ -97,19 +95,6 @@ class TorchEngine:
             for sample in range(len(query.noisy))
         ]
         return from_sums(query, torch.cat(sums))
-
-
-def _evidence(pair: TilePair) -> Tensor:
-    """Return `E_u(i)` of one noisy image, `[n, H, W]`."""
-    total = pair.full(-torch.inf, pair.count)
-    for row in pair.row_runs():
-        for columns in pair.column_groups():
-            tile = pair.log_likelihood(row, columns)
-            for move, column in enumerate(columns):
-                here = total[_query(row), _query(column)]
-                torch.logaddexp(here, tile[:, :, move], out=here)
-    evidence = pair.fold(total).logsumexp((0, 2)) - pair.log_counts()[..., None]
-    return evidence.movedim(-1, 0)
 
 
 def _query(run: Run) -> slice:

@@ -11,15 +11,12 @@ import torch
 from torch import Tensor
 
 from scoremachines.engines.base import Pull, Query
+from scoremachines.engines.tiled.moments import FAR
 from scoremachines.engines.tiled.tiles import TilePair
 from scoremachines.theory.positions import PERIODIC
 from scoremachines.theory.runs import Run, box_sum
 
-__all__ = ["from_sums", "tiled_gradient", "tiled_moments"]
-
-FAR = 80.0
-"""Nats by which a weight is so much less than another that it counts for nothing, and above which
-exp does not underflow, which is slow."""
+__all__ = ["from_sums", "tiled_gradient"]
 
 
 def from_sums(query: Query, sums: Tensor) -> Tensor:
@@ -38,34 +35,6 @@ def from_sums(query: Query, sums: Tensor) -> Tensor:
     scaled, sums = query.noisy.double() / signal, sums.double()
     pulled = sums[:, :-1] - scaled * sums[:, -1:]
     return (pulled * (signal / variance)).to(query.noisy.dtype)
-
-
-def tiled_moments(pair: TilePair) -> tuple[Tensor, Tensor]:
-    """Return `E_u(i)`, float64 `[n, H, W]`, and `m_u(i)`, `[n, C, H, W]`, of one noisy image.
-
-    `E_u(i) = log mean_v exp ℓ_u(i,v)` and `m_u(i) = Σ_v softmax_v(ℓ_u(i,·)) x_i(v)` (theory §2).
-    """
-    total = pair.full(-torch.inf, pair.count)
-    means = [pair.full(0.0, pair.count) for _ in range(pair.channels)]
-    for row in pair.row_runs():
-        for columns in pair.column_groups():
-            tile = pair.log_likelihood(row, columns)
-            values = pair.values(row, columns[0])[..., 0, :]
-            for move, column in enumerate(columns):
-                here = total[_query(row), _query(column)]
-                more = torch.maximum(tile[:, :, move], here - FAR)
-                after = torch.logaddexp(here, more)
-                share = more.sub_(after).exp_()
-                for mean, colour in zip(means, values, strict=True):
-                    mean[_query(row), _query(column)].lerp_(colour, share)
-                here.copy_(after)
-    totals = pair.fold(total)
-    evidence = totals.logsumexp((0, 2), keepdim=True)
-    shares = (totals - evidence).exp()
-    shares /= shares.sum((0, 2), keepdim=True)  # what rounding leaves of 1
-    mean = torch.stack([(shares * pair.fold(each)).sum((0, 2)) for each in means])
-    evidence = evidence[0, :, 0].double() - pair.log_counts()[..., None]
-    return evidence.movedim(-1, 0), mean.movedim(-1, 0)
 
 
 def tiled_gradient(pair: TilePair, pull: Pull) -> Tensor:

@@ -63,7 +63,7 @@ class _Sums:
         raised = _raised(apart)
         if len(raised[0]):
             after = log[raised]
-            factor = (reference[raised] - after).clamp_(min=-FAR).exp_()
+            factor = (reference[raised] - after).exp_()
             for field in fields:
                 field[raised] *= factor
             reference[raised], apart[raised] = after, 0.0

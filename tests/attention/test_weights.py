@@ -121,3 +121,11 @@ def test_parts_with_a_graph_are_found_and_replaced_however_deep() -> None:
     torch.testing.assert_close(through, whole)
     assert with_parts(UniformWeights(0.5), parts) == UniformWeights(0.5)
     assert differentiable_parts(DenseWeights(matrix.detach())) == []
+
+
+def test_parts_in_lists_and_dictionaries_are_found_too() -> None:
+    a, b = (torch.ones(2).requires_grad_() * 2 for _ in range(2))
+    held = {"rows": [a, (b, 3)], "name": "mine"}
+    assert [id(part) for part in differentiable_parts(held)] == [id(a), id(b)]
+    leaf = torch.zeros(2)
+    assert with_parts(held, {id(b): leaf}) == {"rows": [a, [leaf, 3]], "name": "mine"}

@@ -40,8 +40,13 @@ def differentiable_parts(rows: object) -> list[Tensor]:
     """Return the tensors of A, however deep, that have a graph, which leads to φ."""
     if isinstance(rows, Tensor):
         return [rows] if rows.requires_grad else []
-    parts = getattr(rows, "__dict__", {}).values()
-    return [tensor for part in parts for tensor in differentiable_parts(part)]
+    if isinstance(rows, dict):
+        inside = list(rows.values())
+    elif isinstance(rows, list | tuple):
+        inside = list(rows)
+    else:
+        inside = list(getattr(rows, "__dict__", {}).values())
+    return [tensor for part in inside for tensor in differentiable_parts(part)]
 
 
 def with_parts(rows: Any, parts: dict[int, Tensor]) -> Any:
@@ -50,8 +55,12 @@ def with_parts(rows: Any, parts: dict[int, Tensor]) -> Any:
         return parts.get(id(rows), rows)
     if not differentiable_parts(rows):
         return rows
+    if isinstance(rows, dict):
+        return {name: with_parts(part, parts) for name, part in rows.items()}
+    if isinstance(rows, list | tuple):
+        return [with_parts(part, parts) for part in rows]
     twin = copy(rows)
-    twin.__dict__.update({name: with_parts(part, parts) for name, part in vars(rows).items()})
+    twin.__dict__.update(with_parts(vars(rows), parts))
     return twin
 
 

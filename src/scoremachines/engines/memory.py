@@ -168,7 +168,7 @@ def _pairs_bytes(query: Query, plan: Plan) -> int:
     patches = 2 * pixels * channels * (pixels if query.window is None else query.window**2)
     # The entropies of pairs are taken for some of them at once (`attention.top1`).
     some = 5 * max(min(2**18, pixels**2 * plan.block), pixels * plan.block)
-    return 8 * (5 * plan.batch * pixels**2 + patches + some)
+    return 8 * (4 * plan.batch * pixels**2 + patches + some)
 
 
 def _whole_bytes(query: Query, plan: Plan, best: int) -> int:

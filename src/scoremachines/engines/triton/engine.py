@@ -216,7 +216,7 @@ class FusedEngine:
         if evidence:
             total += 64 * pixels * plan.block * plan.batch
         if dense:
-            total += 5 * plan.batch * pixels * pixels * 8
+            total += 4 * plan.batch * pixels * pixels * 8
         return total
 
 

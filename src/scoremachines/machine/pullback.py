@@ -221,7 +221,7 @@ class OfImages:
         self, one: tuple[Tensor, list[Tensor]], other: tuple[Tensor, list[Tensor]]
     ) -> tuple[Tensor, list[Tensor]]:
         pairs = zip(one[1], other[1], strict=True)
-        return one[0] + other[0], [first.add_(second) for first, second in pairs]
+        return one[0] + other[0], [first + second for first, second in pairs]
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def test_a_batch_may_need_both_engines() -> None:
 
 
 @runs_here
-@pytest.mark.parametrize("shape", [(1, 3, 17), (1, 17, 3)])
+@pytest.mark.parametrize("shape", [(1, 3, 29), (1, 29, 3)])
 @pytest.mark.parametrize("sources", SOURCES)
 def test_images_of_several_tiles(sources: str, shape: tuple[int, int, int]) -> None:
     clean = images(2, *shape)

@@ -129,3 +129,9 @@ def test_parts_in_lists_and_dictionaries_are_found_too() -> None:
     assert [id(part) for part in differentiable_parts(held)] == [id(a), id(b)]
     leaf = torch.zeros(2)
     assert with_parts(held, {id(b): leaf}) == {"rows": [a, [leaf, 3]], "name": "mine"}
+
+
+@pytest.mark.parametrize("size", [1e29, 1e31, 1e300])
+def test_weights_of_any_size_give_numbers(size: float) -> None:
+    matrix, evidence = size * matrices(1, 4), fields(1, 3, 1000)
+    assert DenseWeights(matrix, torch.float32).apply(evidence).isfinite().all()

@@ -108,6 +108,8 @@ class DenseWeights:
     """
 
     def __init__(self, matrix: Tensor, dtype: torch.dtype = torch.float64) -> None:
+        if matrix.detach().max() > LARGEST:
+            dtype = torch.float64
         self.matrix = matrix.to(dtype, copy=True)
         self.matrix.diagonal(dim1=-2, dim2=-1).zero_()
 
@@ -121,6 +123,8 @@ class DenseWeights:
         return self.matrix.amax(-1).double()[:, None]
 
 
+LARGEST = 1e30
+"""Weight above which Π would leave the range of float32; such matrices stay in float64."""
 LINES = 64
 """Rows of A that are widened at once."""
 

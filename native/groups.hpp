@@ -21,18 +21,19 @@ struct Group {
 };
 
 // Whether a run is a neighbour of those of a group of at most `most`: one line of the tile, `group_size`
-// longer than a run, must hold the pixels of all.
-inline bool joins(const Group& group, const Run& run, int most) {
+// longer than a run, must hold the pixels of all, and they pass the end of a row of `width` pixels once.
+inline bool joins(const Group& group, const Run& run, int most, int width) {
     const Run& leader = group.runs[0];
     // The run without displacement may be longer than its neighbours; it stays alone.
     return group.size < most && run.query >= leader.query && run.query < leader.query + most &&
-           run.length <= leader.length && run.length + most > leader.length;
+           run.length <= leader.length && run.length + most > leader.length &&
+           group.first % width + run.query - group.first + run.length <= 2 * width;
 }
 
 // A place modulo the size of its axis; seldom a division.
 inline int around(int place, int size) { return place < size ? place : place % size; }
 
-// Columns of the pixels at the places of a line.
+// Columns of the pixels at the places of a line, which passes the end of a row at most once.
 struct Columns {
     int first, extent, width;
     Columns(const Group& group, int width)
@@ -40,10 +41,10 @@ struct Columns {
     int operator[](int x) const { return first + x < width ? first + x : first + x - width; }
 };
 
-inline std::vector<Group> grouped(const std::vector<Run>& runs, int most) {
+inline std::vector<Group> grouped(const std::vector<Run>& runs, int most, int width) {
     std::vector<Group> groups;
     for (const Run& run : runs) {
-        if (groups.empty() || !joins(groups.back(), run, most)) groups.emplace_back();
+        if (groups.empty() || !joins(groups.back(), run, most, width)) groups.emplace_back();
         Group& group = groups.back();
         if (group.size == 0) {
             group.number = int(groups.size()) - 1;

@@ -23,7 +23,7 @@ template <class T, class Stored, int C> class SampledSink final : public Reader<
         : question_(question),
           channels_(C ? C : question.channels),
           fields_(1 + 2 * channels_),
-          groups_(int(grouped(question.columns, together).size())),
+          groups_(int(grouped(question.columns, together, question.width).size())),
           reference_(lifted.size()),
           threshold_(2 * lifted.size()),
           sums_(lifted.size() * fields_ * lanes),

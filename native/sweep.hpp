@@ -25,7 +25,7 @@ template <class T, class Stored> class Sweep {
           noisy_(noisy),
           k_(question.window),
           line_(std::size_t(question.width + group_size) * lanes),
-          groups_(grouped(question.columns, together)),
+          groups_(grouped(question.columns, together, question.width)),
           block_(question),
           products_(question),
           bases_(group_size * lanes),

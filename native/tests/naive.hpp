@@ -45,7 +45,22 @@ template <class T> void fill(std::mt19937& draw, std::vector<T>& values, double 
     for (T& value : values) value = T(normal(draw));
 }
 
-// Draws a small question: any kind of sources, odd sizes, bytes or values, with or without a bias.
+// Runs that no kind of sources has: all pixels, then others in no order, some side by side, as far along
+// as the noisy image reaches.
+inline std::vector<Run> other_runs(std::mt19937& draw, int size, int extent) {
+    std::vector<Run> runs{{0, 0, size}};
+    for (int more = 1 + below(draw, 9); more > 0; --more) {
+        const bool beside = below(draw, 4);
+        Run run = beside ? runs.back() : Run{0, 0, 1 + below(draw, size)};
+        run.length = std::max(1, run.length - below(draw, 2));
+        run.source = below(draw, size - run.length + 1);
+        run.query = beside ? std::min(run.query + 1, extent - run.length) : below(draw, extent - run.length + 1);
+        runs.push_back(run);
+    }
+    return runs;
+}
+
+// Draws a small question: any kind of sources or none, odd sizes, bytes or values, with or without a bias.
 template <class T> void draw_question(std::mt19937& draw, Asked<T>& asked) {
     auto& q = asked.question;
     q.batch = 1 + below(draw, 3);
@@ -55,18 +70,18 @@ template <class T> void draw_question(std::mt19937& draw, Asked<T>& asked) {
     q.count = 1 + below(draw, 40);
     q.window = 1 + 2 * below(draw, (std::min(q.height, q.width) + 1) / 2);
     q.frame = q.window / 2;
-    const int kind = below(draw, 4);
+    const int kind = below(draw, 5);
     q.wrapped = kind == 1;
-    q.rows = runs_of(q.height, q.window, kind);
-    q.columns = runs_of(q.width, q.window, kind);
-    const int times = kind == 1 || kind == 2 ? 2 : 1;
+    const int times = kind == 4 ? 4 : kind == 1 || kind == 2 ? 2 : 1;
+    q.rows = kind == 4 ? other_runs(draw, q.height, times * q.height) : runs_of(q.height, q.window, kind);
+    q.columns = kind == 4 ? other_runs(draw, q.width, times * q.width) : runs_of(q.width, q.window, kind);
     q.noisy_height = times * q.height + q.window - 1;
     q.noisy_width = times * q.width + q.window - 1;
     const std::size_t pixels = std::size_t(q.height) * q.width;
     asked.noisy.resize(std::size_t(q.batch) * q.channels * q.noisy_height * q.noisy_width);
     fill(draw, asked.noisy, 1);
     // Where pixels recur they are the same again.
-    for (std::size_t j = 0; times == 2 && j < asked.noisy.size(); ++j) {
+    for (std::size_t j = 0; times > 1 && j < asked.noisy.size(); ++j) {
         const std::size_t width = q.noisy_width, row = j / width % q.noisy_height, column = j % width;
         asked.noisy[j] = asked.noisy[j - (row - row % q.height) * width - (column - column % q.width)];
     }

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from scoremachines.data.formats.datasets import from_dataset as from_dataset
     from scoremachines.data.formats.folder import from_folder as from_folder
     from scoremachines.data.formats.folder import from_picture as from_picture
-    from scoremachines.data.formats.folder import from_zip as from_zip
     from scoremachines.data.formats.idx import from_idx as from_idx
     from scoremachines.data.formats.numpy_files import from_numpy as from_numpy
     from scoremachines.data.formats.safetensors import load_training_set as load_training_set
     from scoremachines.data.formats.safetensors import save_training_set as save_training_set
+    from scoremachines.data.formats.zips import from_zip as from_zip
     from scoremachines.data.open import open_source as open_source
     from scoremachines.data.synthetic.shapes import shapes as shapes
     from scoremachines.data.synthetic.shapes_config import ShapesConfig as ShapesConfig
@@ -78,7 +78,7 @@ _HOMES = {
     "from_idx": "data.formats.idx",
     "from_numpy": "data.formats.numpy_files",
     "from_picture": "data.formats.folder",
-    "from_zip": "data.formats.folder",
+    "from_zip": "data.formats.zips",
     "ideal": "machine.named",
     "load_training_set": "data.formats.safetensors",
     "local": "machine.named",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scoremachines.data.reduction import Processes
+from scoremachines.data.executors.processes import Processes
 
 
 @pytest.fixture(scope="session")

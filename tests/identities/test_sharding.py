@@ -9,7 +9,7 @@ import torch
 
 import scoremachines as sm
 from scoremachines.attention import build_attention
-from scoremachines.data.reduction import Processes
+from scoremachines.data.executors.processes import Processes
 from scoremachines.testing import check_machine
 from scoremachines.theory.positions import SOURCES
 from scoremachines.theory.specs import AttentionSpec

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from scoremachines.data.formats.arrays import from_array
-from scoremachines.data.formats.folder import classes_of
+from scoremachines.data.formats.pictures import classes_of
 from scoremachines.data.images.buffer import Stack
 from scoremachines.data.images.resize import Framing
 from scoremachines.data.training_set import TrainingSet

@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from scoremachines.data.bundled import digits, photographs
-from scoremachines.data.formats.folder import FOLDER, PICTURE, ZIP, spread
+from scoremachines.data.formats.folder import FOLDER, PICTURE
 from scoremachines.data.formats.idx import IDX
+from scoremachines.data.formats.items import spread
 from scoremachines.data.formats.numpy_files import NUMPY
 from scoremachines.data.formats.safetensors import STORED
+from scoremachines.data.formats.shards import SHARDS, from_shards
+from scoremachines.data.formats.tars import TAR
+from scoremachines.data.formats.zips import ZIP
 from scoremachines.data.images.resize import Framing
 from scoremachines.data.registry import readers_of_others
 from scoremachines.data.settings import DataSettings, limit_values, size_pixels
+from scoremachines.data.sharded.place import is_address
 from scoremachines.data.synthetic.shapes import shapes
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
@@ -28,7 +33,10 @@ __all__ = ["NAMES", "open_data", "open_source"]
 NAMES = ("digits", "photographs", "shapes")
 ARRAYS = ("limits", "layout", "images_key", "labels_key")
 """Options of sources that are arrays."""
-FILES = "a folder of images, a .zip, .npy, .npz, IDX or .safetensors file, a picture"
+FILES = (
+    "a folder of images, a set in shards, a .zip, .tar, .npy, .npz, IDX or .safetensors file, "
+    "a picture"
+)
 
 
 def open_source(
@@ -48,9 +56,10 @@ def open_source(
     A name wins over a folder that is called the same; write `./shapes` for the folder.
 
     Args:
-        source: a folder of images, a zip file of images, a `.npy` or `.npz` file, an IDX file, a
-            `.safetensors` file written by `save_training_set`, a picture, which is a set of one
-            image, or digits, photographs or shapes.
+        source: a folder of images, a set in shards or the address of one (`s3://bucket/set`), a
+            zip file of images, a `.npy` or `.npz` file, an IDX file, a `.safetensors` file written
+            by `save_training_set`, a picture, which is a set of one image, or digits, photographs
+            or shapes.
         size: side of a square, or height and width, to bring the images to, in pixels.
         crop: "centre", "stretch" or "tiles", as in `from_folder`.
         channels: 1, 3 or 4, or None for what the images have.
@@ -70,7 +79,11 @@ def open_source(
     given: dict[str, Any] = {"size": size, "channels": channels, "limit": limit, "limits": limits}
     given |= {"layout": layout, "images_key": images_key, "labels_key": labels_key}
     options = {name: value for name, value in given.items() if value is not None} | {"crop": crop}
-    data = _named(str(source), options) if source in NAMES else _read(Path(source), options)
+    if is_address(str(source)):
+        _refuse(options, frozenset(), "a set in shards needs no such setting")
+        data = _framed(from_shards(source), options)
+    else:
+        data = _named(str(source), options) if source in NAMES else _read(Path(source), options)
     if channels not in (None, data.shape[0]):
         found = f"the images of {data.name!r} have {data.shape[0]}"
         raise InputError("channels", channels, f"{data.shape[0]} or None", found)
@@ -128,7 +141,7 @@ def _read(path: Path, options: Mapping[str, Any]) -> TrainingSet:
     """Read a folder or a file of any of the known kinds."""
     if not is_folder("source", path) and not is_file("source", path):
         raise _unknown(path)
-    kinds = (FOLDER, NUMPY, ZIP, STORED, *readers_of_others(), IDX, PICTURE)
+    kinds = (SHARDS, FOLDER, NUMPY, ZIP, TAR, STORED, *readers_of_others(), IDX, PICTURE)
     reader = next((kind for kind in kinds if kind.claims(path)), None)
     if reader is None:
         raise InputError("source", path, FILES, "not a training set")

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from scoremachines.data.images.buffer import Stack
 from scoremachines.data.images.resize import Framing
+from scoremachines.data.sharded.pixels import ShardedNames, ShardedPixels
 from scoremachines.data.validate import CHUNK, check_pixels, checked_labels, one_number, positions
 from scoremachines.errors import InputError
 
@@ -29,12 +30,12 @@ class TrainingSet:
 
     Args:
         pixels: the images `[N, C, H, W]`, uint8 in 0..255, or float32 or float64 in [-1, 1]; not
-            copied, and not to be changed afterwards. May lie on a memory map.
+            copied, and not to be changed afterwards. May lie on a memory map, or in shards.
         labels: number of each image's class `[N]`, whole numbers from 0.
         classes: the name of each class, by number.
         name: what to call the set.
         judge: decides of a new image whether it is valid, consistent and novel (theory §6).
-        location: the file or folder that the images come from.
+        location: the file, folder or address that the images come from.
         names: the name of each image, for provenance.
         left_out: how many pictures of the folder or file were not read, by the reason.
 
@@ -44,29 +45,52 @@ class TrainingSet:
 
     def __init__(
         self,
-        pixels: Tensor,
+        pixels: Tensor | ShardedPixels,
         labels: Tensor | None = None,
         classes: Sequence[str] = (),
         *,
         name: str = "array",
         judge: Any | None = None,
-        location: Path | None = None,
+        location: Path | str | None = None,
         names: Sequence[str] | None = None,
         left_out: Mapping[str, int] | None = None,
     ) -> None:
-        check_pixels(pixels)
+        if not isinstance(pixels, ShardedPixels):  # which were checked when they were written
+            check_pixels(pixels)
         self.pixels = pixels
         self.labels = checked_labels(labels, len(pixels), len(classes))
         self.classes = tuple(classes)
         self.name, self.judge, self.location = name, judge, location
-        self.names = None if names is None else tuple(names)
+        self.names: Sequence[str] | None = names if isinstance(names, ShardedNames) else None
+        if names is not None and self.names is None:
+            self.names = tuple(names)
         self.left_out = dict(left_out or {})
         self._fingerprint: str | None = None
+        self._members: dict[int, Tensor] = {}
         if self.names is not None and len(self.names) != len(pixels):
             accepted = f"{len(pixels)} names, one for each image"
             raise InputError("names", names, accepted, f"there are {len(self.names)}")
         if self.classes and self.labels is None:
             raise InputError("classes", classes, "classes together with labels")
+
+    @classmethod
+    def open(cls, source: str | Path, **options: Any) -> TrainingSet:
+        """Open a training set by path, address or name.
+
+        Args:
+            source: a folder of images, a set in shards (also behind an address such as
+                `s3://bucket/photos.shards`), a file, or a name, as `open_source` takes it.
+            **options: as of `open_source`.
+
+        Returns:
+            The training set.
+
+        Raises:
+            InputError: there is none, or it cannot be read with these options.
+        """
+        from scoremachines.data.open import open_source
+
+        return open_source(source, **options)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -130,10 +154,16 @@ class TrainingSet:
             InputError: if an image is chosen that is not there, or none at all.
         """
         where = positions(index, len(self))
-        names = self.names and [self.names[position] for position in where.tolist()]
+        names: Sequence[str] | None = None
+        if isinstance(self.names, ShardedNames):
+            names = self.names.chosen(where)
+        elif self.names is not None:
+            names = [self.names[position] for position in where.tolist()]
         chosen = index if isinstance(index, slice) else where
         return TrainingSet(
-            self.pixels[chosen],
+            self.pixels.chosen(chosen)
+            if isinstance(self.pixels, ShardedPixels)
+            else self.pixels[chosen],
             None if self.labels is None else self.labels[where],
             self.classes,
             name=self.name,
@@ -161,7 +191,7 @@ class TrainingSet:
         stack, origin = Stack(len(self)), []
         names = self.names or [str(position) for position in range(len(self))]
         for position in tqdm(range(len(self)), "resizing", leave=False, delay=2, disable=None):
-            image = self.pixels[position].cpu().numpy()
+            image = self.pixels[position : position + 1][0].cpu().numpy()
             for name, frame in framing.frame_array(image, names[position]):
                 stack.add(name, frame)
                 origin.append(position)
@@ -214,7 +244,9 @@ class TrainingSet:
         """
         number = self.label(label)
         assert self.labels is not None  # label() refuses a set without labels
-        positions = torch.eq(self.labels, number).nonzero()[:, 0]
+        if number not in self._members:
+            self._members[number] = torch.eq(self.labels, number).nonzero()[:, 0]
+        positions = self._members[number]
         if not len(positions):
             raise InputError("label", label, "a class with images", "no image is of this class")
         return positions
@@ -225,6 +257,8 @@ class TrainingSet:
         Returns:
             64 hexadecimal digits, the same wherever the same images are stored.
         """
+        if self._fingerprint is None and isinstance(self.pixels, ShardedPixels):
+            self._fingerprint = self.pixels.fingerprint
         if self._fingerprint is None:
             digest = hashlib.sha256(repr((tuple(self.pixels.shape), self.pixels.dtype)).encode())
             for part in self.pixels.split(CHUNK):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scoremachines.attention import Attention, AttentionContext
 from scoremachines.attention.weights import WeightsByWindow
-from scoremachines.data.reduction import Executor, Shards
+from scoremachines.data.reduction import Divided
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Plan, Query
 from scoremachines.machine.score_machine import ScoreMachine
@@ -29,7 +29,7 @@ __all__ = ["check_machine"]
 def check_machine(
     build: Callable[[TrainingSet], ScoreMachine],
     images: Tensor,
-    executors: Sequence[Executor] = (),
+    executors: Sequence[Any] = (),
 ) -> None:
     """Check that a machine's answer depends on nothing that it should not depend on.
 
@@ -39,7 +39,7 @@ def check_machine(
     Args:
         build: makes the machine from a training set, which has two classes.
         images: training images `[N, C, H, W]` in [-1, 1], float64, at least 4.
-        executors: others that must give the same bits as this process, block by block, such as
+        executors: what must give the same bits as `Divided` into as many `parts`, such as
             `Processes(2)`.
 
     Raises:
@@ -64,7 +64,7 @@ def check_machine(
         divided = build(data)
         divided.engine = _Blocks(divided.engine, block)
         for shards in (1, 2, 3):
-            divided.executor = Shards(shards)
+            divided.executor = Divided(shards)
             other = divided.posterior(noisy, alpha_bar, label, best=3)
             text = f"class {label}, in blocks of {block}, in {shards} shards"
             check_same_posterior(other, whole, 1e-5, text)
@@ -76,13 +76,13 @@ def check_machine(
 def _same_elsewhere(
     machine: ScoreMachine,
     query: tuple[Tensor, Tensor, int | None],
-    executors: Sequence[Executor],
+    executors: Sequence[Any],
 ) -> None:
     """Check that executors give the same bits as this process, with sources and without."""
-    for best in (0, 3) if executors else ():
-        machine.executor = None
-        here = machine.posterior(*query, best)
+    for best in (0, 3):
         for executor in executors:
+            machine.executor = Divided(executor.parts)
+            here = machine.posterior(*query, best)
             machine.executor = executor
             there = machine.posterior(*query, best)
             text = f"{type(executor).__name__}, {best} sources"
@@ -101,7 +101,7 @@ def _same_in_single(
     A choice, such as top-1's of a partner, may change with rounding. Given the weights that were
     chosen in float32, the answer is that of float64 at every pixel.
     """
-    single = TrainingSet(data.pixels.float(), labels=data.labels)
+    single = TrainingSet(data.pixels[:].float(), labels=data.labels)
     for i in range(len(noisy)):
         one, level, near = noisy[i : i + 1], levels[i : i + 1], build(single)
         exact, given = build(data), build(data)

@@ -164,7 +164,7 @@ def _step_seconds(
 
 
 def _cut(data: TrainingSet, count: int, size: tuple[int, ...]) -> TrainingSet:
-    pixels = data.pixels[:count, :, : size[0], : size[1]].contiguous()
+    pixels = data.pixels[:count][:, :, : size[0], : size[1]].contiguous()
     return TrainingSet(pixels, None if data.labels is None else data.labels[:count])
 
 

@@ -20,6 +20,7 @@ import yaml
 from scoremachines._version import __version__
 from scoremachines.data.open import NAMES
 from scoremachines.data.settings import DataSettings
+from scoremachines.data.sharded.place import is_address
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.io.advice import option_name
@@ -160,8 +161,9 @@ def _plain(settings: DataSettings) -> dict[str, Any]:
 def _settings_file(settings: DataSettings, data: TrainingSet) -> str:
     """Return the settings as YAML that `--config` reads."""
     values = {option_name(name): v for name, v in _plain(settings).items()}
-    if settings.source is not None and settings.source not in NAMES:
-        values["source"] = str(Path(settings.source).resolve())
+    source = settings.source
+    if source is not None and source not in NAMES and not is_address(source):
+        values["source"] = str(Path(source).resolve())
     head = (
         f"# scoremachines {__version__}, torch {torch.__version__}\n"
         f"# training set: {data!r}\n"

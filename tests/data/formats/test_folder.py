@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from scoremachines.data import open_source
-from scoremachines.data.formats.folder import classes_of, from_folder, from_zip, spread
+from scoremachines.data.formats.folder import from_folder
+from scoremachines.data.formats.items import spread
+from scoremachines.data.formats.pictures import classes_of
+from scoremachines.data.formats.zips import from_zip
 from scoremachines.errors import InputError
 from support.pictures import COLOUR, GREY, H, W, fill, zipped
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from scoremachines.data.formats.folder import from_zip
+from scoremachines.data.formats.zips import from_zip
 from scoremachines.errors import InputError
 
 H, W = 5, 7

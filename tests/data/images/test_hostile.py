@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scoremachines.data.formats.folder import from_folder, from_zip
+from scoremachines.data.formats.folder import from_folder
+from scoremachines.data.formats.zips import from_zip
 from scoremachines.errors import InputError
 from support.pictures import ONE_COLOUR, ONE_GREY, read
 

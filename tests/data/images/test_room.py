@@ -19,7 +19,7 @@ from scoremachines.cli import attribute, bench, generate, train
 from scoremachines.cli.main import main
 from scoremachines.data import open_source
 from scoremachines.data.formats.datasets import from_dataset
-from scoremachines.data.formats.folder import LEAST_TOTAL, MOST_RATIO
+from scoremachines.data.formats.zips import LEAST_TOTAL, MOST_RATIO
 from scoremachines.data.images.room import largest_set
 from scoremachines.errors import InputError
 

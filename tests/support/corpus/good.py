@@ -205,7 +205,7 @@ USUAL: dict[str, dict[str, Callable[[], Any]]] = {
     },
     "reduce": {"reductions": lambda: Total(), "blocks": lambda: Pass(crafted(), 2)},
     "Pass": {"block": lambda: 2, "members": lambda: torch.tensor([0, 1])},
-    "Shards": {"count": lambda: 2},
+    "Divided": {"parts": lambda: 2},
     "Groups": {"groups": lambda: torch.tensor([0, 1])},
     "Summary": {name: lambda: 0.5 for name in ("median", "low", "high")},
     "usual_windows": {"height": lambda: 6, "width": lambda: 8},

@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
 from scoremachines.data.formats.arrays import arranged, as_tensor, scaled
-from scoremachines.data.formats.folder import spread
+from scoremachines.data.formats.items import spread
 from scoremachines.data.images.buffer import Stack
 from scoremachines.data.images.decode import normalise
 from scoremachines.data.images.left_out import Remarks

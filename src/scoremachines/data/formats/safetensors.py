@@ -38,7 +38,7 @@ def save_training_set(data: TrainingSet, path: str | Path) -> None:
     if path.suffix != SUFFIX:
         raise InputError("path", path, f"a file name that ends in {SUFFIX}")
     about = {"name": data.name, "classes": data.classes, "names": data.names}
-    tensors = {"pixels": data.pixels.contiguous()}
+    tensors = {"pixels": data.pixels[:].contiguous()}
     if data.labels is not None:
         tensors["labels"] = data.labels.contiguous()
     if data.judge is not None:

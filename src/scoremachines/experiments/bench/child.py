@@ -104,7 +104,7 @@ def _way(task: dict[str, Any], data: TrainingSet) -> Callable[[Tensor, float], A
     """Return a function from φ and ᾱ to x̂0."""
     sources, window = SOURCES[task["machine"]], task["window"]
     if task["engine"] == "dense":
-        pixels = data.pixels.to(task["device"])
+        pixels = data.pixels[:].to(task["device"])
 
         def by_convolution(noisy: Tensor, level: float) -> Answer:
             at = torch.tensor([level], dtype=torch.float64)

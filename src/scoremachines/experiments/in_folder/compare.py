@@ -116,7 +116,9 @@ def _data(settings: CompareSettings, data: TrainingSet) -> dict[str, Any] | None
         return None
     kept = {each.name: getattr(settings, each.name) for each in fields(DataSettings)}
     kept["shapes"] = asdict(settings.shapes)
-    return kept | {"source": str(data.location.absolute() if data.location else settings.source)}
+    place = data.location
+    source = place.absolute() if isinstance(place, Path) else settings.source
+    return kept | {"source": str(source)}
 
 
 def _window(text: str) -> Window:

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from scoremachines.data.formats.numpy_files import from_numpy as from_numpy
     from scoremachines.data.formats.safetensors import load_training_set as load_training_set
     from scoremachines.data.formats.safetensors import save_training_set as save_training_set
+    from scoremachines.data.formats.shards import from_shards as from_shards
     from scoremachines.data.formats.zips import from_zip as from_zip
     from scoremachines.data.open import open_source as open_source
+    from scoremachines.data.sharding.write import shard as shard
     from scoremachines.data.synthetic.shapes import shapes as shapes
     from scoremachines.data.synthetic.shapes_config import ShapesConfig as ShapesConfig
     from scoremachines.data.training_set import TrainingSet as TrainingSet
@@ -78,6 +80,7 @@ _HOMES = {
     "from_idx": "data.formats.idx",
     "from_numpy": "data.formats.numpy_files",
     "from_picture": "data.formats.folder",
+    "from_shards": "data.formats.shards",
     "from_zip": "data.formats.zips",
     "ideal": "machine.named",
     "load_training_set": "data.formats.safetensors",
@@ -87,6 +90,7 @@ _HOMES = {
     "photographs": "data.bundled",
     "sample": "sampling.sample",
     "save_training_set": "data.formats.safetensors",
+    "shard": "data.sharding.write",
     "shapes": "data.synthetic.shapes",
     "starting_noise": "sampling.reverse_process",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from scoremachines.cli.executor import add_executor
 from scoremachines.data.settings import DataSettings
 from scoremachines.experiments.run_settings import field_help
 
@@ -66,7 +67,9 @@ def add_looking(commands: Any, make_parser: Any) -> None:
     parser.add_argument("--port", type=int, default=8765, help="port; 0 for any that is free")
     text = "training images that live recomputation uses at most; 0 turns it off"
     parser.add_argument("--live", type=int, default=200, help=text)
-    commands.add_subcommand("explore", parser, help="see where every pixel came from")
+    commands.add_subcommand(
+        "explore", add_executor(parser), help="see where every pixel came from"
+    )
     commands.add_subcommand(
         "attribute", _attribute_parser(make_parser), help="what a training set explains"
     )
@@ -110,7 +113,7 @@ def _attribute_parser(make_parser: Any) -> Any:
     parser.add_argument("--recolour", action="store_true", help=text)
     text = "two of these kinds at once too, such as mirrored and scaled"
     parser.add_argument("--pairs", action="store_true", help=text)
-    return parser
+    return add_executor(parser)
 
 
 def run_looking(command: str, chosen: Any) -> bool:

@@ -23,8 +23,11 @@ from scoremachines.cli.descriptions import (
     GENERATE,
     TRAIN,
 )
+from scoremachines.cli.executor import add_executor, executor_options
 from scoremachines.cli.looking import add_looking, run_looking
 from scoremachines.cli.messages import messages_for
+from scoremachines.cli.shard import run_shard, shard_parser
+from scoremachines.data.executors.choice import executed_by
 from scoremachines.data.settings import DataSettings
 from scoremachines.errors import InputError, one_line
 from scoremachines.experiments.bench.settings import BENCH, BENCH_FLAGS, BenchSettings
@@ -102,7 +105,7 @@ def _run(arguments: list[str]) -> int:
     parser = Parser(prog="scoremachines", description=DESCRIPTION, formatter_class=Layout)
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subcommands(required=False)
-    generating = _run_parser(GENERATE, GenerateSettings)
+    generating = add_executor(_run_parser(GENERATE, GenerateSettings))
     commands.add_subcommand("generate", generating, help="paint new images")
     training = _run_parser(TRAIN, TrainSettings)
     commands.add_subcommand("train", training, help="train a network")
@@ -116,6 +119,8 @@ def _run(arguments: list[str]) -> int:
         benching.add_argument(f"--{flag}", action="store_true", help=text)
     commands.add_subcommand("bench", benching, help="engines side by side")
     commands.add_subcommand("demo", _demo_parser(), help="paint the examples, as one page")
+    sharding = shard_parser(lambda text: Parser(description=text, formatter_class=Layout))
+    commands.add_subcommand("shard", sharding, help="write a training set of any size as shards")
     add_looking(commands, lambda text: Parser(description=text, formatter_class=Layout))
     check_words(arguments)
     settings = parser.parse_args(arguments)
@@ -123,14 +128,20 @@ def _run(arguments: list[str]) -> int:
         parser.print_help()
         return 0
     chosen = settings[settings.subcommand]
-    with messages_for(chosen.as_dict()), sign_of_life(settings.subcommand):
+    with (
+        messages_for(chosen.as_dict()),
+        sign_of_life(settings.subcommand),
+        executed_by(*executor_options(chosen)),
+    ):
         return _carry_out(settings.subcommand, chosen)
 
 
 def _carry_out(command: str, chosen: Namespace) -> int:
     if run_looking(command, chosen):
         return 0
-    if command == "demo":
+    if command == "shard":
+        run_shard(chosen)
+    elif command == "demo":
         from scoremachines.cli.demo import demo
 
         demo(chosen.output, resume=chosen.resume)
@@ -186,7 +197,7 @@ def _compare_parser() -> Parser:
     parser.add_argument("--resume", action="store_true", help="go on where a run stopped")
     parser.add_argument("--machine", type=str, action="append", help="its name; may be repeated")
     _add_fields(parser, CompareSettings(), "")
-    return parser
+    return add_executor(parser)
 
 
 def _calibrate_parser() -> Parser:
@@ -199,7 +210,7 @@ def _calibrate_parser() -> Parser:
     text = "also calibrate the strength of its own attention maps, or of --attention"
     parser.add_argument("--strength", action="store_true", help=text)
     _add_fields(parser, CalibrateSettings(), "")
-    return parser
+    return add_executor(parser)
 
 
 def _run_parser(description: str, settings: type) -> Parser:

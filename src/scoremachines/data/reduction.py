@@ -10,6 +10,7 @@ computed, so results have the same bits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -29,6 +30,7 @@ __all__ = [
     "Reduction",
     "Reductions",
     "check_executor",
+    "default_executor",
     "merge_parts",
     "part_value",
     "reduce",
@@ -152,6 +154,32 @@ class Here:
             yield [reduction.of(block) for reduction in reductions]
 
 
+_DEFAULT: list[Executor] = [Here()]
+
+
+@contextmanager
+def default_executor(executor: Executor) -> Iterator[None]:
+    """Let an executor carry out all passes that name none, in the body of a `with`.
+
+    It holds for all threads, and not for gradients, which are computed in this process.
+
+    Args:
+        executor: the executor.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        InputError: it is no executor.
+    """
+    check_executor(executor)
+    _DEFAULT.append(executor)
+    try:
+        yield
+    finally:
+        _DEFAULT.remove(executor)
+
+
 class Divided:
     """A training set divided into parts, which other executors compute elsewhere, in this process.
 
@@ -205,7 +233,7 @@ def reduce(
     Args:
         reductions: the statistics, or one of them.
         blocks: how the training set is read.
-        executor: what carries the pass out; by default `Here()`.
+        executor: what carries the pass out; by default `Here()`, or that of `default_executor`.
 
     Returns:
         Their values in the same order, or the one value.
@@ -217,7 +245,7 @@ def reduce(
     if not len(blocks):
         raise InputError("data", blocks.data, "at least one image")
     check_executor(executor)
-    executor = Here() if executor is None else executor
+    executor = _DEFAULT[-1] if executor is None else executor
     merged = _merged(listed, executor.part_values(listed, blocks))
     return merged if isinstance(reductions, Iterable) else merged[0]
 

@@ -19,7 +19,7 @@ from scoremachines.attention.base import (
 )
 from scoremachines.attention.groups import Groups, grouping
 from scoremachines.attention.weights import WeightsByWindow, differentiable_parts
-from scoremachines.data.reduction import Executor, Pass
+from scoremachines.data.reduction import Executor, Here, Pass
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Held, Plan, Query
 from scoremachines.errors import InputError
@@ -174,7 +174,7 @@ class Stream:
         """Return some noisy images before the training set."""
         evaluation = Evaluation(self.engine, query, reads_once(self.engine, query), keep)
         # A graph does not leave the process.
-        executor = None if query.noisy.requires_grad else self.executor
+        executor = Here() if query.noisy.requires_grad else self.executor
         return Reading(evaluation, self._blocks(query, block), executor, self.groups)
 
     def _blocks(self, query: Query, block: int) -> Pass:

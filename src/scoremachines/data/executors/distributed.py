@@ -10,6 +10,7 @@ import os
 import weakref
 from collections.abc import Iterator
 from datetime import timedelta
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ class Distributed:
             self._begin(timeout)
         self.rank, self.ranks = dist.get_rank(), dist.get_world_size()
         self.parts, self.device = self.ranks, _device()
+        self._lock = Lock()
         self._kept: dict[str, Tensor] = {}
         self._new: dict[str, np.ndarray] = {}
         self._packer: Packer[str] = Packer(self._keep, _nothing)
@@ -70,19 +72,24 @@ class Distributed:
         if self.rank:
             raise InputError("executor", f"rank {self.rank}", "rank 0; the others call serve()")
         job = Job.of(reductions, blocks)
-        packed = self._packer.pack(job)
-        sent: Sent = packed, self._new, set(self._packer.handles)
         bounds = [each.bounds for each in blocks.parts(self.ranks)]
-        try:
-            dist.broadcast_object_list([(sent, bounds)], 0, device=self.device)
-            self._new = {}
-            found = self._merged(_attempted(job, bounds, 0), reductions)
-        except RuntimeError as error:
-            accepted = "ranks that stay until rank 0 has ended"
-            raise InputError("executor", "torch", accepted, one_line(error)) from error
+        with self._lock:  # messages of two passes must not mix
+            found = self._found(job, bounds)
         if isinstance(found, Exception):
             raise found
         yield found
+
+    def _found(self, job: Job, bounds: list[tuple[int, int]]) -> Any:
+        """Return the values of a pass, or the error of a rank."""
+        packed = self._packer.pack(job)
+        sent: Sent = packed, self._new, set(self._packer.handles)
+        try:
+            dist.broadcast_object_list([(sent, bounds)], 0, device=self.device)
+            self._new = {}
+            return self._merged(_attempted(job, bounds, 0), job.reductions)
+        except RuntimeError as error:
+            accepted = "ranks that stay until rank 0 has ended"
+            raise InputError("executor", "torch", accepted, one_line(error)) from error
 
     def serve(self) -> None:
         """Compute parts for rank 0 until it closes its executor."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from scoremachines.errors import InputError, one_line, whole
 __all__ = ["Ray"]
 
 LOG = logging.getLogger(__name__)
+ANSWERS = 5.0
+"""Seconds within which the head of a cluster answers."""
 RETRIES = 3
 """How often Ray computes a part again after the actor that held it has died."""
 
@@ -143,16 +146,26 @@ def _joined(address: str | None, workers: int | None) -> tuple[Any, bool]:
         raise InputError("executor", "ray", accepted, "Ray is not installed") from error
     if ray.is_initialized():
         return ray, False
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address is None:
             ray.init("local", num_cpus=workers, include_dashboard=None, **quiet)
         else:
+            _reached(address)
             ray.init(address, **quiet)
     except Exception as error:
         accepted = "auto, or the address of the head of a cluster that runs"
         raise InputError("address", address, accepted, one_line(error)) from error
     return ray, True
+
+
+def _reached(address: str) -> None:
+    """Refuse an address where nobody answers; Ray would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if address != "auto":
+        if not (host and port.isdigit()):
+            raise ValueError("it has the form host:port")
+        socket.create_connection((host, int(port)), ANSWERS).close()
 
 
 def _dashboard(ray: Any) -> str:

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import IterableDataset
-from tqdm import tqdm
 
 from scoremachines.data.formats.arrays import arranged, as_tensor, scaled
-from scoremachines.data.formats.items import spread
-from scoremachines.data.images.buffer import Stack
+from scoremachines.data.formats.items import Frames, Task, spread, stacked
 from scoremachines.data.images.decode import normalise
-from scoremachines.data.images.left_out import Remarks
 from scoremachines.data.images.resize import Framing
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.data.validate import one_number
 from scoremachines.errors import InputError, shorten, whole
 from scoremachines.io.files import reading
 
-__all__ = ["class_names", "from_dataset"]
+__all__ = ["DatasetItems", "class_names", "from_dataset"]
 
 IMAGE_KEYS = ("image", "img", "images", "pixel_values")
 LABEL_KEYS = ("label", "labels")
@@ -65,43 +64,106 @@ def from_dataset(
         InputError: if the data set is empty, or its items are not as described.
     """
     framing = Framing.of(size, crop)
-    items, count = _items(dataset, limit)
-    framing.check_room(count or 1)
-    named = class_names(dataset)
-    labels_key = labels_key or _only_labels(named)
-    stack, labels, remarks = Stack(count or 1024), [], Remarks()
-    for index, item in enumerate(
-        tqdm(items, "reading images", count, leave=False, delay=2, disable=None)
-    ):
-        image, label = _split(item, images_key, labels_key)
-        if isinstance(image, Image.Image):
-            picture, remark = normalise(image, f"item {index}")
-            remarks.add(f"item {index}", [remark] if remark else [])
-            frames: Iterable[Any] = framing.frame(picture, str(index))
-        else:
-            frames = _frames(image, framing, layout, str(index))
-        for name, frame in frames:
-            stack.add(name, frame)
-            labels.append(label)
-    remarks.warn(stacklevel=3)
+    items = DatasetItems(
+        dataset, framing, limit, layout=layout, images_key=images_key, labels_key=labels_key
+    )
+    framing.check_room(items.count or 1)
+    stack, labels = stacked(items, stacklevel=4)
     if not len(stack):
         raise InputError("dataset", dataset, "a data set with at least one image")
     known = [label for label in labels if label is not None]
     if known and len(known) < len(labels):
         found = f"{len(known)} of {len(labels)} images have one"
         raise InputError("labels", known, "a label for every image, or for none", found)
-    key = labels_key or next((key for key in (None, *LABEL_KEYS) if key in named), None)
-    others = sorted(name for name in named if name is not None and name != key)
-    if others:
-        words = f"labels are taken from {key}" if known else "no labels are taken"
+    if others := items.other_labels:
+        words = f"labels are taken from {items.taken}" if known else "no labels are taken"
         warnings.warn(f"{words}; left out: {', '.join(others)}", stacklevel=3)
     return TrainingSet(
         scaled(torch.from_numpy(stack.array), limits),
         torch.tensor(known) if known else None,
-        named.get(key, named.get(None, ())) if known else (),
+        items.classes if known else (),
         name=type(dataset).__name__,
         names=stack.names if framing.crop == "tiles" else None,
     )
+
+
+class DatasetItems:
+    """Items of a data set, map-style or iterable, that are framed one at a time (`Items`).
+
+    Args:
+        dataset: the data set.
+        framing: how an image becomes training images.
+        limit: read at most so many, spread evenly if the data set has a length.
+        limits: the values that become -1 and 1; None for images whose values stay as they are.
+        layout: as in `from_array`, with N for the items.
+        images_key: key of the image in items that are dictionaries.
+        labels_key: key of the label.
+        name: of the set; by default the class of the data set.
+
+    Raises:
+        InputError: it is no data set.
+    """
+
+    left_out: Mapping[str, int] = MappingProxyType({})
+
+    def __init__(
+        self,
+        dataset: Any,
+        framing: Framing,
+        limit: int | None = None,
+        *,
+        limits: tuple[float, float] | None = None,
+        layout: str | None = None,
+        images_key: str | None = None,
+        labels_key: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.dataset, self.framing, self.limit = dataset, framing, limit
+        self.limits, self.layout, self.images_key = limits, layout, images_key
+        self.name, self.named = name or type(dataset).__name__, framing.crop == "tiles"
+        self.chosen, self.count = _chosen(dataset, limit)
+        named = class_names(dataset)
+        key = labels_key or _only_labels(named)
+        key = key or next((each for each in (None, *LABEL_KEYS) if each in named), None)
+        self.labels_key = labels_key or _only_labels(named)
+        self.classes: tuple[str, ...] = named.get(key, named.get(None, ()))
+        self.other_labels = sorted(each for each in named if each not in (None, key))
+        self.taken = key
+
+    @property
+    def identity(self) -> str:
+        """Kind, length and classes of the data set."""
+        return repr((type(self.dataset).__qualname__, self.count, self.classes))
+
+    def tasks(self, start: int) -> Iterator[Task]:
+        """Yield what reads each item, from one on; a stream is read item by item."""
+        if self.chosen is not None:
+            for index in self.chosen[start:]:
+                yield partial(self._framed, index, None)
+            return
+        for index, item in enumerate(islice(_stream(self.dataset), self.limit)):
+            if index >= start:
+                yield partial(self._framed, index, item)
+
+    def _framed(self, index: int, item: Any) -> Frames:
+        if self.chosen is not None:
+            accepted = f"items, such as number {index}"
+            with reading("dataset", type(self.dataset).__name__, accepted):
+                item = self.dataset[index]
+        image, label = _split(item, self.images_key, self.labels_key)
+        remark: str | None = None
+        if isinstance(image, Image.Image):
+            picture, remark = normalise(image, f"item {index}")
+            frames = list(self.framing.frame(picture, str(index)))
+        else:
+            frames = list(_frames(image, self.framing, self.layout, str(index)))
+        if self.limits is not None:
+            frames = [(name, self._scaled(values)) for name, values in frames]
+        return Frames(f"item {index}", frames, label, () if remark is None else (remark,))
+
+    def _scaled(self, values: np.ndarray) -> np.ndarray:
+        found: np.ndarray = scaled(torch.from_numpy(values)[None], self.limits)[0].numpy()
+        return found
 
 
 def class_names(dataset: Any) -> dict[str | None, tuple[str, ...]]:
@@ -139,8 +201,8 @@ def _only_labels(named: Mapping[str | None, Any]) -> str | None:
     return keys[0] if len(keys) == 1 and keys[0] not in LABEL_KEYS else None
 
 
-def _items(dataset: Any, limit: int | None) -> tuple[Iterable[Any], int | None]:
-    """Return the items to read, and how many they are if that is known."""
+def _chosen(dataset: Any, limit: int | None) -> tuple[Sequence[int] | None, int | None]:
+    """Return the numbers of the items to read, None for a stream, and how many if it is known."""
     accepted = "a data set with a length and items, or one to iterate over"
     found = type(dataset).__name__
     if isinstance(dataset, Mapping):
@@ -150,19 +212,10 @@ def _items(dataset: Any, limit: int | None) -> tuple[Iterable[Any], int | None]:
     if indexed and not isinstance(dataset, IterableDataset):
         with reading("dataset", found, accepted):
             chosen = spread(range(len(dataset)), limit)
-        return _each(dataset, chosen), len(chosen)
+        return chosen, len(chosen)
     if not hasattr(dataset, "__iter__"):
         raise InputError("dataset", found, accepted)
-    limit = None if limit is None else whole("limit", limit, 1)
-    return islice(_stream(dataset), limit), limit
-
-
-def _each(dataset: Any, chosen: Iterable[int]) -> Iterator[Any]:
-    """Yield items by their numbers."""
-    for index in chosen:
-        with reading("dataset", type(dataset).__name__, f"items, such as number {index}"):
-            item = dataset[index]
-        yield item
+    return None, None if limit is None else whole("limit", limit, 1)
 
 
 def _stream(dataset: Any) -> Iterator[Any]:

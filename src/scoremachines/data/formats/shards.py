@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from scoremachines.data.registry import Reader
 from scoremachines.data.sharded.manifest import FOLDER, FORMAT, MANIFEST
 from scoremachines.data.sharded.pixels import ShardedNames, ShardedPixels, ShardFiles
@@ -43,26 +40,17 @@ def from_shards(path: str | Path) -> TrainingSet:
     if not len(manifest):
         raise InputError("source", address, FOLDER, "there is no image in it")
     shards = ShardFiles(place, manifest)
-    sealed = manifest.shards[: manifest.sealed]
     if place.is_local:
-        for shard in sealed:
+        for shard in manifest.shards[: manifest.sealed]:
             place.path(shard.pixels, "")
-    labels = None
-    if all(shard.labels is not None for shard in sealed):
-        read = [
-            shards.array(shard.labels, shard.images, (), "int64")
-            for shard in sealed
-            if shard.labels is not None
-        ]
-        labels = torch.from_numpy(np.concatenate(read))
-    named = all(shard.names is not None for shard in sealed)
+    labels = shards.labels() if manifest.labelled else None
     return TrainingSet(
         ShardedPixels(shards),
         labels,
         manifest.classes if labels is not None else (),
         name=manifest.name,
         location=Path(address) if place.is_local else address,
-        names=ShardedNames(shards) if named else None,
+        names=ShardedNames(shards) if manifest.named else None,
         left_out=manifest.left_out,
     )
 

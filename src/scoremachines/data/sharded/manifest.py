@@ -110,7 +110,10 @@ class Manifest:
         sealed: how many of them are the set; the others are being added.
         fingerprint: `TrainingSet.fingerprint` of the sealed ones.
         left_out: how many pictures were not read, by the reason.
+        labelled: whether every image has a label.
+        named: whether every image has a name.
         making: settings of the set or the addition that is not finished; None otherwise.
+        made: settings of what was added last, and `before`, how many shards there were then.
     """
 
     name: str
@@ -121,7 +124,11 @@ class Manifest:
     sealed: int = 0
     fingerprint: str | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
+    labelled: bool = False
+    named: bool = False
     making: Mapping[str, Any] | None = None
+    made: Mapping[str, Any] = field(default_factory=dict)
+    before: int = 0
 
     def __post_init__(self) -> None:
         lengths = all(type(each) is int and each > 0 for each in self.shape)
@@ -136,6 +143,8 @@ class Manifest:
             raise ValueError(f"{self.sealed} of {len(self.shards)} shards are sealed")
         least = prod(self.shape) * np.dtype(self.dtype).itemsize
         for shard in self.shards:
+            if (shard.labels is None, shard.names is None) != (not self.labelled, not self.named):
+                raise ValueError(f"{shard.pixels.name} lacks labels or names")
             if not 0 <= shard.images * least <= shard.pixels.bytes:
                 raise ValueError(f"{shard.pixels.name} cannot hold {shard.images} images")
 

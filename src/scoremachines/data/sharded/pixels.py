@@ -110,6 +110,14 @@ class ShardFiles:
         shard, manifest = self.manifest.shards[number], self.manifest
         return self.array(shard.pixels, shard.images, manifest.shape, manifest.dtype)
 
+    def labels(self) -> Tensor:
+        """Return the labels of all images, int64 `[N]`."""
+        read = [np.empty(0, np.int64)]
+        for part in self.manifest.shards[: self.manifest.sealed]:
+            assert part.labels is not None  # the manifest has a file of labels for all, or none
+            read.append(self.array(part.labels, part.images, (), "int64"))
+        return torch.from_numpy(np.concatenate(read))
+
 
 class ShardedPixels:
     """Pixels `[N, C, H, W]` that stay on disk, with as much of a tensor as a training set needs.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scoremachines.data.formats.safetensors import load_training_set as load_training_set
     from scoremachines.data.formats.safetensors import save_training_set as save_training_set
     from scoremachines.data.formats.shards import from_shards as from_shards
+    from scoremachines.data.formats.tars import from_tar as from_tar
     from scoremachines.data.formats.zips import from_zip as from_zip
     from scoremachines.data.open import open_source as open_source
     from scoremachines.data.sharding.write import shard as shard
@@ -80,6 +81,7 @@ _HOMES = {
     "from_idx": "data.formats.idx",
     "from_numpy": "data.formats.numpy_files",
     "from_picture": "data.formats.folder",
+    "from_tar": "data.formats.tars",
     "from_shards": "data.formats.shards",
     "from_zip": "data.formats.zips",
     "ideal": "machine.named",

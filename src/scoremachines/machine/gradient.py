@@ -19,7 +19,7 @@ from torch.autograd import Function
 
 from scoremachines.attention.groups import Groups
 from scoremachines.attention.weights import WeightsByWindow
-from scoremachines.data.reduction import Pass, reduce
+from scoremachines.data.reduction import Here, Pass, reduce
 from scoremachines.engines import Engine, Query
 from scoremachines.engines.base import Differentiable
 from scoremachines.errors import InputError
@@ -153,7 +153,7 @@ class Backward:
         query = replace(self.query, noisy=noisy)
         wanted = Wanted(self.engine, query, log_weight, direction, offset[:, None], self.known)
         if self.weigh is None:
-            found: Tensor = reduce(OfAll(wanted), self.blocks)
+            found: Tensor = reduce(OfAll(wanted), self.blocks, Here())
             return found
         leaf = noisy.clone().requires_grad_()
         weights = self.weights
@@ -162,6 +162,6 @@ class Backward:
                 weights = self.weigh(leaf)
         attended = Attended(wanted, weights, leaf)
         if self.groups is None:
-            found, at_weights = reduce(OfImages(attended), self.blocks)
+            found, at_weights = reduce(OfImages(attended), self.blocks, Here())
             return found + attended.through(at_weights)
         return attended.gradient_of_groups(self.groups, self.blocks)

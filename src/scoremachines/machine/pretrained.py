@@ -1,10 +1,10 @@
 """Keeping a machine in a folder, as `diffusers` keeps its models.
 
 The folder holds `config.json`, the training set as `training_set.safetensors` and, where the
-attention has a matrix or groups of its own, `attention.safetensors`. A training set larger than
-`EMBEDDED` bytes that came from a file or folder is not copied: its location and the hash of its
-contents are stored, and checked when it is opened again; one that was resized or cut since is
-copied all the same.
+attention has a matrix or groups of its own, `attention.safetensors`. A training set in shards, or
+one larger than `EMBEDDED` bytes that came from a file or folder, is not copied: its location and
+the hash of its contents are stored, and checked when it is opened again; one that was resized or
+cut since is copied all the same.
 
 What is written can be read: a machine that no folder can hold is refused before anything is
 written, and a folder that lacks a setting, or holds one that is unknown, is refused when read.
@@ -23,6 +23,7 @@ from torch import Tensor
 from scoremachines.attention import Attention, ByGroup, Soft, build_attention, spec_of
 from scoremachines.data.formats.safetensors import load_training_set, save_training_set
 from scoremachines.data.open import open_source
+from scoremachines.data.sharded.pixels import ShardedPixels
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import ENGINES, Engine, engine_spec
 from scoremachines.errors import InputError
@@ -141,7 +142,8 @@ def _check_schedule(schedule: NoiseSchedule) -> None:
 
 
 def _keep_training_set(data: TrainingSet, folder: Path) -> dict[str, str] | None:
-    if data.location is not None and data.pixels.nbytes > EMBEDDED:
+    large = isinstance(data.pixels, ShardedPixels) or data.pixels.nbytes > EMBEDDED
+    if data.location is not None and large:
         reference = {"location": str(data.location), "fingerprint": data.fingerprint()}
         with suppress(InputError):  # a set that was resized or cut is not what lies there
             _training_set(folder, reference)
@@ -198,7 +200,7 @@ def _training_set(folder: Path, reference: dict[str, str] | None) -> TrainingSet
         return load_training_set(folder / SET)
     if set(reference) != {"location", "fingerprint"}:
         raise InputError("training_set", reference, "null, or location and fingerprint")
-    data = open_source(Path(reference["location"]))
+    data = open_source(reference["location"])
     if data.fingerprint() != reference["fingerprint"]:
         accepted = "the training set that the machine was saved with"
         raise InputError("location", reference["location"], accepted, "its contents have changed")

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from scoremachines.attention.groups import GroupEvidence, Groups, GroupTotals
 from scoremachines.attention.weights import WeightsByWindow, differentiable_parts, with_parts
-from scoremachines.data.reduction import Block, Pass, reduce
+from scoremachines.data.reduction import Block, Here, Pass, reduce
 from scoremachines.engines import Query
 from scoremachines.engines.base import Pull
 from scoremachines.engines.full_image import NOTHING
@@ -173,7 +173,7 @@ class Attended:
         evidence = {window: groups[window].evidence().requires_grad_() for window in self.windows}
         testimony = self.testimony(evidence)
         known = testimony.detach()
-        totals, on_groups = reduce(_OnGroups(self, gathered, known), blocks)
+        totals, on_groups = reduce(_OnGroups(self, gathered, known), blocks, Here())
         pulls, at_weights = self.pulled(testimony, evidence, on_groups)
         # Log of the weight of all images of a group, which single sources are taken relative to.
         sizes = gathered.log_counts().to(known)[:, None, None]
@@ -184,7 +184,7 @@ class Attended:
         if self.own in pulls:
             offset += pulls[self.own]
         found: Tensor = reduce(
-            _OfGroups(self, gathered, (level, gain, offset), levels, pulls), blocks
+            _OfGroups(self, gathered, (level, gain, offset), levels, pulls), blocks, Here()
         )
         return self.through(at_weights) + found
 

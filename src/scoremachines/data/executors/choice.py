@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from scoremachines.errors import InputError, whole
+from scoremachines.errors import InputError
 
 __all__ = ["EXECUTORS", "executed_by"]
 
@@ -58,7 +58,7 @@ def _made(name: str, workers: int | None, address: str | None) -> Any:
     if name == "processes":
         from scoremachines.data.executors.processes import Processes
 
-        return Processes(whole("workers", workers or os.cpu_count() or 1, 1))
+        return Processes(os.cpu_count() or 1 if workers is None else workers)
     if name == "ray":
         from scoremachines.data.executors.ray_actors import Ray
 

@@ -80,7 +80,8 @@ class Ray:
             return future
 
         try:
-            values, overtaken = answers(len(parts), ask, self.late)
+            lost = (self.ray.exceptions.RayActorError,)
+            values, overtaken = answers(len(parts), ask, self.late, lost)
         except self.ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, Exception):
                 raise error.cause from None

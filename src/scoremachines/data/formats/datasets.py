@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -104,8 +103,6 @@ class DatasetItems:
         InputError: it is no data set.
     """
 
-    left_out: Mapping[str, int] = MappingProxyType({})
-
     def __init__(
         self,
         dataset: Any,
@@ -119,6 +116,7 @@ class DatasetItems:
         name: str | None = None,
     ) -> None:
         self.dataset, self.framing, self.limit = dataset, framing, limit
+        self.left_out: Mapping[str, int] = {}
         self.limits, self.layout, self.images_key = limits, layout, images_key
         self.name, self.named = name or type(dataset).__name__, framing.crop == "tiles"
         self.chosen, self.count = _chosen(dataset, limit)

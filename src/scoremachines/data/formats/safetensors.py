@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from scoremachines.data.images.room import check_room
 from scoremachines.data.registry import Reader
 from scoremachines.data.synthetic.judge import Judge
 from scoremachines.data.synthetic.shapes_config import ShapesConfig
@@ -37,7 +38,9 @@ def save_training_set(data: TrainingSet, path: str | Path) -> None:
     path = Path(path)
     if path.suffix != SUFFIX:
         raise InputError("path", path, f"a file name that ends in {SUFFIX}")
-    about = {"name": data.name, "classes": data.classes, "names": data.names}
+    check_room("data", data.name, data.pixels.nbytes)
+    names = None if data.names is None else list(data.names)
+    about = {"name": data.name, "classes": data.classes, "names": names}
     tensors = {"pixels": data.pixels[:].contiguous()}
     if data.labels is not None:
         tensors["labels"] = data.labels.contiguous()

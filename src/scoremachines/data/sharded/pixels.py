@@ -233,7 +233,7 @@ class ShardedPixels:
         """Return images by their places, shard by shard."""
         manifest, ends = self.shards.manifest, torch.tensor(self.shards.ends)
         found = torch.empty((len(places), *manifest.shape), dtype=getattr(torch, manifest.dtype))
-        numbers = torch.bucketize(places, ends, right=True)
+        numbers = torch.bucketize(places.contiguous(), ends, right=True)
         for number in numbers.unique().tolist():
             here = (numbers == number).nonzero()[:, 0]
             inside = (places[here] - self.shards.starts[number]).numpy()

@@ -84,7 +84,7 @@ def shard(
     """
     framing = Framing.of(size, crop, channels)
     whole("shard_size", shard_size, 1)
-    threads = whole("threads", threads or os.cpu_count() or 1, 1)
+    threads = whole("threads", os.cpu_count() or 1 if threads is None else threads, 1)
     if unknown := options.keys() - OPTIONS:
         raise InputError("options", sorted(unknown), ", ".join(sorted(OPTIONS)))
     options = {name: value for name, value in options.items() if value is not None}

@@ -2,101 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import os
-import signal
-import struct
 import subprocess
 import sys
-import tarfile
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import scoremachines as sm
 from scoremachines.data.sharded.manifest import MANIFEST
 from scoremachines.data.sharded.pixels import ShardedPixels
 from scoremachines.errors import InputError
-
-SMALL = 5 * 3 * 8 * 8
-"""Bytes of five images."""
-
-
-def picture(number: int, size: tuple[int, int] = (13, 11), mode: str = "RGB") -> bytes:
-    draw = np.random.default_rng(number)
-    shape = (size[1], size[0]) if mode == "L" else (size[1], size[0], 3)
-    image = Image.fromarray(draw.integers(0, 256, shape).astype(np.uint8))
-    with io.BytesIO() as file:
-        image.save(file, "png")
-        return file.getvalue()
-
-
-def folder(path: Path, count: int = 23) -> Path:
-    for number in range(count):
-        place = path / f"class{number % 3}" / f"{number:03d}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(picture(number))
-    return path
-
-
-def zipped(path: Path) -> Path:
-    with zipfile.ZipFile(path / "set.zip", "w") as archive:
-        for number in range(12):
-            archive.writestr(f"c{number % 2}/{number}.png", picture(number))
-    return path / "set.zip"
-
-
-def tarred(path: Path, first: int = 0) -> Path:
-    with tarfile.open(path, "w") as archive:
-        for number in range(first, first + 6):
-            for name, held in (
-                (f"{number:04d}.png", picture(number)),
-                (f"{number:04d}.cls", str(number % 4).encode()),
-                (f"{number:04d}.json", b'{"label": 9, "text": "a"}'),
-            ):
-                member = tarfile.TarInfo(name)
-                member.size = len(held)
-                archive.addfile(member, io.BytesIO(held))
-    return path
-
-
-def idx(path: Path) -> Path:
-    values = np.random.default_rng(0).integers(0, 256, (9, 7, 6)).astype(np.uint8)
-    for name, array in (("images-idx3", values), ("labels-idx1", np.arange(9, dtype=np.uint8))):
-        head = b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-        with gzip.open(path / f"{name}-ubyte.gz", "wb") as file:
-            file.write(head + array.tobytes())
-    return path / "images-idx3-ubyte.gz"
-
-
-def numbers(path: Path, kind: str) -> Path:
-    values = np.random.default_rng(0).random((9, 7, 6, 3))
-    array = (values * 65535).astype(kind) if kind == "uint16" else (values * 2 - 1).astype(kind)
-    np.save(path / "x.npy", array)
-    return path / "x.npy"
-
-
-def saved(path: Path) -> Path:
-    datasets = pytest.importorskip("datasets")
-    rows = {
-        "image": [Image.open(io.BytesIO(picture(number))) for number in range(11)],
-        "label": [number % 2 for number in range(11)],
-    }
-    features = datasets.Features(
-        image=datasets.Image(), label=datasets.ClassLabel(names=["cat", "dog"])
-    )
-    datasets.Dataset.from_dict(rows, features).save_to_disk(str(path / "saved"))
-    return path / "saved"
-
+from support.sources import SMALL, folder, idx, numbers, picture, saved, tarred, zipped
 
 Case = tuple[Callable[[Path], Any], dict[str, Any]]
 SOURCES: dict[str, Case] = {
@@ -174,115 +96,6 @@ def test_a_folder_of_tars_is_one_set(tmp_path: Path) -> None:
     assert data.labels.tolist() == [number % 4 for number in range(18)]
     assert data.names is not None
     assert data.names[7] == "1.tar/0007.png"
-
-
-def files(path: Path) -> dict[str, bytes]:
-    return {each.name: each.read_bytes() for each in path.glob("[!.]*")}
-
-
-def test_neither_threads_nor_an_end_change_a_byte(tmp_path: Path) -> None:
-    source = folder(tmp_path / "in")
-    options: dict[str, Any] = {"size": 4, "crop": "tiles", "shard_size": 7 * 48}
-    sm.shard(source, tmp_path / "one.shards", threads=1, **options)
-    known = files(tmp_path / "one.shards")
-    assert len(known) > 20
-    damaged = source / "class1" / "016.png"
-    held = damaged.read_bytes()
-    damaged.write_bytes(held[:40])
-    with pytest.raises(InputError, match=r"016\.png"):
-        sm.shard(source, tmp_path / "two.shards", threads=4, **options)
-    with pytest.raises(InputError, match="not finished"):
-        sm.TrainingSet.open(tmp_path / "two.shards")
-    damaged.write_bytes(held)
-    with pytest.raises(InputError, match="or to resume"):
-        sm.shard(source, tmp_path / "two.shards", **options)
-    with pytest.raises(InputError, match="other settings: framing"):
-        sm.shard(source, tmp_path / "two.shards", resume=True, **(options | {"crop": "centre"}))
-    sm.shard(source, tmp_path / "two.shards", resume=True, **options)
-    assert files(tmp_path / "two.shards") == known
-
-
-KILLED = """
-import sys, os
-import scoremachines as sm
-from scoremachines.data.formats.pictures import Pictures
-read = Pictures._read
-def dies(self, index):
-    if index == int(sys.argv[3]):
-        os.kill(os.getpid(), 9)
-    return read(self, index)
-Pictures._read = dies
-sm.shard(sys.argv[1], sys.argv[2], size=8, shard_size=960, resume=True, threads=2)
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_run_goes_on_with_the_same_bytes(tmp_path: Path) -> None:
-    source = folder(tmp_path / "in", 200)
-    sm.shard(source, tmp_path / "one.shards", size=8, shard_size=960)
-    for index in (0, 90, 199):
-        line = [
-            sys.executable,
-            "-c",
-            KILLED,
-            str(source),
-            str(tmp_path / "two.shards"),
-            str(index),
-        ]
-        assert subprocess.run(line, capture_output=True).returncode == -signal.SIGKILL
-    sm.shard(source, tmp_path / "two.shards", size=8, shard_size=960, resume=True)
-    assert files(tmp_path / "two.shards") == files(tmp_path / "one.shards")
-
-
-def test_damaged_shards_are_written_again(tmp_path: Path) -> None:
-    source, out = folder(tmp_path / "in"), tmp_path / "out.shards"
-    sm.shard(source, out, size=8, shard_size=SMALL)
-    known = files(out)
-    (out / "shard-00002.npy").write_bytes(b"x" * 999)
-    (out / "shard-00003.labels.npy").unlink()
-    with pytest.raises(InputError, match="--resume"):
-        sm.TrainingSet.open(out)
-    sm.shard(source, out, size=8, shard_size=SMALL, resume=True)
-    assert files(out) == known
-
-
-def test_sets_are_extended(tmp_path: Path) -> None:
-    first, out = folder(tmp_path / "in", 9), tmp_path / "out.shards"
-    sm.shard(first, out, size=8, shard_size=SMALL)
-    before = files(out)
-    more = tmp_path / "more"
-    for number in range(8):
-        place = more / f"class{2 + number % 2}" / f"{number}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(picture(100 + number))
-    with pytest.raises(InputError, match="size"):
-        sm.shard(more, out, size=9, append=True)
-    data = sm.shard(more, out, size=8, shard_size=SMALL, append=True)
-    assert len(data) == 17
-    assert data.classes == ("class0", "class1", "class2", "class3")
-    assert data.labels is not None
-    assert data.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2] + [2] * 4 + [3] * 4
-    assert torch.equal(data.block(slice(9, None)), sm.from_folder(more, 8).images)
-    now = files(out)
-    assert {name for name in before if before[name] != now[name]} == {MANIFEST}
-    known = sm.TrainingSet(data.pixels[:], data.labels, data.classes)
-    assert data.fingerprint() == known.fingerprint()
-
-
-def test_a_set_stays_as_it_is_until_more_is_sealed(tmp_path: Path) -> None:
-    first, out = folder(tmp_path / "in", 9), tmp_path / "out.shards"
-    sm.shard(first, out, size=8, shard_size=SMALL)
-    more = folder(tmp_path / "more", 12)
-    held = (more / "class2" / "011.png").read_bytes()
-    (more / "class2" / "011.png").write_bytes(held[:50])
-    options: dict[str, Any] = {"size": 8, "shard_size": SMALL, "append": True}
-    with pytest.raises(InputError, match=r"011\.png"):
-        sm.shard(more, out, **options)
-    assert len(sm.TrainingSet.open(out)) == 9
-    with pytest.raises(InputError, match="it is being written"):
-        sm.shard(first, out, resume=True, **options)
-    (more / "class2" / "011.png").write_bytes(held)
-    assert len(sm.shard(more, out, resume=True, **options)) == 21
 
 
 def test_what_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:

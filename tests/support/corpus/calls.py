@@ -16,8 +16,10 @@ MODULES = """
 attention attention.building attention.closed_form attention.consensus attention.gain
 attention.groups attention.learned calibration.figure calibration.predicted calibration.strength
 calibration.windows data.bundled data.formats.arrays data.formats.datasets data.formats.folder
-data.formats.idx data.formats.numpy_files data.formats.safetensors data.nearest data.open
-data.reduction data.synthetic.judge data.synthetic.shapes data.synthetic.shapes_config
+data.formats.idx data.formats.numpy_files data.formats.safetensors data.formats.shards
+data.formats.tars data.formats.zips data.nearest data.open
+data.reduction data.sharding.write data.synthetic.judge data.synthetic.shapes
+data.synthetic.shapes_config
 data.training_set engines experiments.comparison io.pictures io.plots machine.baselines
 machine.denoiser machine.named machine.score_machine metrics.agreement metrics.attribution
 metrics.memorisation
@@ -61,6 +63,8 @@ LEFT_OUT = {
     *("Verdicts", "WholeMatch", "wrong_pixels"),
     # Parts of readers, reductions and the grammar, which no user takes part in.
     *("arranged", "as_tensor", "scaled", "classes_of", "spread", "Nearest", "nearer", "read_name"),
+    *("DatasetItems", "folder_pictures", "zip_pictures", "tar_pictures", "tars_of", "is_sharded"),
+    *("merge_parts", "part_value", "check_executor", "default_executor"),
     *("is_idx", "number_text", "Baseline", "Total", "Centred", "Scatter", "Block"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -48,6 +49,9 @@ def make_home(folder: Path) -> None:
     (folder / "images-idx3-ubyte").write_bytes(content)
     (folder / "images-idx3-ubyte.gz").write_bytes(gzip.compress(content))
     data = sm.from_array(pixels)
+    with tarfile.open(folder / "pictures.tar", "w") as archive:
+        archive.add(pictures, "pictures")
+    sm.shard(data, folder / "set.shards", shard_size=300)
     sm.save_training_set(data, folder / "set.safetensors")
     np.save(folder / "matrix.npy", draw.random((144, 144)))
     sm.els(data, 3).save_pretrained(folder / "machine")

@@ -59,13 +59,13 @@ class Items(Protocol):
         ...
 
     def tasks(self, start: int) -> Iterator[Task]:
-        """Yield what reads each item, from one on.
+        """Return what reads each item, from one on.
 
         Args:
             start: number of the first.
 
-        Yields:
-            The tasks.
+        Returns:
+            The tasks, one after the other.
         """
         ...
 

@@ -94,7 +94,7 @@ def tar_pictures(paths: Sequence[Path], framing: Framing, limit: int | None) -> 
                     left["of a name that another one has too"] += name in members
                     members[name] = path, member.offset_data, member.size
                 elif (label := _label(archive, member)) is not None:
-                    is_class = name.endswith(".cls")
+                    is_class = PurePosixPath(name).suffix == ".cls"
                     labels[_key(name)] = label if is_class else labels.get(_key(name), label)
     names = list(members)
     of_each = [labels.get(_key(name)) for name in names]

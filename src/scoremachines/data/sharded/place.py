@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from scoremachines.data.sharded.manifest import MANIFEST, Manifest, StoredFile, checksum
 from scoremachines.errors import InputError, one_line
-from scoremachines.io.files import atomic_path, reading
+from scoremachines.io.files import atomic_path, is_file, reading
 
 __all__ = ["CACHE", "Place", "is_address"]
 
@@ -83,7 +83,7 @@ class Place:
             self._check_length(path, file)
             return path
         path = self._cache(fingerprint) / file.name
-        if not path.is_file() or path.stat().st_size != file.bytes:
+        if not _has_length(path, file):
             self._fetch(file, path)
         return path
 
@@ -114,7 +114,7 @@ class Place:
             lock = FileLock(f"{path}.lock")
             lock.acquire()
         try:
-            if path.is_file() and path.stat().st_size == file.bytes:
+            if _has_length(path, file):
                 return
             with atomic_path(path) as partial:
                 with self._answering() as files:
@@ -144,6 +144,10 @@ class Place:
         except Exception as error:
             accepted = "an address that answers with the files of a set in shards"
             raise InputError("source", self.address, accepted, _answer(error)) from error
+
+
+def _has_length(path: Path, file: StoredFile) -> bool:
+    return is_file(CACHE, path) and path.stat().st_size == file.bytes
 
 
 def _answer(error: Exception) -> str:

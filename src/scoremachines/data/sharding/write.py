@@ -145,7 +145,7 @@ class _Writing:
     def _is_whole(self, part: Shard) -> bool:
         def same(file: StoredFile) -> bool:
             path = self.folder / file.name
-            present = path.is_file() and path.stat().st_size == file.bytes
+            present = is_file("output", path) and path.stat().st_size == file.bytes
             return present and checksum(path) == file.crc32
 
         return all(map(same, part.files))

@@ -36,6 +36,8 @@ def test_the_readme_shows_what_these_tests_run() -> None:
         ".venv/bin/scoremachines compare runs/top1 --machine top1 --machine measured-class"
         " -o agreement",
         ".venv/bin/scoremachines consistency -o consistency",
+        ".venv/bin/scoremachines shard pictures/ --size 32 -o photos.shards",
+        ".venv/bin/scoremachines generate photos.shards -n 4 --executor processes -o many",
     ]
 
 
@@ -66,6 +68,10 @@ def test_the_generate_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert main(words) == 0
     assert (tmp_path / "page.html").exists()
     assert (tmp_path / "attribution" / "attribution.json").exists()
+    shard, many = COMMANDS[9].split()[1:], COMMANDS[10].split()[1:]
+    assert main(shard) == 0
+    assert main([*many, "--steps", "2", "--workers", "2"]) == 0
+    assert (tmp_path / "many" / "report.html").exists()
 
 
 def test_the_commands_about_networks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

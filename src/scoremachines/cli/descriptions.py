@@ -26,6 +26,9 @@ examples:
   scoremachines generate shapes --shapes.shared shape --window 0:5,0.5:9,1:11 -o out
   scoremachines generate --config out/settings.yaml -o again     the same run again
   scoremachines generate digits --window 5 -o out --resume       go on after an interruption
+  scoremachines generate photos.shards --executor processes -o out    see `scoremachines shard`
+  scoremachines generate photos.shards --executor ray --address auto -o out
+  torchrun --nproc-per-node 4 -m scoremachines generate photos.shards --executor torch -o out
 """
 TRAIN = """Train a network on a folder of images, or on a set by name.
 

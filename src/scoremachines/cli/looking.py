@@ -34,6 +34,7 @@ examples:
   scoremachines attribute out/samples/0000.png --data out             the data of a run
   scoremachines attribute cat.png --data train/ --held-out test/ --size 32 --shift 1
   scoremachines attribute cat.png --data train/ --size 32 --flip      mirrored copies too
+  scoremachines attribute cat.png --data train.shards --executor processes
   scoremachines attribute cat.png --data train/ --size 32 --flip --scale 0.5:1.5 --stretch
   scoremachines attribute cat.png --data train/ --size 32 --flip both --turn --recolour --pairs
 

@@ -41,7 +41,7 @@ def answers(
     overtaken: list[int] = []
     try:
         while len(found) < count:
-            ready, _ = wait(pending, timeout=late / 10, return_when=FIRST_COMPLETED)
+            ready, _ = wait(pending, timeout=max(late / 10, 0.05), return_when=FIRST_COMPLETED)
             for each in ready:
                 number, attempt = pending.pop(each)
                 if number in found or each.cancelled():

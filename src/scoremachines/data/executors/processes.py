@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -55,16 +56,16 @@ class Processes:
         self._folder = Path()
         self._packer: Packer[Path] | None = None
         self._end: weakref.finalize[..., Any] | None = None
-        self._names = count()
+        self._names, self._lock = count(), Lock()
 
     def part_values(self, reductions: Reductions, blocks: Pass) -> Iterator[list[Any]]:
         parts = [each.bounds for each in blocks.parts(self.parts)]
         job = Job.of(reductions, blocks)
         for attempt in range(TRIES):
-            pool = self._started()
-            assert self._packer is not None  # begun with the pool
-            path = self._folder / f"{next(self._names)}.job"
-            path.write_bytes(self._packer.pack(job))
+            with self._lock:  # of passes in several threads
+                pool, packer = self._started()
+                path = self._folder / f"{next(self._names)}.job"
+                path.write_bytes(packer.pack(job))
 
             def ask(number: int, _: int, pool: Any = pool, path: Path = path) -> Future[Any]:
                 return pool.submit(_of_part, str(path), parts[number])
@@ -88,9 +89,9 @@ class Processes:
             yield merge_parts(reductions, values)
             return
 
-    def _started(self) -> ProcessPoolExecutor:
-        """Return the processes; they have a folder for what they are given."""
-        if self._pool is None:
+    def _started(self) -> tuple[ProcessPoolExecutor, Packer[Path]]:
+        """Return the processes, which have a folder for what they are given, and what fills it."""
+        if self._pool is None or self._packer is None:
             self._folder = folder = Path(tempfile.mkdtemp(prefix="scoremachines-"))
 
             def keep(key: str, array: np.ndarray) -> Path:
@@ -101,7 +102,7 @@ class Processes:
             self._packer = Packer(keep, _unlink)
             self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _begin)
             self._end = weakref.finalize(self, _end, self._pool, self._folder)
-        return self._pool
+        return self._pool, self._packer
 
     def close(self) -> None:
         """End the processes and delete what they were given."""

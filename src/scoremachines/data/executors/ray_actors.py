@@ -58,7 +58,7 @@ class Ray:
     ) -> None:
         workers = None if workers is None else whole("workers", workers, 1)
         divided = None if parts is None else whole("parts", parts, 1)
-        self.ray, own = _joined(address, workers)
+        self.ray, own, dashboard = _joined(address, workers)
         resources = self.ray.cluster_resources()
         self.workers = workers or max(1, int(resources.get("CPU", 1)))
         self.parts, self.late = divided or self.workers, late
@@ -66,7 +66,7 @@ class Ray:
         self._packer: Packer[Any] = Packer(lambda _, array: self.ray.put(array), _nothing)
         self._end = weakref.finalize(self, _end, self.ray, self._actors, own)
         nodes = sum(each["Alive"] for each in self.ray.nodes())
-        LOG.info("ray: %d workers on %d node(s)%s", self.workers, nodes, _dashboard(self.ray))
+        LOG.info("ray: %d workers on %d node(s)%s", self.workers, nodes, dashboard)
 
     def part_values(self, reductions: Reductions, blocks: Pass) -> Iterator[list[Any]]:
         parts = [each.bounds for each in blocks.parts(self.parts)]
@@ -138,26 +138,27 @@ class _Worker:
         return self.kept[key]
 
 
-def _joined(address: str | None, workers: int | None) -> tuple[Any, bool]:
-    """Return Ray, and whether a cluster was begun or joined here."""
+def _joined(address: str | None, workers: int | None) -> tuple[Any, bool, str]:
+    """Return Ray, whether a cluster was begun or joined here, and where its dashboard is."""
     try:
         import ray
     except ImportError as error:
         accepted = "none or processes; Ray comes with: pip install 'scoremachines[ray]'"
         raise InputError("executor", "ray", accepted, "Ray is not installed") from error
     if ray.is_initialized():
-        return ray, False
+        return ray, False, ""
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address is None:
-            ray.init("local", num_cpus=workers, include_dashboard=None, **quiet)
+            context = ray.init("local", num_cpus=workers, include_dashboard=None, **quiet)
         else:
             _reached(address)
-            ray.init(address, **quiet)
+            context = ray.init(address, **quiet)
     except Exception as error:
         accepted = "auto, or the address of the head of a cluster that runs"
         raise InputError("address", address, accepted, one_line(error)) from error
-    return ray, True
+    url = getattr(context, "dashboard_url", None)
+    return ray, True, f"; dashboard at http://{url}" if url else ""
 
 
 def _reached(address: str) -> None:
@@ -167,12 +168,6 @@ def _reached(address: str) -> None:
         if not (host and port.isdigit()):
             raise ValueError("it has the form host:port")
         socket.create_connection((host, int(port)), ANSWERS).close()
-
-
-def _dashboard(ray: Any) -> str:
-    address = getattr(ray.get_runtime_context(), "dashboard_url", None)
-    address = address or getattr(ray._private.worker, "get_dashboard_url", lambda: None)()
-    return f"; dashboard at http://{address}" if address else ""
 
 
 def _nothing(_: object) -> None:

@@ -108,6 +108,15 @@ def test_sets_are_extended(tmp_path: Path) -> None:
     assert {name for name in before if before[name] != now[name]} == {MANIFEST}
     known = sm.TrainingSet(data.pixels[:], data.labels, data.classes)
     assert data.fingerprint() == known.fingerprint()
+    options: dict[str, Any] = {"size": 8, "shard_size": SMALL, "append": True, "resume": True}
+    sm.shard(more, out, **options)  # it is there already
+    assert files(out) == now
+    (out / "shard-00003.npy").unlink()
+    sm.shard(more, out, **options)
+    assert files(out) == now
+    (out / "shard-00000.npy").unlink()
+    with pytest.raises(InputError, match="came from an earlier source"):
+        sm.shard(more, out, **options)
 
 
 def test_a_set_stays_as_it_is_until_more_is_sealed(tmp_path: Path) -> None:

@@ -131,10 +131,16 @@ class _Writing:
         if append and known.making is not None and not goes_on:
             accepted = "a set that is finished, or to resume with the settings it has"
             raise InputError("output", self.folder, accepted, "it is being written")
-        if append and known.making is None:
+        again = resume and made == self.settings
+        if append and known.making is None and not again:
             self.manifest = replace(known, making=self.settings)
             return
         first = known.sealed if known.making is not None else known.before
+        for part in known.shards[:first]:
+            if not self._is_whole(part):
+                accepted = "a set whose former shards are whole"
+                reason = f"{part.pixels.name} is damaged, and came from an earlier source"
+                raise InputError("output", self.folder, accepted, reason)
         kept = first
         while kept < len(known.shards) and self._is_whole(known.shards[kept]):
             kept += 1

@@ -58,7 +58,7 @@ def torchrun(ranks: int, *line: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ranks", [1, 2, 3, 5])
+@pytest.mark.parametrize("ranks", [1, 3, 5])
 def test_ranks_give_the_same_bits(tmp_path: Path, ranks: int) -> None:
     draw = torch.Generator().manual_seed(1)
     pixels = torch.randint(0, 256, (2600, 2, 4, 5), generator=draw, dtype=torch.uint8)

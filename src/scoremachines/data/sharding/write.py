@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from scoremachines.data.formats.items import Frames, Items
+from scoremachines.data.formats.items import Items
 from scoremachines.data.formats.shards import from_shards
 from scoremachines.data.images.left_out import Remarks, warn_of
 from scoremachines.data.images.resize import Framing, widen
@@ -28,6 +26,7 @@ from scoremachines.data.sharded.manifest import (
 )
 from scoremachines.data.sharded.pixels import ShardedPixels, ShardFiles
 from scoremachines.data.sharded.place import Place
+from scoremachines.data.sharding.ahead import read_ahead
 from scoremachines.data.sharding.sources import items_of
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, whole
@@ -40,8 +39,6 @@ __all__ = ["SHARD_BYTES", "shard"]
 SHARD_BYTES = 2**28
 """Bytes of pixels in a shard, by default."""
 OPTIONS = {"limit", "limits", "layout", "images_key", "labels_key"}
-AHEAD = 64
-"""Items that are read ahead of the one that is written."""
 
 
 def shard(
@@ -164,7 +161,7 @@ class _Writing:
         remarks = Remarks()
         title = f"writing {self.folder.name}"
         with tqdm(total=self.items.count, desc=title, unit="image", initial=item) as progress:
-            for number, frames in enumerate(_ahead(self.items, item, threads), item):
+            for number, frames in enumerate(read_ahead(self.items, item, threads), item):
                 remarks.add(frames.name, frames.remarks)
                 for place, (name, image) in enumerate(frames.images):
                     if number == item and place < skip:
@@ -285,19 +282,3 @@ class _Writing:
             labels = files.labels()
         data = TrainingSet(ShardedPixels(files), labels, whole_set.classes)
         replace(whole_set, fingerprint=data.fingerprint()).write(self.folder)
-
-
-def _ahead(items: Items, start: int, threads: int) -> Iterator[Frames]:
-    """Yield what items become, in order, read by several threads some items ahead."""
-    pending: deque[Future[Frames]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for task in items.tasks(start):
-                pending.append(pool.submit(task))
-                if len(pending) > AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for each in pending:
-                each.cancel()

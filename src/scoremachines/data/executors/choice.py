@@ -39,7 +39,7 @@ def executed_by(
     if address is not None and name != "ray":
         raise InputError("address", address, "executor ray", f"executor {name} has none")
     if workers is not None and name not in ("processes", "ray"):
-        reason = f"executor {name} has as many as it has"
+        reason = f"the number of workers of executor {name} cannot be chosen"
         raise InputError("workers", workers, "executor processes or ray", reason)
     if name == "none":
         yield

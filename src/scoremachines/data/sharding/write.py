@@ -124,12 +124,10 @@ class _Writing:
             changed = [name for name in self.settings if made.get(name) != self.settings[name]]
             reason = f"it was begun with other settings: {', '.join(changed)}"
             raise InputError("output", self.folder, "the settings that it was begun with", reason)
-        goes_on = resume and known.making == self.settings
-        if append and known.making is not None and not goes_on:
-            accepted = "a set that is finished, or to resume with the settings it has"
-            raise InputError("output", self.folder, accepted, "it is being written")
-        again = resume and made == self.settings
-        if append and known.making is None and not again:
+        if append and not (resume and made == self.settings):
+            if known.making is not None:
+                accepted = "a set that is finished, or to resume with the settings it has"
+                raise InputError("output", self.folder, accepted, "it is being written")
             self.manifest = replace(known, making=self.settings)
             return
         first = known.sealed if known.making is not None else known.before
@@ -181,9 +179,8 @@ class _Writing:
         manifest = self.manifest
         assert manifest is not None
         if not len(self.buffer):
-            bytes_of_one = image.nbytes if image.shape == manifest.shape else 0
             one = int(np.prod(manifest.shape)) * np.dtype(manifest.dtype).itemsize
-            room = max(1, self.settings["shard_size"] // max(bytes_of_one, one))
+            room = max(1, self.settings["shard_size"] // one)
             self.buffer = np.empty((room, *manifest.shape), manifest.dtype)
             self.numbers = self._classes(manifest)
         self.buffer[self.count] = self._fitting(name, image, manifest)

@@ -5,30 +5,10 @@ python benchmarks/messages.py          the table of docs/scale.md
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Iterator
-from typing import Any
-
 import torch
 
 import scoremachines as sm
-from scoremachines.data.executors.job import Job, Packer
-from scoremachines.data.reduction import Divided, Pass, Reductions, merge_parts, part_value
-
-
-class Counted(Divided):
-    """Two parts in this process, as bytes: those of each round, there and back."""
-
-    def __init__(self) -> None:
-        super().__init__(2)
-        self.packer: Packer[int] = Packer(lambda _, array: array.nbytes, lambda _: None)
-        self.rounds: list[tuple[int, int]] = []
-
-    def part_values(self, reductions: Reductions, blocks: Pass) -> Iterator[list[Any]]:
-        job = self.packer.pack(Job.of(reductions, blocks))
-        parts = [part_value(reductions, part) for part in blocks.parts(2)]
-        self.rounds.append((len(job), len(pickle.dumps(parts[0]))))
-        yield merge_parts(reductions, parts)
+from scoremachines.experiments.bench.messages import Counted
 
 
 def main() -> None:

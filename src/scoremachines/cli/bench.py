@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scoremachines.data.open import open_data
 from scoremachines.experiments.bench.attentions import run as time_attentions
+from scoremachines.experiments.bench.executors import run as time_executors
 from scoremachines.experiments.bench.images import made_up_images
 from scoremachines.experiments.bench.run import run
 from scoremachines.experiments.bench.settings import BenchSettings
@@ -21,6 +22,7 @@ def bench(
     quick: bool = False,
     sample: bool = False,
     attentions: bool = False,
+    executors: bool = False,
     resume: bool = False,
 ) -> Path:
     """Measure the engines, print the table, and write `bench.json` and `bench.png`.
@@ -31,6 +33,7 @@ def bench(
         quick: a few small measurements instead, to see that everything works.
         sample: one whole ELS sample on all images instead.
         attentions: every attention beside none instead, into a file `attentions.json`.
+        executors: executors beside one process instead, into a file `executors.json`.
         resume: go on where a benchmark in that folder stopped.
 
     Returns:
@@ -41,18 +44,12 @@ def bench(
     """
     settings = settings.quick() if quick else settings
     data = made_up_images(settings) if settings.source is None else open_data(settings)
+    memory = memory_bytes(settings.memory)
     if attentions:
-        memory = memory_bytes(settings.memory)
         found = time_attentions(settings, data, output, memory=memory)
-        print(f"measurements: {found}")
-        return found
-    found = run(
-        settings,
-        data,
-        output,
-        memory=memory_bytes(settings.memory),
-        sample=sample,
-        resume=resume,
-    )
+    elif executors:
+        found = time_executors(settings, data, output, memory=memory, resume=resume)
+    else:
+        found = run(settings, data, output, memory=memory, sample=sample, resume=resume)
     print(f"measurements: {found}")
     return found

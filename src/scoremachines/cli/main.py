@@ -113,7 +113,7 @@ def _run(arguments: list[str]) -> int:
     commands.add_subcommand("calibrate", _calibrate_parser(), help="find a network's k(t)")
     consistency = _settings_parser(CONSISTENCY, ConsistencySettings)
     commands.add_subcommand("consistency", consistency, help="the paper's experiment, as one page")
-    benching = _settings_parser(BENCH, BenchSettings)
+    benching = add_executor(_settings_parser(BENCH, BenchSettings))
     benching.add_argument("--data", type=str | None, help="the source, in short")
     for flag, text in BENCH_FLAGS.items():
         benching.add_argument(f"--{flag}", action="store_true", help=text)
@@ -165,6 +165,7 @@ def _carry_out(command: str, chosen: Namespace) -> int:
 
         chosen.images = chosen.data
         flags = {name: chosen[name] for name in (*BENCH_FLAGS, "resume")}
+        flags["executors"] |= chosen.executor != "none"
         bench(_read(chosen, BenchSettings), chosen.output, **flags)
     elif command == "train":
         from scoremachines.cli.train import train

@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
+from scoremachines.data.sharded.pixels import ShardedPixels
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, whole
 
@@ -30,6 +31,7 @@ __all__ = [
     "Reduction",
     "Reductions",
     "check_executor",
+    "current_executor",
     "default_executor",
     "merge_parts",
     "part_value",
@@ -114,6 +116,8 @@ class Pass:
         return Block(images, index.to(images.device))
 
     def __iter__(self) -> Iterator[Block]:
+        if self.members is None and isinstance(self.data.pixels, ShardedPixels):
+            self.data.pixels.expect(*self.bounds)
         return (self[number] for number in range(len(self)))
 
     def parts(self, count: int) -> list[Pass]:
@@ -178,6 +182,11 @@ def default_executor(executor: Executor) -> Iterator[None]:
         yield
     finally:
         _DEFAULT.remove(executor)
+
+
+def current_executor() -> Executor:
+    """Return what carries out passes that name no executor."""
+    return _DEFAULT[-1]
 
 
 class Divided:
@@ -245,7 +254,7 @@ def reduce(
     if not len(blocks):
         raise InputError("data", blocks.data, "at least one image")
     check_executor(executor)
-    executor = _DEFAULT[-1] if executor is None else executor
+    executor = current_executor() if executor is None else executor
     merged = _merged(listed, executor.part_values(listed, blocks))
     return merged if isinstance(reductions, Iterable) else merged[0]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from scoremachines.data.registry import Reader
+from scoremachines.data.sharded.files import ShardFiles
 from scoremachines.data.sharded.manifest import FOLDER, FORMAT, MANIFEST
-from scoremachines.data.sharded.pixels import ShardedNames, ShardedPixels, ShardFiles
+from scoremachines.data.sharded.pixels import ShardedNames, ShardedPixels
 from scoremachines.data.sharded.place import Place, is_address
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError

@@ -3,120 +3,18 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from math import prod
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from scoremachines.data.sharded.manifest import Manifest, StoredFile, checksum
-from scoremachines.data.sharded.place import Place
+from scoremachines.data.sharded.files import ShardFiles
 from scoremachines.io.files import reading
 
-__all__ = ["ShardFiles", "ShardedNames", "ShardedPixels"]
-
-OPEN = 64
-"""Memory maps that are open at a time."""
-
-
-class ShardFiles:
-    """The files of a set, opened when they are first read, each checked once.
-
-    It is sent to other processes as its address and manifest, so they share the pages of the maps.
-
-    Args:
-        place: where the files lie.
-        manifest: what they hold.
-
-    `starts` and `ends` count the images before each shard, and before the next.
-    """
-
-    def __init__(self, place: Place, manifest: Manifest) -> None:
-        self.place, self.manifest = place, manifest
-        self._begin()
-
-    def _begin(self) -> None:
-        self.ends = self.manifest.ends
-        self.starts = [0, *self.ends[:-1]]
-        self._maps: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._checked: set[str] = set()
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> tuple[Place, Manifest]:
-        return self.place, self.manifest
-
-    def __setstate__(self, state: tuple[Place, Manifest]) -> None:
-        self.place, self.manifest = state
-        self._begin()
-
-    def path(self, file: StoredFile) -> Path:
-        """Return the path of a file that is as it was written.
-
-        Its length is looked at each time, its checksum once.
-
-        Args:
-            file: the file.
-
-        Returns:
-            Its path on this machine.
-
-        Raises:
-            InputError: it is missing or damaged.
-        """
-        path = self.place.path(file, self.manifest.fingerprint or "")
-        if file.name not in self._checked:
-            if checksum(path) != file.crc32:
-                raise self.place.damaged(file, "its checksum is another one")
-            self._checked.add(file.name)
-        return path
-
-    def array(self, file: StoredFile, length: int, shape: Sequence[int], dtype: str) -> np.ndarray:
-        """Return an array of `length` rows on a memory map.
-
-        Args:
-            file: its file.
-            length: how many rows it should have.
-            shape: of a row.
-            dtype: kind of its numbers.
-
-        Returns:
-            The array, copied where it is written to.
-
-        Raises:
-            InputError: it is missing or damaged.
-        """
-        if not length:
-            return np.empty((0, *shape), dtype)
-        with self._lock:
-            path = self.path(file)
-            found = self._maps.pop(file.name, None)
-            if found is None:
-                with reading("source", path, "an array as it was written"):
-                    found = np.load(path, mmap_mode="c", allow_pickle=False)
-                if found.shape != (length, *shape) or found.dtype != np.dtype(dtype):
-                    raise self.place.damaged(file, f"it holds {found.dtype} {list(found.shape)}")
-            self._maps[file.name] = found
-            while len(self._maps) > OPEN:
-                self._maps.popitem(last=False)
-        return found
-
-    def pixels(self, number: int) -> np.ndarray:
-        """Return the pixels of one shard, `[n, C, H, W]`."""
-        shard, manifest = self.manifest.shards[number], self.manifest
-        return self.array(shard.pixels, shard.images, manifest.shape, manifest.dtype)
-
-    def labels(self) -> Tensor:
-        """Return the labels of all images, int64 `[N]`."""
-        read = [np.empty(0, np.int64)]
-        for part in self.manifest.shards[: self.manifest.sealed]:
-            assert part.labels is not None  # the manifest has a file of labels for all, or none
-            read.append(self.array(part.labels, part.images, (), "int64"))
-        return torch.from_numpy(np.concatenate(read))
+__all__ = ["ShardedNames", "ShardedPixels"]
 
 
 class ShardedPixels:
@@ -198,6 +96,16 @@ class ShardedPixels:
         """
         for start in range(0, len(self), count):
             yield self[start : start + count]
+
+    def expect(self, start: int, stop: int) -> None:
+        """Say that successive images are going to be read, as `ShardFiles.expect` takes it.
+
+        Args:
+            start: the first.
+            stop: that after the last.
+        """
+        if self.index is None:
+            self.shards.expect(start, stop)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ShardedPixels:
         """Return the same pixels, to be read elsewhere or as other numbers.

@@ -16,6 +16,7 @@ from scoremachines.data.formats.items import Items
 from scoremachines.data.formats.shards import from_shards
 from scoremachines.data.images.left_out import Remarks, warn_of
 from scoremachines.data.images.resize import Framing, widen
+from scoremachines.data.sharded.files import ShardFiles
 from scoremachines.data.sharded.manifest import (
     MANIFEST,
     Manifest,
@@ -24,7 +25,7 @@ from scoremachines.data.sharded.manifest import (
     checksum,
     stored_file,
 )
-from scoremachines.data.sharded.pixels import ShardedPixels, ShardFiles
+from scoremachines.data.sharded.pixels import ShardedPixels
 from scoremachines.data.sharded.place import Place
 from scoremachines.data.sharding.ahead import read_ahead
 from scoremachines.data.sharding.sources import items_of

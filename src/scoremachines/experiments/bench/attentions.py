@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from scoremachines.engines import make_engine
 from scoremachines.experiments.bench.processor import cores, processor
 from scoremachines.experiments.bench.settings import BenchSettings, numbers
 from scoremachines.experiments.bench.tasks import BASELINE, checked, engines
+from scoremachines.experiments.bench.timing import shortest
 from scoremachines.io.folders import output_folder
 from scoremachines.io.sealed import write_json
 from scoremachines.machine.score_machine import ScoreMachine
@@ -89,7 +90,9 @@ def _measured(
     rows = []
     for level in numbers("levels", settings.levels, 0, 1):
         noisy = (level**0.5 * clean + (1 - level) ** 0.5 * noise).to(settings.device)
-        times = _shortest(list(machines.values()), noisy, level, settings.repeat)
+        works = [partial(_answered, machine, noisy, level) for machine in machines.values()]
+        clock = time.perf_counter if noisy.is_cuda else time.process_time
+        times = shortest(works, settings.repeat, clock)
         for name, seconds in zip(machines, times, strict=True):
             row = {
                 "engine": engine.name,
@@ -106,17 +109,7 @@ def _measured(
     return rows
 
 
-def _shortest(
-    machines: Sequence[ScoreMachine], noisy: Tensor, level: float, repeat: int
-) -> list[float]:
-    """Return the shortest time of each machine, seconds; they take turns."""
-    clock = time.perf_counter if noisy.is_cuda else time.process_time
-    best = [float("inf")] * len(machines)
-    for _ in range(repeat):
-        for number, machine in enumerate(machines):
-            start = clock()
-            machine.denoise(noisy, level)
-            if noisy.is_cuda:
-                torch.cuda.synchronize()
-            best[number] = min(best[number], clock() - start)
-    return best
+def _answered(machine: ScoreMachine, noisy: Tensor, level: float) -> None:
+    machine.denoise(noisy, level)
+    if noisy.is_cuda:
+        torch.cuda.synchronize()

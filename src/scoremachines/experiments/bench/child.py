@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Query, make_engine
 from scoremachines.engines.native.engine import native_instructions
 from scoremachines.experiments.bench.dense import dense
-from scoremachines.io.files import exists
+from scoremachines.experiments.bench.memory import peak, reset_peak
 from scoremachines.io.orphans import end_with_stdin
 from scoremachines.io.sealed import load_tensors
 from scoremachines.machine.score_machine import ScoreMachine
@@ -35,7 +34,6 @@ __all__ = ["main"]
 LONG = 20.0
 """What takes longer is measured once, seconds."""
 SOURCES = {"els": "valid", "local": "aligned", "ideal": "aligned"}
-LINUX = Path("/proc/self/clear_refs")
 
 Answer = tuple[Tensor, float | None]
 """x̂0, and the bound on its error that an approximate engine gives."""
@@ -64,12 +62,12 @@ def _levels(task: dict[str, Any], pixels: Tensor) -> Iterator[dict[str, Any]]:
     exact = _exact(task, data) if task["exact"] else None
     for level in task["levels"]:
         noisy = _noisy(task, data, level)
-        before = _reset_peak(task["device"])
+        before = reset_peak(task["device"])
         (found, bound), seconds = _fastest(partial(work, noisy, level), task["repeat"])
         line = {
             "level": level,
             "seconds": seconds,
-            "bytes": max(0, _peak(task["device"]) - before),
+            "bytes": max(0, peak(task["device"]) - before),
         }
         line |= {"pairs": _pairs(task, data), "bound": bound, "error": None}
         if exact is not None:
@@ -83,14 +81,14 @@ def _sample(task: dict[str, Any], pixels: Tensor) -> Iterator[dict[str, Any]]:
     data = TrainingSet(pixels)
     machine = ScoreMachine(data, parse_window(task["schedule"]), engine=_engine(task))
     machine = machine.to(task["device"])
-    before, start = _reset_peak(task["device"]), time.perf_counter()
+    before, start = reset_peak(task["device"]), time.perf_counter()
     for step in trajectory(machine, range(1), task["steps"], task["seed"]):
         passed = time.perf_counter() - start
         window = parse_window(task["schedule"])
         if callable(window):
             window = window(machine.schedule.time(torch.tensor([step.alpha_bar])).item())
         line = {"step": step.number, "level": step.alpha_bar, "window": window}
-        yield line | {"seconds": passed, "bytes": max(0, _peak(task["device"]) - before)}
+        yield line | {"seconds": passed, "bytes": max(0, peak(task["device"]) - before)}
 
 
 def _engine(task: dict[str, Any]) -> Engine:
@@ -158,34 +156,6 @@ def _fastest(work: Callable[[], Answer], repeat: int) -> tuple[Answer, float]:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return answer, min(times)
-
-
-def _reset_peak(device: str) -> int:
-    """Let the peak of memory begin anew, the GPU's where one is used; return bytes in use."""
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device)
-    if exists("memory", LINUX):
-        LINUX.write_text("5")
-        return _status("VmRSS")
-    return _peak(device)
-
-
-def _peak(device: str) -> int:
-    """Return the largest memory since then, bytes; on some systems, since the process began."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated(device)
-    if exists("memory", LINUX):
-        return _status("VmHWM")
-    import resource  # not on every system
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _status(key: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,18 @@ import os
 import platform
 from pathlib import Path
 
-__all__ = ["cores", "processor"]
+__all__ = ["core_numbers", "cores", "processor"]
 
 
 def cores() -> int:
     """Return how many cores this process may use."""
+    return len(core_numbers())
+
+
+def core_numbers() -> list[int]:
+    """Return the numbers of these cores."""
     known = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(known(0)) if known else os.cpu_count() or 1
+    return sorted(known(0)) if known else list(range(os.cpu_count() or 1))
 
 
 def processor() -> str:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,8 +12,8 @@ import torch
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import make_engine
 from scoremachines.engines.native.engine import native_instructions
-from scoremachines.errors import InputError
 from scoremachines.experiments.bench.child import LONG
+from scoremachines.experiments.bench.children import FailedError, child_lines
 from scoremachines.experiments.bench.figure import draw
 from scoremachines.experiments.bench.processor import cores, processor
 from scoremachines.experiments.bench.settings import BenchSettings
@@ -177,7 +173,7 @@ class _Bench:
         try:
             for line in self._lines(request):
                 self._add(task.record(line.pop("level")) | line)
-        except _FailedError as failure:
+        except FailedError as failure:
             done = [
                 known["level"] for known in self.results if _same(task.record(0), known, "level")
             ]
@@ -199,7 +195,7 @@ class _Bench:
                     f"{line['seconds']:8.1f} s {line['bytes'] / 2**20:6.0f} MiB",
                     flush=True,
                 )
-        except _FailedError as failure:
+        except FailedError as failure:
             print(f"{name}: {failure}")
         self.samples.append({"engine": name, "count": len(self.data), "steps": steps})
         self.write()
@@ -237,7 +233,7 @@ class _Bench:
         return float("inf") if seconds is None else seconds * task.count / last["count"]
 
     def _lines(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Run a task in a process of its own, and yield the lines that it prints."""
+        """Run a task in a process of its own, and yield what it measured."""
         settings = self.settings
         request = request | {
             "pixels": str(self.folder / PIXELS),
@@ -246,36 +242,7 @@ class _Bench:
         }
         for name in ("repeat", "tolerance", "device", "seed"):
             request[name] = getattr(settings, name)
-        line = [sys.executable, "-m", "scoremachines.experiments.bench.child", json.dumps(request)]
-        threads = {"OMP_NUM_THREADS": str(self.threads)}
-        child = subprocess.Popen(
-            line,
-            stdin=subprocess.PIPE,  # the child ends when it closes, so it leaves no orphan
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env=os.environ | threads,
-        )
-        with child:
-            assert child.stdout is not None
-            assert child.stderr is not None
-            try:
-                for text in child.stdout:
-                    yield json.loads(text)
-            finally:
-                if child.poll() is None and sys.exc_info()[0] is not None:
-                    child.kill()
-            problem = child.stderr.read().strip().splitlines()
-        if child.returncode:
-            raise _FailedError(problem[-1] if problem else f"ended with {child.returncode}")
-
-
-class _FailedError(InputError):
-    """A measurement that ended before its time."""
-
-    def __init__(self, problem: str) -> None:
-        ValueError.__init__(self, f"failed: {problem}")
+        return child_lines("child", request)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -23,12 +23,15 @@ examples:
   scoremachines bench --data cifar10.zip --threads 2 -o bench
   scoremachines bench --data cifar10.zip --engines native --sample -o sample
   scoremachines bench --attentions --counts 500 --windows 7 -o attentions
+  scoremachines bench --executors --counts 50000 --windows 3,9 --levels 0.5 -o executors
+  scoremachines bench --executor ray --address auto -o cluster
   scoremachines bench -o bench --resume                      go on after an interruption
 """
 BENCH_FLAGS = {
     "quick": "a few small measurements, to see that everything works",
     "sample": "time one whole ELS sample on all images instead",
     "attentions": "time every attention beside none instead",
+    "executors": "time executors beside one process instead, their scaling, and a set on disk",
 }
 
 
@@ -64,10 +67,14 @@ class BenchSettings(DataSettings):
     """k(t) of the whole sample that --sample takes"""
     steps: int = 20
     """steps of that sample"""
+    stored: int = 20_000
+    """images of 64×64×3 that --executors writes as shards, reads from the disk, and deletes"""
 
     def quick(self) -> BenchSettings:
         """Return settings that show within a minute that everything works."""
-        return replace(self, counts="32,128", windows="3,9", levels="0.9,0.3", repeat=1, steps=3)
+        return replace(
+            self, counts="32,128", windows="3,9", levels="0.9,0.3", repeat=1, steps=3, stored=64
+        )
 
 
 def numbers(argument: str, text: str, low: float, high: float) -> list[float]:

@@ -114,6 +114,7 @@ def test_a_message_does_not_grow_with_the_set() -> None:
 
 LEFT = """
 import os, time
+from multiprocessing import active_children
 from scoremachines.data.executors.processes import Processes
 from scoremachines.data.reduction import Pass, reduce
 from scoremachines.machine.baselines import Total
@@ -121,7 +122,7 @@ import scoremachines as sm
 if __name__ == "__main__":
     processes = Processes(2)
     reduce(Total(), Pass(sm.digits(), 50), processes)
-    print(*(each.pid for each in processes._pool._processes.values()), flush=True)
+    print(*(each.pid for each in active_children()), flush=True)
     time.sleep(60)
 """
 

@@ -36,7 +36,8 @@ class Processes:
     Processes begin with the first pass and serve all that follow, of any training set, until
     `close`, the end of a `with` block or the end of the program. A script that uses them starts
     with `if __name__ == "__main__":`, for they import it. Where one is killed, new ones begin and
-    what is missing is computed by them; what is late is asked of another one, too.
+    what is missing is computed by them; what is late is asked of another one, too. A worker is
+    asked for the same part of a set each time, so that its pages alone are in its memory.
 
     Args:
         workers: how many.
@@ -52,7 +53,7 @@ class Processes:
         self.workers = whole("workers", workers, 1)
         self.parts = self.workers if parts is None else whole("parts", parts, 1)
         self.late = late
-        self._pool: ProcessPoolExecutor | None = None
+        self._pools: list[ProcessPoolExecutor] = []  # one a worker
         self._folder = Path()
         self._packer: Packer[Path] | None = None
         self._end: weakref.finalize[..., Any] | None = None
@@ -63,11 +64,14 @@ class Processes:
         job = Job.of(reductions, blocks)
         for attempt in range(TRIES):
             with self._lock:  # of passes in several threads
-                pool, packer = self._started()
+                pools, packer = self._started()
                 path = self._folder / f"{next(self._names)}.job"
                 path.write_bytes(packer.pack(job))
 
-            def ask(number: int, _: int, pool: Any = pool, path: Path = path) -> Future[Any]:
+            def ask(
+                number: int, attempt: int, pools: Any = pools, path: Path = path
+            ) -> Future[Any]:
+                pool = pools[(number * self.workers // len(parts) + attempt) % self.workers]
                 return pool.submit(_of_part, str(path), parts[number])
 
             try:
@@ -89,9 +93,9 @@ class Processes:
             yield merge_parts(reductions, values)
             return
 
-    def _started(self) -> tuple[ProcessPoolExecutor, Packer[Path]]:
+    def _started(self) -> tuple[list[ProcessPoolExecutor], Packer[Path]]:
         """Return the processes, which have a folder for what they are given, and what fills it."""
-        if self._pool is None or self._packer is None:
+        if self._packer is None:
             self._folder = folder = Path(tempfile.mkdtemp(prefix="scoremachines-"))
 
             def keep(key: str, array: np.ndarray) -> Path:
@@ -100,15 +104,16 @@ class Processes:
                 return path
 
             self._packer = Packer(keep, _unlink)
-            self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _begin)
-            self._end = weakref.finalize(self, _end, self._pool, self._folder)
-        return self._pool, self._packer
+            spawn = get_context("spawn")
+            self._pools = [ProcessPoolExecutor(1, spawn, _begin) for _ in range(self.workers)]
+            self._end = weakref.finalize(self, _end, self._pools, self._folder)
+        return self._pools, self._packer
 
     def close(self) -> None:
         """End the processes and delete what they were given."""
         if self._end is not None:
             self._end()
-        self._pool = self._end = self._packer = None
+        self._end = self._packer = None
 
     def __enter__(self) -> Processes:
         return self
@@ -121,12 +126,13 @@ def _unlink(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def _end(pool: ProcessPoolExecutor, folder: Path) -> None:
-    workers = list((getattr(pool, "_processes", None) or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for each in workers:  # one that hangs would be waited for
-        each.kill()
-        each.join()
+def _end(pools: list[ProcessPoolExecutor], folder: Path) -> None:
+    for pool in pools:
+        workers = list((getattr(pool, "_processes", None) or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for each in workers:  # one that hangs would be waited for
+            each.kill()
+            each.join()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -12,7 +12,9 @@ template <class T, class Stored> class Block {
           clean_(pixels() * question.channels * Stored::size + 2 * margin()),
           norms_(pixels() * lanes),
           risen_(pixels() * lanes),
-          bias_(std::size_t(question.width) * question.height * lanes) {
+          bias_(std::size_t(question.width) * question.height * lanes),
+          beside_(std::size_t(question.width) * lanes) {
+        clean_.fill(0);
         for (int byte = 0; byte < 256; ++byte) {
             if constexpr (std::is_same_v<Stored, Packed>) {
                 units_[256 + byte] = Packed::upper(byte);
@@ -27,8 +29,18 @@ template <class T, class Stored> class Block {
     void take(int first) {
         first_ = first;
         present_ = std::min(lanes, question_.count - first);
-        clean_.fill(0);
-        for (int lane = 0; lane < present_; ++lane) take_image(first + lane, lane);
+        // Whole blocks of bytes are written over; what is in the margins is zero from the beginning.
+        const bool whole = std::is_same_v<Stored, Packed> && present_ == lanes && !question_.wrapped;
+        if (!whole) clean_.fill(0);
+        const int frame = question_.wrapped ? question_.frame : 0, height = question_.height;
+        for (int c = 0; c < question_.channels; ++c)
+            for (int r = -frame; r < height + frame; ++r) {
+                const int from = ((r % height) + height) % height;
+                if (whole)
+                    take_beside(c, r);
+                else  // a row of all lanes at a time, which stays in the nearest cache
+                    for (int lane = 0; lane < present_; ++lane) take_row(lane, c, r, from);
+            }
     }
 
     // Lays out Π_u(i) of one noisy image for the images taken; returns whether there is any.
@@ -88,36 +100,76 @@ template <class T, class Stored> class Block {
     }
     std::size_t margin() const { return std::size_t(group_size) * question_.channels * Stored::size; }
 
-    void take_image(int image, int lane) {
+    // A row of one channel of an image taken.
+    const unsigned char* bytes(int lane, int c, int row) const { return question_.bytes + line(lane, c, row); }
+    std::size_t line(int lane, int c, int row) const {
         const Question<T>& q = question_;
-        const int height = q.height, width = q.width, frame = q.frame;
-        const Unit* units = units_ + (lane < Stored::size ? 0 : 256);
-        const std::size_t start = std::size_t(image) * q.channels * height * width;
-        const std::ptrdiff_t step = std::ptrdiff_t(q.channels) * Stored::size;
-        for (int c = 0; c < q.channels; ++c) {
-            for (int r = -frame; r < height + frame; ++r) {
-                const bool outside = r < 0 || r >= height;
-                if (outside && !q.wrapped) continue;
-                const int from = ((r % height) + height) % height;
-                const std::size_t line = start + (std::size_t(c) * height + from) * width;
-                Unit* to = clean_.get() + margin() +
-                           (std::ptrdiff_t(r + frame) * framed_width_ + frame) * step + c * Stored::size;
-                if constexpr (std::is_same_v<Stored, Packed>)
-                    take_row(to + lane % Stored::size, step, [from = q.bytes + line, units](Unit* at, int w) {
-                        *at |= units[from[w]];
-                    });
-                else if (q.bytes)
-                    take_row(to + lane, step, [from = q.bytes + line, units](Unit* at, int w) {
-                        *at = units[from[w]];
-                    });
-                else
-                    take_row(to + lane, step, [from = q.values + line](Unit* at, int w) { *at = from[w]; });
-            }
+        return ((std::size_t(first_ + lane) * q.channels + c) * q.height + row) * q.width;
+    }
+    // Where it is laid out, `row` counted from the first that is no margin.
+    Unit* laid(int c, int row) {
+        const std::ptrdiff_t pixel = place(row + question_.frame, question_.frame);
+        return clean_.get() + margin() + (pixel * question_.channels + c) * Stored::size;
+    }
+
+    // Lays out a row of bytes of all lanes.
+    void take_beside(int c, int row) {
+        const int width = question_.width;
+        unsigned char* const beside = beside_.get();
+        const unsigned char* from[lanes];
+        for (int lane = 0; lane < lanes; ++lane) from[lane] = bytes(lane, c, row);
+        // Few lanes at a time: images often lie so that their rows push each other out of the cache.
+        for (int lane = 0; lane < lanes; lane += 8) {
+            int w = 0;
+            if constexpr (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+                for (; w + 8 <= width; w += 8) turn(from + lane, w, beside + std::size_t(w) * lanes + lane);
+            for (; w < width; ++w)
+                for (int i = lane; i < lane + 8; ++i) beside[std::size_t(w) * lanes + i] = from[i][w];
+        }
+        const std::ptrdiff_t step = std::ptrdiff_t(question_.channels) * Stored::size;
+        Unit* to = laid(c, row);
+        if constexpr (std::is_same_v<Stored, Packed>)
+            for (int w = 0; w < width; ++w) Packed::put(beside + std::size_t(w) * lanes, to + w * step);
+    }
+
+    // Lays out 8 bytes of 8 lanes, from one column on: rows become columns, in quarters, and quarters of these.
+    IN_PLACE static void turn(const unsigned char* const* from, int column, unsigned char* to) {
+        std::uint64_t rows[8];
+        for (int i = 0; i < 8; ++i) __builtin_memcpy(rows + i, from[i] + column, 8);
+        swap<4>(rows, 0x00000000ffffffff);
+        swap<2>(rows, 0x0000ffff0000ffff);
+        swap<1>(rows, 0x00ff00ff00ff00ff);
+        for (int i = 0; i < 8; ++i) __builtin_memcpy(to + std::size_t(i) * lanes, rows + i, 8);
+    }
+    template <int apart> IN_PLACE static void swap(std::uint64_t* rows, std::uint64_t mask) {
+        for (int i = 0; i < 8; ++i) {
+            if (i & apart) continue;
+            const std::uint64_t changed = (rows[i] >> (8 * apart) ^ rows[i + apart]) & mask;
+            rows[i] ^= changed << (8 * apart);
+            rows[i + apart] ^= changed;
         }
     }
 
+    // Lays out a row of one lane, and its margins; `from` is the row of the image.
+    void take_row(int lane, int c, int row, int from) {
+        const Question<T>& q = question_;
+        const Unit* units = units_ + (lane < Stored::size ? 0 : 256);
+        const std::ptrdiff_t step = std::ptrdiff_t(q.channels) * Stored::size;
+        Unit* to = laid(c, row);
+        if constexpr (std::is_same_v<Stored, Packed>)
+            put_row(to + lane % Stored::size, step, [from = bytes(lane, c, from), units](Unit* at, int w) {
+                *at |= units[from[w]];
+            });
+        else if (q.bytes)
+            put_row(to + lane, step, [from = bytes(lane, c, from), units](Unit* at, int w) {
+                *at = units[from[w]];
+            });
+        else
+            put_row(to + lane, step, [from = q.values + line(lane, c, from)](Unit* at, int w) { *at = from[w]; });
+    }
+
     // Calls put(to, column) for the columns of one row, and for those of its margins where it goes on there.
-    template <class Put> void take_row(Unit* to, std::ptrdiff_t step, const Put& put) {
+    template <class Put> void put_row(Unit* to, std::ptrdiff_t step, const Put& put) {
         const int width = question_.width, frame = question_.wrapped ? question_.frame : 0;
         for (int w = 0; w < width; ++w) put(to + w * step, w);
         for (int w = 1; w <= frame; ++w) {
@@ -131,4 +183,5 @@ template <class T, class Stored> class Block {
     Unit units_[512];  // what bytes are in the lower half of a word, or as values, and in the upper half
     Buffer<Unit> clean_;
     Buffer<T> norms_, risen_, bias_;
+    Buffer<unsigned char> beside_;  // a row of bytes, those of all lanes beside each other
 };

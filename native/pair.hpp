@@ -57,6 +57,17 @@ struct Packed {
         __builtin_memcpy(&bits, &value, sizeof bits);
         return bits;
     }
+    // Bytes of all lanes, as they are laid out.
+    IN_PLACE static void put(const unsigned char* from, Unit* to) {
+        for (int lane = 0; lane < size; ++lane) {
+            const float lower = static_cast<float>(2 * int(from[lane]) - 255);
+            const float upper = static_cast<float>(2 * int(from[size + lane]) - 255);
+            Unit low, high;
+            __builtin_memcpy(&low, &lower, sizeof low);
+            __builtin_memcpy(&high, &upper, sizeof high);
+            to[lane] = high | low >> 16;
+        }
+    }
     static Pair<float> get(const Unit* from) {
         Pair<float> values;
         Lanes<float>::halves(from, values.first, values.second);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import subprocess
@@ -16,28 +15,16 @@ import torch
 import scoremachines as sm
 from scoremachines.data.executors.job import LONG, Job, Packer, unpacked
 from scoremachines.data.executors.processes import Processes
-from scoremachines.data.reduction import Block, Divided, Pass, default_executor, reduce
+from scoremachines.data.reduction import Divided, Pass, default_executor, reduce
 from scoremachines.errors import InputError
 from scoremachines.machine.baselines import Total
+from support.dividing import OnceAt
 
 
 def training_set(count: int = 40) -> sm.TrainingSet:
     draw = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, 2, 4, 5), generator=draw, dtype=torch.uint8)
     return sm.TrainingSet(pixels, torch.arange(count) % 2)
-
-
-class OnceAt(Total):
-    """A statistic that sends its process a signal, once, at the first image."""
-
-    def __init__(self, mark: Path, sent: int) -> None:
-        self.mark, self.sent = mark, sent
-
-    def of(self, block: Block) -> torch.Tensor:
-        if int(block.index[0]) == 0 and not self.mark.exists():
-            self.mark.touch()
-            os.kill(os.getpid(), self.sent)
-        return super().of(block)
 
 
 @pytest.mark.slow

@@ -13,10 +13,11 @@ import torch
 
 import scoremachines as sm
 from scoremachines.data.executors.ray_actors import Ray
-from scoremachines.data.reduction import Block, Divided, Pass, reduce
+from scoremachines.data.reduction import Divided, Pass, reduce
 from scoremachines.errors import InputError
 from scoremachines.machine.baselines import Total
 from scoremachines.testing import check_machine
+from support.dividing import OnceAt
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -63,19 +64,6 @@ def test_machines_have_the_same_bits(cluster: Any, tmp_path: Path) -> None:
             machine.posterior(noisy, 0.5, 1)
         images = torch.rand(6, 2, 4, 5, generator=torch.Generator().manual_seed(2)).double()
         check_machine(lambda data: sm.ScoreMachine(data, 3, "valid", "top1"), images, [executor])
-
-
-class OnceAt(Total):
-    """A statistic that sends its process a signal, once, at the first image."""
-
-    def __init__(self, mark: Path, sent: int) -> None:
-        self.mark, self.sent = mark, sent
-
-    def of(self, block: Block) -> torch.Tensor:
-        if int(block.index[0]) == 0 and not self.mark.exists():
-            self.mark.touch()
-            os.kill(os.getpid(), self.sent)
-        return super().of(block)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])

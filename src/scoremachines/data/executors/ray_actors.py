@@ -24,6 +24,8 @@ __all__ = ["Ray"]
 LOG = logging.getLogger(__name__)
 ANSWERS = 5.0
 """Seconds within which the head of a cluster answers."""
+SMALL = 2**16
+"""Bytes up to which a job goes along with each call, and not by way of the object store."""
 RETRIES = 3
 """How often Ray computes a part again after the actor that held it has died."""
 
@@ -71,7 +73,8 @@ class Ray:
     def part_values(self, reductions: Reductions, blocks: Pass) -> Iterator[list[Any]]:
         parts = [each.bounds for each in blocks.parts(self.parts)]
         packed = self._packer.pack(Job.of(reductions, blocks))
-        job = self.ray.put((packed, dict(self._packer.handles)))
+        given = packed, dict(self._packer.handles)
+        job = given if len(packed) < SMALL else self.ray.put(given)
         placed = list(self._actors)
 
         def ask(number: int, attempt: int) -> Future[Any]:

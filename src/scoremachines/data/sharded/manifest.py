@@ -39,7 +39,7 @@ FORMAT, VERSION = "scoremachines.shards", 1
 FOLDER = "a folder that `scoremachines shard` wrote"
 DTYPES = ("uint8", "float32", "float64")
 FILE = r"shard-\d{5,9}(\.labels)?\.npy|shard-\d{5,9}\.names\.json"
-PIECE = 2**24
+PIECE = 2**20
 """Bytes that are summed up at a time."""
 
 
@@ -197,10 +197,10 @@ class Manifest:
 
 def checksum(path: Path) -> int:
     """Return the CRC-32 of a file."""
-    total = 0
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            total = zlib.crc32(piece, total)
+    total, room = 0, memoryview(bytearray(PIECE))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(room):
+            total = zlib.crc32(room[:count], total)
     return total
 
 

@@ -44,6 +44,8 @@ STORED = ("N", "GB", "opened, s", "files alone, s", "LS, s", "GB/s", "again, s",
 WORKERS = (1, 2, 4, 8)
 FEW = 16
 MIB = 2**20
+BUDGET = 64 * MIB
+"""Bytes above its part of the set that each worker may use while scaling is measured."""
 MACHINES = {"ls": "aligned", "els": "valid"}
 Row = dict[str, Any]
 
@@ -109,8 +111,11 @@ class _Bench:
         self.content: dict[str, Any] = {"settings": asdict(settings), "machine": about}
         self.content |= {name: [] for name in SECTIONS}
         path = folder / FILE
-        held = kept(path, lambda: _read(path, self.content["settings"]))
-        self.content |= held or {}
+        held = kept(path, lambda: _read(path))
+        if held is not None:
+            if held["settings"] != self.content["settings"]:
+                raise InputError("output", path, "the settings that it was begun with")
+            self.content |= {name: held[name] for name in SECTIONS}
         write_json(path, self.content)
         print(about, flush=True)
         draw = torch.Generator().manual_seed(settings.seed)
@@ -123,11 +128,11 @@ class _Bench:
         print("| " + " | ".join(cells) + " |", flush=True)
 
     def machine(
-        self, data: TrainingSet, name: str, window: int, executor: Executor
+        self, data: TrainingSet, name: str, window: int, executor: Executor, memory: int = 0
     ) -> ScoreMachine:
         """Return a machine."""
-        sources = MACHINES[name]
-        return ScoreMachine(data, window, sources, memory=self.memory, executor=executor)
+        memory, sources = memory or self.memory, MACHINES[name]
+        return ScoreMachine(data, window, sources, memory=memory, executor=executor)
 
     def noisy(self, level: float) -> torch.Tensor:
         """Return the first image under noise."""
@@ -225,10 +230,10 @@ class _Bench:
         """Time a step of LS by workers that have one core each, or a share of one."""
         tiny = TrainingSet(data.block(slice(0, 2 * workers), None))
         noisy = self.noisy(level)
-        self.machine(tiny, "ls", window, executor).denoise(noisy, level)  # libraries load
+        self.machine(tiny, "ls", window, executor, BUDGET).denoise(noisy, level)  # libraries load
         before = memory_of(executor, workers, data, anew=True)
         pinned = pin(list(before), core_numbers())
-        work = partial(self.machine(data, "ls", window, executor).denoise, noisy, level)
+        work = partial(self.machine(data, "ls", window, executor, BUDGET).denoise, noisy, level)
         work()
         seconds = shortest([work], self.settings.repeat)[0]
         after = memory_of(executor, workers, data, anew=False)
@@ -239,7 +244,7 @@ class _Bench:
             "pinned": pinned,
             "peak": max(above, default=0),
             "shard": data.pixels.nbytes // workers,
-            "budget": self.memory,
+            "budget": BUDGET,
         }
 
     def stored(self, window: int) -> None:
@@ -272,11 +277,9 @@ def _head(columns: tuple[str, ...]) -> None:
     print("\n| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|", flush=True)
 
 
-def _read(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was measured so far with the same settings."""
+def _read(path: Path) -> dict[str, Any]:
+    """Return what was measured so far."""
     held = read_json(path)
-    if not all(isinstance(held.get(name), list) for name in SECTIONS):
+    if not (all(isinstance(held.get(name), list) for name in SECTIONS) and "settings" in held):
         raise InputError("output", path, LEFT, "a table is missing")
-    if held.get("settings") != settings:
-        raise InputError("output", path, "the settings that it was begun with")
-    return {name: held[name] for name in SECTIONS}
+    return held

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 import scoremachines as sm
+from scoremachines.data.reduction import Pass
+from scoremachines.data.sharded import files
 from scoremachines.data.sharded.manifest import MANIFEST, Manifest, Shard, stored_file
 from scoremachines.data.sharded.pixels import ShardedNames, ShardedPixels
 from scoremachines.data.sharded.place import Place
@@ -197,3 +199,32 @@ def test_a_folder_of_pictures_may_have_a_manifest_of_its_own(tmp_path: Path) -> 
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
     (tmp_path / MANIFEST).write_text('{"name": "a web app"}')
     assert len(sm.TrainingSet.open(tmp_path)) == 1
+
+
+def test_the_next_shard_is_checked_while_one_is_read(tmp_path: Path) -> None:
+    folder = written(tmp_path / "x.shards", in_memory(), [8, 8, 7])
+    pixels = sm.TrainingSet.open(folder).pixels
+    assert isinstance(pixels, ShardedPixels)
+    pixels.expect(0, 16)
+    pixels[0:1]
+    for thread in pixels.shards._coming.values():
+        thread.join()
+    checked = {name for name in pixels.shards._checked if "labels" not in name}
+    assert checked == {"shard-00000.npy", "shard-00001.npy"}
+    pixels[8:9]
+    assert "shard-00002.npy" not in pixels.shards._coming  # nobody expects it
+    again = sm.TrainingSet.open(folder)
+    (folder / "shard-00001.npy").write_bytes(b"x")
+    blocks = iter(Pass(again, 8, None))
+    assert torch.equal(next(blocks).images, in_memory().pixels[:8])  # it has not come to that
+    with pytest.raises(InputError, match=r"shard-00001.npy': it has 1 bytes"):
+        next(blocks)
+
+
+def test_few_bytes_are_mapped_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAPPED", 2 * 5 * 60)
+    data = sm.TrainingSet.open(written(tmp_path / "x.shards", in_memory(), [5, 5, 5, 8]))
+    for block in Pass(data, 3, None):
+        assert torch.equal(block.images, in_memory().pixels[block.index])
+        maps = data.pixels.shards._maps  # type: ignore[union-attr]
+        assert len(maps) == 1 or sum(each.nbytes for each in maps.values()) <= 2 * 5 * 60

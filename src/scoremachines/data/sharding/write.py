@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ __all__ = ["SHARD_BYTES", "shard"]
 
 SHARD_BYTES = 2**28
 """Bytes of pixels in a shard, by default."""
+PATIENCE = 50
+"""Times that a manifest took to be written, until it is written again."""
 OPTIONS = {"limit", "limits", "layout", "images_key", "labels_key"}
 
 
@@ -114,6 +117,7 @@ class _Writing:
         self.names: list[str] = []
         self.count, self.buffer = 0, np.empty(0)
         self.numbers: list[int] = []
+        self.due = 0.0  # when the manifest is to be written next
 
     def begin(self, *, append: bool, resume: bool) -> None:
         """Find out what is there, and refuse what does not go together."""
@@ -252,7 +256,10 @@ class _Writing:
             names = stored_file(path)
         added = Shard(self.count, pixels, labels, names, after)
         self.manifest = replace(manifest, shards=(*manifest.shards, added))
-        self.manifest.write(self.folder)
+        begun = monotonic()
+        if begun >= self.due:  # it may be long; shards that it lacks would be written again
+            self.manifest.write(self.folder)
+            self.due = monotonic() + PATIENCE * (monotonic() - begun)
         self.count, self.labels, self.names = 0, [], []
 
     def _stored(self, name: str, array: np.ndarray) -> StoredFile:

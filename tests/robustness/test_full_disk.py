@@ -11,7 +11,7 @@ import pytest
 
 from support.places import TESTS
 
-SIZES = (8, 24, 60, 130)
+SIZES = (8, 60)
 TRIES = """
 import sys
 from dataclasses import replace

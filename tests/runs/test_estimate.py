@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import scoremachines as sm
+from scoremachines.data.reduction import Divided, default_executor
 from scoremachines.data.settings import DataSettings
 from scoremachines.experiments.sample_cache import Model, sample_all
 from scoremachines.networks import NetworkSettings
@@ -99,3 +100,13 @@ def test_samples_of_an_experiment_are_announced_before_the_first(
     assert first == "about 10 s: 4 samples of 2 models"
     sample_all(models, tmp_path)
     assert "about" not in capsys.readouterr().err
+
+
+def test_pieces_are_timed_here_whatever_the_executor() -> None:
+    class Distant(Divided):
+        def part_values(self, reductions, blocks):  # type: ignore[no-untyped-def]
+            raise AssertionError("a piece was sent elsewhere")
+
+    machine = sm.ScoreMachine(sm.digits(), 3)
+    with default_executor(Distant(4)):
+        assert run_seconds([machine], 1, 3) > 0

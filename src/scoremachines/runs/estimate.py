@@ -10,12 +10,14 @@ import math
 import sys
 from collections.abc import Iterable
 from time import perf_counter
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from scoremachines.attention import Tiled, spec_of
 from scoremachines.attention.base import evidence_windows
+from scoremachines.data.reduction import Here, current_executor
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import AdaptiveEngine
 from scoremachines.errors import MOST as MOST_COUNTED
@@ -141,12 +143,18 @@ def _step_seconds(
         size = tuple(min(side, max(SIDE, 2 * window + 1)) for side in shape)
     engine = machine.engine.exact if isinstance(machine.engine, AdaptiveEngine) else machine.engine
     level, before = float(machine.schedule.alpha_bar(time)), perf_counter()
-    some = min(number, 32 * torch.get_num_threads())
+    threads = torch.get_num_threads()
+    some = min(number, 32 * threads)
+    executor = current_executor() if machine.executor is None else machine.executor
+    share *= threads / getattr(executor, "parts", threads)  # which are computed at once
     while True:
         data = _cut(machine.data, some, size)
-        piece = ScoreMachine(
-            data, window, machine.sources, attention, schedule=machine.schedule, engine=engine
-        )
+        choices: dict[str, Any] = {
+            "schedule": machine.schedule,
+            "engine": engine,
+            "executor": Here(),
+        }
+        piece = ScoreMachine(data, window, machine.sources, attention, **choices)
         noise = torch.randn(1, *data.shape, generator=torch.Generator().manual_seed(0))
         clean = data.block(slice(0, 1), torch.float32)
         # As in the run: what does not weigh is passed over.

@@ -177,7 +177,7 @@ class _Exact:
     @cached_property
     def query(self) -> Query:
         query = self.case.query
-        return Query(query.noisy.double(), query.alpha_bar, query.window, query.sources)
+        return replace(query, noisy=query.noisy.double())
 
     @cached_property
     def images(self) -> Tensor:

@@ -97,7 +97,7 @@ def test_without_noise_each_pixel_is_the_centre_of_the_nearest_patch(
     clean = images()
     noisy = images(2, seed=5)
     found = sm.ScoreMachine(sm.TrainingSet(clean), 3, sources).denoise(noisy, 1 - 1e-9)
-    from scoremachines.engines.reference import admissible
+    from scoremachines.theory.positions import admissible
 
     allowed = admissible(5, 7, 3, sources)
     near = patches(noisy, 3, sources == "circular")

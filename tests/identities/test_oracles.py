@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from torch.nn.functional import conv2d
 
 from scoremachines.engines import Query, ReferenceEngine, TorchEngine, make_engine
-from scoremachines.engines.reference import admissible
 from scoremachines.errors import InputError
 from scoremachines.testing import check_engine
-from scoremachines.theory.positions import PERIODIC, SOURCES
+from scoremachines.theory.positions import PERIODIC, SOURCES, admissible
 from scoremachines.theory.runs import box_sum, runs, source_counts
 
 LEVELS = st.floats(math.log(1e-4), math.log(1e4)).map(lambda snr: 1 / (1 + math.exp(-snr)))

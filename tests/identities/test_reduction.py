@@ -27,7 +27,7 @@ from scoremachines.data.reduction import (
 from scoremachines.engines import Query, make_engine
 from scoremachines.errors import InputError
 from scoremachines.explore.summaries import Distances
-from scoremachines.machine.baselines import Centred, Scatter, Total
+from scoremachines.machine.covariance import Centred, Scatter, Total
 from scoremachines.metrics.copies import Copy
 from scoremachines.metrics.matching import NearestAtPlacements, placement_families
 from scoremachines.theory.posterior import Posterior

@@ -11,7 +11,7 @@ import torch
 
 import scoremachines as sm
 from scoremachines.data.reduction import Block, Divided
-from scoremachines.machine.baselines import Total
+from scoremachines.machine.covariance import Total
 from scoremachines.theory.comparing import check_close, check_same_sources
 from support.machines import Named, machine_of, training_images
 

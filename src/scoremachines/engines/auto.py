@@ -32,6 +32,7 @@ class AutoEngine:
     """
 
     name = "auto"
+    smooths = True
 
     def __init__(self, memory: int = 2**30) -> None:
         self.memory = memory
@@ -60,6 +61,14 @@ class AutoEngine:
             self.engines[device.type] = _fastest(device.type, self.memory)
         return self.engines[device.type]
 
+    def _for(self, query: Query) -> Engine:
+        """Return the engine for a query: torch where sources have a width."""
+        if query.smooth is None:
+            return self.on(query.noisy.device)
+        if "smooth" not in self.engines:
+            self.engines["smooth"] = TorchEngine(self.memory)
+        return self.engines["smooth"]
+
     def plan(
         self,
         query: Query,
@@ -70,17 +79,17 @@ class AutoEngine:
         best: int,
         held: Held | None = None,
     ) -> Plan:
-        engine = self.on(query.noisy.device)
+        engine = self._for(query)
         return engine.plan(query, count, evidence=evidence, dense=dense, best=best, held=held)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
-        engine = self.on(query.noisy.device)
+        engine = self._for(query)
         return engine.evidence(query, _readable(engine, query, images))
 
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
-        engine = self.on(query.noisy.device)
+        engine = self._for(query)
         return engine.posterior(query, _readable(engine, query, images), index, bias, best)
 
     def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,7 +101,7 @@ class AutoEngine:
         return engine.gradient(query, _readable(engine, query, images), pull)
 
     def _with_gradient(self, query: Query) -> Differentiable:
-        engine = self.on(query.noisy.device)
+        engine = self._for(query)
         assert isinstance(engine, Differentiable)  # as all engines of this package are
         return engine
 

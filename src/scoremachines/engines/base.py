@@ -9,7 +9,7 @@ implements `Engine` and passes `scoremachines.testing.check_engine`. With the tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from scoremachines.theory.posterior import Posterior
 from scoremachines.theory.schedule import CLOSEST
+from scoremachines.theory.smooth import Smooth
 
 __all__ = ["Differentiable", "Engine", "Held", "Plan", "Pull", "Query"]
 
@@ -31,12 +32,14 @@ class Query:
         window: k, odd, pixels; None for the whole image.
         sources: V(u), where a patch may come from: `"aligned"`, `"valid"`, `"circular"` or
             `"boundary"` (theory §2.2).
+        smooth: the width of sources (theory §2.9); None for h = 0.
     """
 
     noisy: Tensor
     alpha_bar: Tensor
     window: int | None
     sources: str
+    smooth: Smooth | None = None
 
     @property
     def signal(self) -> Tensor:
@@ -50,7 +53,7 @@ class Query:
 
     def part(self, index: slice) -> Query:
         """Return the query for some of the noisy images."""
-        return Query(self.noisy[index], self.alpha_bar[index], self.window, self.sources)
+        return replace(self, noisy=self.noisy[index], alpha_bar=self.alpha_bar[index])
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ class Engine(Protocol):
 
     An engine with a true attribute `accepts_uint8` is also given images as they are stored: uint8,
     where a byte b stands for b/127.5 − 1. One with a true attribute `threaded` shares its work
-    among as many threads as torch has. One with a true attribute `reads_once` has `moments`, at
+    among as many threads as torch has. One with a true attribute `smooths` answers queries whose
+    sources have a width. One with a true attribute `reads_once` has `moments`, at
     less cost than evidence and posterior together: with attention, x̂0 is then made of them.
     """
 

@@ -14,47 +14,14 @@ from torch import Tensor
 
 from scoremachines.engines.base import Held, Plan, Query
 from scoremachines.engines.memory import shared_bytes, shrunk
-from scoremachines.theory.positions import PERIODIC, patches
+from scoremachines.theory.positions import PERIODIC, admissible, patches
 from scoremachines.theory.posterior import Posterior, Sources
+from scoremachines.theory.smooth import Smooth
 
-__all__ = ["ReferenceEngine", "admissible"]
+__all__ = ["ReferenceEngine"]
 
 AT_ONCE = 2**20
 """Differences that are squared at once."""
-
-
-def admissible(height: int, width: int, window: int | None, sources: str) -> Tensor:
-    """Return whether pixel u may draw from position v: `v ∈ V(u)` (theory §2.2).
-
-    `"boundary"`: `V(u) = {v ∈ [0, H·W) : o(v) = o(u)}`, o the overhang of a window at a border.
-
-    Args:
-        height: H, pixels.
-        width: W, pixels.
-        window: k, or None for the whole image.
-        sources: `"aligned"`, `"valid"`, `"circular"` or `"boundary"`.
-
-    Returns:
-        Boolean `[H·W, H·W]`, indexed `[u, v]`.
-    """
-    row, column = (axis.flatten() for axis in _coordinates(height, width))
-    if sources == "aligned":
-        return torch.eye(height * width, dtype=torch.bool)
-    if sources == "circular":
-        return torch.ones(height * width, height * width, dtype=torch.bool)
-    radius = (window or 1) // 2
-    # How far the window of each pixel reaches over the four borders.
-    overlap = torch.stack(
-        [radius - row, row + radius - height + 1, radius - column, column + radius - width + 1]
-    ).clamp(min=0)
-    if sources == "valid":
-        return (overlap.sum(0) == 0).expand(height * width, -1)
-    return (overlap[:, :, None] == overlap[:, None, :]).all(0)
-
-
-def _coordinates(height: int, width: int) -> tuple[Tensor, Tensor]:
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return rows, columns
 
 
 class ReferenceEngine:
@@ -63,7 +30,8 @@ class ReferenceEngine:
         ℓ_u(i,v) = −‖φ[Ω_u] − √ᾱ x_i[Ω_v]‖² / (2(1−ᾱ))      E_u(i) = log mean_{v∈V(u)} exp ℓ_u(i,v)
         ω_u = softmax_{i,v}( ℓ_u(i,v) − log|V(u)| + Π_u(i) ) x̂0(u) = Σ_{i,v} ω_u(i,v) x_i(v)
 
-    Autograd follows all of it, so its answers have gradients of any order in φ.
+    and, for sources with a width, ℓ_u(i,v) and answers in the place of x_i(v) as theory §2.9 has
+    them. Autograd follows all of it, so its answers have gradients of any order in φ.
 
     Args:
         memory: bytes that the engine may use above the training set.
@@ -71,6 +39,7 @@ class ReferenceEngine:
 
     name = "reference"
     autograd = True
+    smooths = True
 
     def __init__(self, memory: int = 2**30) -> None:
         self.memory = memory
@@ -99,8 +68,13 @@ class ReferenceEngine:
         log_likelihood = self._log_likelihood(query, images)
         size = query.noisy.shape[-2:]
         evidence = log_likelihood.logsumexp(-1) - self._allowed(query).double().sum(1).log()
-        values = images.double().flatten(-2).transpose(1, 2)  # [n, v, C]
-        mean = (log_likelihood.softmax(-1) @ values).transpose(-2, -1)
+        weight = log_likelihood.softmax(-1)  # [B, n, u, v]
+        if query.smooth is None:
+            values = images.double().flatten(-2).transpose(1, 2)  # [n, v, C]
+            mean = (weight @ values).transpose(-2, -1)
+        else:
+            answers = self._smooth(query, images, query.smooth)[1]
+            mean = torch.einsum("biuv,biuvc->bicu", weight, answers)
         return evidence.unflatten(-1, size), mean.unflatten(-1, size)
 
     def posterior(
@@ -113,14 +87,19 @@ class ReferenceEngine:
             log_weight = log_weight + bias.double().flatten(-2)[..., None]
         log_weight = log_weight.transpose(1, 2).flatten(-2)  # [B, u, (i, v)]
         weight = log_weight.softmax(-1)
-        values = images.double().flatten(-2).transpose(1, 2).reshape(-1, channels)  # [(i, v), C]
+        if query.smooth is None:
+            values = images.double().flatten(-2).transpose(1, 2).reshape(-1, channels)  # [(i,v),C]
+            colour = (weight @ values).transpose(1, 2)
+        else:
+            answers = self._smooth(query, images, query.smooth)[1].transpose(1, 2).flatten(2, 3)
+            colour = torch.einsum("buk,bukc->bcu", weight, answers)
 
         def image(field: Tensor) -> Tensor:
             return field.unflatten(-1, (height, width))
 
         posterior = Posterior(
             log_weight=image(log_weight.logsumexp(-1)),
-            mean=image((weight @ values).transpose(1, 2)).to(query.noisy.dtype),
+            mean=image(colour).to(query.noisy.dtype),
         )
         if not best:
             return posterior
@@ -148,6 +127,8 @@ class ReferenceEngine:
 
     def _log_likelihood(self, query: Query, images: Tensor) -> Tensor:
         """Return `ℓ_u(i,v)`, −∞ where v is not in V(u), `[B, n, H·W (u), H·W (v)]`."""
+        if query.smooth is not None:
+            return self._smooth(query, images, query.smooth)[0]
         periodic = PERIODIC[query.sources]
         noisy = patches(query.noisy.double(), query.window, periodic)
         clean = patches(images.double(), query.window, periodic)
@@ -161,6 +142,29 @@ class ReferenceEngine:
         variance = query.variance.to(noisy.device)[:, None, None, None]
         return (-distance / (2 * variance)).masked_fill(~self._allowed(query), -torch.inf)
 
+    def _smooth(self, query: Query, images: Tensor, smooth: Smooth) -> tuple[Tensor, Tensor]:
+        """Return the same of sources with a width, and what they answer (theory §2.9).
+
+        ℓ_u(i,v) = −½ ‖ Mᵀ (φ[Ω_u] − √ᾱ x') ‖²,    M Mᵀ = S⁻¹
+        a_u(i,v) = x'(c) + √ᾱ h² Σ_c S⁻¹ (φ[Ω_u] − √ᾱ x')    [B, n, u, v, C]
+        """
+        periodic, allowed = PERIODIC[query.sources], self._allowed(query)
+        noisy = patches(query.noisy.double(), query.window, periodic)
+        clean = patches(images.double(), query.window, periodic)
+        laws = smooth.laws(query.window, query.sources)
+        shape = (len(noisy), len(clean), noisy.shape[1], clean.shape[1])
+        likelihoods, answers = [], []
+        for b, u in product(range(shape[0]), range(shape[2])):
+            signal = float(query.signal[b])
+            kernel = laws.kernel(u, smooth.width, signal**2)
+            near = kernel.narrowed(clean)  # [n, v, d]
+            apart = noisy[b, u] - signal * near
+            likelihoods.append(-(apart @ kernel.whiten).square().sum(-1) / 2)
+            answers.append(near[..., kernel.centre] + apart @ kernel.gain.T)
+        likelihood = torch.stack(likelihoods).unflatten(0, (shape[0], -1)).transpose(1, 2)
+        answer = torch.stack(answers).unflatten(0, (shape[0], -1)).transpose(1, 2)
+        return likelihood.masked_fill(~allowed, -torch.inf), answer
+
 
 def _bytes(query: Query, evidence: bool, dense: bool, best: int, plan: Plan) -> int:
     """Return an upper estimate of the bytes in use while a plan is carried out."""
@@ -170,4 +174,6 @@ def _bytes(query: Query, evidence: bool, dense: bool, best: int, plan: Plan) -> 
     tables = plan.block * pixels**2 * (16 if best else 6)
     patches = 3 * (plan.block + 1) * pixels * patch
     total = 8 * (tables + patches + 3 * max(AT_ONCE, pixels * patch))
+    if query.smooth is not None:
+        total += 8 * (tables * channels + 3 * plan.block * pixels * patch + 6 * patch**2)
     return total + shared_bytes(query, plan, evidence, dense, best)

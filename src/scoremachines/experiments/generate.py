@@ -21,7 +21,6 @@ from tqdm import tqdm
 
 from scoremachines.data.open import open_data
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.engines import Query
 from scoremachines.engines.auto import limit_threads
 from scoremachines.errors import InputError, check_counts, whole
 from scoremachines.experiments.painted import Painted
@@ -64,6 +63,7 @@ def make_machine(settings: GenerateSettings, data: TrainingSet) -> DenoiserModel
         None if machine.sees_whole_image else parse_window(settings.window),
         settings.sources or machine.sources,
         settings.attention_spec,
+        smooth=settings.smooth,
         engine=settings.engine_spec,
         memory=memory_bytes(settings.memory),
     ).to(device)
@@ -137,12 +137,13 @@ def _refuse_early(machine: ScoreMachine, samples: int, best: int) -> None:
     stream = Stream(data, machine.engine, machine.attention, None)
     for window in windows_of(machine.window) or (None,):
         level = torch.full((samples,), 0.5, dtype=torch.float64)
-        stream.plan(Query(noisy, level, window, machine.sources), best)
+        stream.plan(replace(machine.query(noisy, level), window=window), best)
     few = ScoreMachine(
         data.subset(slice(0, 1)),
         machine.window,
         machine.sources,
         machine.attention,
+        smooth=machine.smooth,
         schedule=machine.schedule,
         engine=machine.engine,
     )

@@ -243,6 +243,7 @@ class _Painted:
             if isinstance(own, ScoreMachine)
             else ScoreMachine(data, parse_window(settings.window))
         )
+        options["smooth"] = own.smooth
         return ScoreMachine(data, own.window, own.sources, name, **options).to(own.device)
 
 

@@ -50,6 +50,8 @@ class GenerateSettings(DataSettings):
     """aligned, valid, circular or boundary; by default what the machine stands for"""
     attention: str = "none"
     """{attentions}, or a matrix in an .npy file; with a gain: tiled:1.3 or tiled:perplexity"""
+    smooth: str = "0"
+    """width of sources h, from 0 (training patches) to 1 (Wiener filter), or h(t): 0:0.9,1:0.3"""
     steps: int = 20
     """steps from noise to image"""
     scheduler: str = "kg"

@@ -14,10 +14,8 @@ import torch
 from torch import Tensor
 
 from scoremachines.attention.weights import AttentionWeights, DenseWeights, UniformWeights
-from scoremachines.engines import Query
 from scoremachines.machine.score_machine import ScoreMachine
 from scoremachines.machine.stream import Stream
-from scoremachines.theory.locality import WindowSchedule
 
 __all__ = ["Attended", "attended", "strongest"]
 
@@ -64,12 +62,9 @@ def attended(
         return None
     level = torch.tensor([alpha_bar], dtype=torch.float64)
     time = machine.schedule.time(level)
-    window = machine.window
-    if isinstance(window, WindowSchedule):
-        window = window(float(time))
     members = None if label is None else machine.data.of_class(label)
     stream = Stream(machine.data, machine.engine, machine.attention, members)
-    weights = stream.attention_weights(Query(noisy, level, window, machine.sources), time)
+    weights = stream.attention_weights(machine.query(noisy, level), time)
     if not weights:
         return None
     height, width = noisy.shape[-2:]

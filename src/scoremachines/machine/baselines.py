@@ -6,22 +6,21 @@ The other baseline, the ideal score, is a machine itself: `scoremachines.ideal`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from diffusers import ModelMixin as ModelMixin  # pipelines look for it beside the class
 from torch import Tensor
 
-from scoremachines.data.reduction import Block, Pass, reduce
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.io.files import folder_path, reading
 from scoremachines.io.model_folder import local_folder
 from scoremachines.io.plugins import DENOISERS as GROUP
 from scoremachines.io.plugins import plugin
+from scoremachines.machine.covariance import Moments, moments_of
 from scoremachines.machine.denoiser import DenoiserModel, gradients_in
 from scoremachines.machine.inputs import check_levels, check_noisy
 from scoremachines.machine.pretrained import load_parts, save_parts
@@ -35,17 +34,6 @@ from scoremachines.theory.schedule import (
 )
 
 __all__ = ["Baseline", "Wiener", "make_denoiser"]
-
-BLOCK = 1024
-"""Images that are converted to float64 at a time."""
-
-
-class Moments(NamedTuple):
-    """Mean μ `[D]` and covariance `Σ = V diag(λ) Vᵀ`: V `[D, K]`, λ `[K]`; Σ is 0 beyond V."""
-
-    mean: Tensor
-    axes: Tensor
-    variances: Tensor
 
 
 class Baseline(DenoiserModel):
@@ -193,7 +181,7 @@ class Wiener(Baseline):
         if (label, device) not in self._known:
             data = self.data if label is None else self.data.subset(self.data.of_class(label))
             with torch.inference_mode(False), torch.no_grad():  # they outlive the caller's mode
-                moments = Moments(*(each.to(device) for each in _moments(data)))
+                moments = Moments(*(each.to(device) for each in moments_of(data)))
             self._known[label, device] = moments
         return self._known[label, device]
 
@@ -204,69 +192,6 @@ def _filtered(noisy: Tensor, alpha_bar: float, moments: Moments) -> Tensor:
     signal, noise = alpha_bar**0.5, max(CLOSEST, 1 - alpha_bar)
     gain = signal * variances / (alpha_bar * variances + noise)
     return mean + axes @ (gain * (axes.T @ (noisy - signal * mean)))
-
-
-def _moments(data: TrainingSet) -> Moments:
-    """Return mean and eigen-decomposition of the covariance, of images as vectors, float64."""
-    blocks = Pass(data, BLOCK, torch.float64)
-    mean = reduce(Total(), blocks) / len(data)
-    if len(data) < len(mean):
-        centred = reduce(Centred(mean), blocks)
-        _, lengths, axes = torch.linalg.svd(centred, full_matrices=False)
-        return Moments(mean, axes.T, lengths.square() / len(data))
-    variances, axes = torch.linalg.eigh(reduce(Scatter(mean), blocks) / len(data))
-    return Moments(mean, axes, variances.clamp(min=0))
-
-
-class Total:
-    """`Σ_i x_i` of images as vectors, `[D]`."""
-
-    def of(self, block: Block) -> Tensor:
-        """Return the sum of a block."""
-        return block.images.flatten(1).sum(0)
-
-    def merge(self, one: Tensor, other: Tensor) -> Tensor:
-        """Return the sum of both."""
-        return one + other
-
-
-@dataclass(frozen=True)
-class Centred:
-    """`x_i − μ` of all images, `[N, D]`.
-
-    Args:
-        mean: μ, `[D]`.
-    """
-
-    mean: Tensor
-
-    def of(self, block: Block) -> Tensor:
-        """Return those of a block."""
-        return block.images.flatten(1) - self.mean
-
-    def merge(self, one: Tensor, other: Tensor) -> Tensor:
-        """Return both, one below the other."""
-        return torch.cat([one, other])
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """`Σ_i (x_i − μ)(x_i − μ)ᵀ`, `[D, D]`.
-
-    Args:
-        mean: μ, `[D]`.
-    """
-
-    mean: Tensor
-
-    def of(self, block: Block) -> Tensor:
-        """Return the sum of a block."""
-        centred = block.images.flatten(1) - self.mean
-        return centred.T @ centred
-
-    def merge(self, one: Tensor, other: Tensor) -> Tensor:
-        """Return the sum of both."""
-        return one + other
 
 
 DENOISERS: dict[str, Callable[[TrainingSet, Window, NoiseSchedule], DenoiserModel]] = {

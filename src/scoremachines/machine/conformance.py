@@ -21,7 +21,6 @@ from scoremachines.theory.comparing import (
     check_same_posterior,
     check_same_sources,
 )
-from scoremachines.theory.locality import WindowSchedule
 
 __all__ = ["check_machine"]
 
@@ -106,12 +105,9 @@ def _same_in_single(
         one, level, near = noisy[i : i + 1], levels[i : i + 1], build(single)
         exact, given = build(data), build(data)
         time = exact.schedule.time(level)
-        window = (
-            exact.window(float(time)) if isinstance(exact.window, WindowSchedule) else exact.window
-        )
         weights = {}
         for machine, seen in ((near, one.float()), (exact, one)):
-            query = Query(seen, level, window, machine.sources)
+            query = machine.query(seen, level)
             stream = Stream(machine.data, machine.engine, machine.attention, None)
             weights[machine] = stream.attention_weights(query, time)
         given.attention = _Given(machine.attention, weights[near])

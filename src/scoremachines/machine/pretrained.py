@@ -43,7 +43,7 @@ SET, MATRIX = "training_set.safetensors", "attention.safetensors"
 IMPLIED = ("sample_size", "in_channels", "out_channels")
 """Settings that `diffusers` reads and that follow from the training set."""
 ALWAYS = (*IMPLIED, "schedule", "prediction_type", "alphas_cumprod", "training_set", "dtype")
-CHOICES = ("window", "sources", "attention", "engine", "memory")
+CHOICES = ("window", "sources", "attention", "smooth", "engine", "memory")
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -172,6 +172,8 @@ def load_parts(
     """
     settings = read_config(folder, kind)
     with reading("path", folder, "a folder written by save_pretrained"):
+        if choices:
+            settings.setdefault("smooth", "0")  # as machines were before
         check_keys(folder, settings, {*ALWAYS, *choices})
         if settings["dtype"] not in DTYPES:
             raise InputError("dtype", settings["dtype"], ", ".join(DTYPES))

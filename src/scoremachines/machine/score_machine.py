@@ -26,29 +26,26 @@ from scoremachines.io.advice import Advice
 from scoremachines.io.files import folder_path, reading
 from scoremachines.io.model_folder import local_folder
 from scoremachines.io.pictures import figures_html, grid
+from scoremachines.machine.covariance import Widths
 from scoremachines.machine.denoiser import DenoiserModel, gradients_in
 from scoremachines.machine.inputs import check_levels, check_noisy
 from scoremachines.machine.pretrained import CHOICES, load_parts, machine_parts, save_parts
+from scoremachines.machine.samples import Group, grouped
 from scoremachines.machine.stream import Stream
 from scoremachines.theory.locality import (
     Window,
-    WindowSchedule,
     check_window,
     parse_window,
+    window_at,
     windows_of,
 )
 from scoremachines.theory.positions import read_sources
 from scoremachines.theory.posterior import Posterior
 from scoremachines.theory.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, noise_schedule
+from scoremachines.theory.smooth import Smoothness, parse_smooth, smooth_at
 from scoremachines.theory.specs import AttentionSpec, EngineSpec
 
 __all__ = ["ScoreMachine"]
-
-SINGLE = 32.0
-"""Samples with values of φ beyond this are computed in float64, to resolve distances."""
-Group = tuple[Tensor | slice, int | None, Tensor | None, bool]
-"""Samples that are computed together, their window, the images of their class, and whether in
-float64."""
 
 
 class ScoreMachine(DenoiserModel):
@@ -66,6 +63,8 @@ class ScoreMachine(DenoiserModel):
             other side; `"boundary"`, all places with the same overlap with the border.
         attention: a name such as `"tiled"` or `"top1-class:1.3"` (see `AttentionSpec`), a matrix
             `[H·W, H·W]`, a function (φ, t) → matrix, or an `Attention` (theory §4).
+        smooth: h, the width of sources (theory §2.9): from 0, the training patches themselves, to
+            1, the local Wiener filter; or h(t), a `SmoothSchedule` or a mapping `{t: h}`.
         schedule: ᾱ(t), which gives k(t) its t: `"cosine"` (KG), `"linear"` (DDPM) or a table.
         engine: `"auto"`, a key of `scoremachines.engines.ENGINES`, with options as in
             `"adaptive:tolerance=0.001"`, or an `Engine`.
@@ -90,6 +89,7 @@ class ScoreMachine(DenoiserModel):
         sources: str = "valid",
         attention: str | AttentionSpec | Tensor | Maps | Attention = "none",
         *,
+        smooth: Smoothness | str | Mapping[float, float] = 0.0,
         schedule: str | NoiseSchedule | Sequence[float] = "cosine",
         engine: str | EngineSpec | Engine = "auto",
         memory: int = 2**30,
@@ -100,10 +100,12 @@ class ScoreMachine(DenoiserModel):
         super().__init__()
         self.window = parse_window(window)
         self.sources, self.attention = read_sources(sources), make_attention(attention)
+        self.smooth = parse_smooth(smooth)
         self.schedule = noise_schedule(schedule)
         self.engine, self.executor = as_engine(engine, memory), executor
         self.timesteps = TableSchedule.linear()
         self.data = data
+        self._widths = Widths(data)
         # Carries the machine's dtype and device; the pixels follow, see `_apply`.
         self.register_buffer("unit", torch.ones((), device=data.pixels.device), persistent=False)
         self._check_choices(prediction_type)
@@ -115,6 +117,7 @@ class ScoreMachine(DenoiserModel):
             window=None if self.window is None else str(self.window),
             sources=self.sources,
             attention=self.attention.name,
+            smooth=str(self.smooth),
             schedule=self.schedule.setting,
             engine=str(engine_spec(self.engine) or self.engine.name),
             memory=getattr(self.engine, "memory", 0) or memory,
@@ -128,6 +131,9 @@ class ScoreMachine(DenoiserModel):
         if prediction_type not in PREDICTIONS:
             raise InputError("prediction_type", prediction_type, ", ".join(PREDICTIONS))
         check_executor(self.executor)
+        if self.smooth != 0.0 and not getattr(self.engine, "smooths", False):
+            accepted = "auto, torch or reference, for sources with a width"
+            raise InputError("engine", self.engine.name, accepted)
         if self.window is None and self.sources not in ("aligned", "circular"):
             reason = "the whole image has no other place to go"
             accepted = Advice("aligned or circular with {}", ("window", None))
@@ -180,30 +186,45 @@ class ScoreMachine(DenoiserModel):
                 and the engine or the attention has no gradient.
         """
         best = whole("best", best)
-        query = self._query(noisy, alpha_bar)
-        groups = self._groups(query, self._labels(labels, len(noisy)))
+        check_noisy(noisy, self.data.shape, self.data.pixels.device)
+        alphas = check_levels(alpha_bar, len(noisy))
+        working = noisy if noisy.dtype == torch.float64 else noisy.float()
+        query = Query(working, alphas, None, self.sources)
+        times = self.schedule.time(query.alpha_bar).tolist()
+        listed = self._labels(labels, len(noisy))
+        groups = grouped(query, times, listed, self.window, self.smooth)
         with gradients_in(noisy):
             return self._merged(groups, query, best).to(noisy.dtype)
 
     def _merged(self, groups: list[Group], query: Query, best: int) -> Posterior:
         """Return the posteriors of samples by window and class, in the samples' order."""
         parts: list[Posterior] = []
-        for samples, window, members, far in groups:
-            noisy, alphas = query.noisy[samples], query.alpha_bar[samples]
-            part = Query(noisy.double() if far else noisy, alphas, window, self.sources)
+        for each in groups:
+            noisy, alphas = query.noisy[each.samples], query.alpha_bar[each.samples]
+            part = self.query(noisy.double() if each.double else noisy, alphas)
+            members = None if each.label is None else self.data.of_class(each.label)
             stream = Stream(self.data, self.engine, self.attention, members, self.executor)
             parts += stream.posteriors(part, self.schedule.time(alphas), best)
         if len(groups) == 1:
             return Posterior.cat(parts)
-        places = [samples for samples, *_ in groups if isinstance(samples, Tensor)]
+        places = [each.samples for each in groups if isinstance(each.samples, Tensor)]
         order = torch.cat(places).argsort()
         return Posterior.cat(parts).at(order.to(query.noisy.device))
 
-    def _query(self, noisy: Tensor, alpha_bar: Tensor | float) -> Query:
-        check_noisy(noisy, self.data.shape, self.data.pixels.device)
-        alphas = check_levels(alpha_bar, len(noisy))
-        working = noisy if noisy.dtype == torch.float64 else noisy.float()
-        return Query(working, alphas, None, self.sources)
+    def query(self, noisy: Tensor, alpha_bar: Tensor) -> Query:
+        """Return what an engine is asked about noisy images that share window and width.
+
+        Args:
+            noisy: φ, `[B, C, H, W]`.
+            alpha_bar: ᾱ of each, float64 `[B]`; the first one's t decides k(t) and h(t).
+
+        Returns:
+            The query.
+        """
+        time = float(self.schedule.time(alpha_bar[:1]))
+        window = window_at(self.window, time)
+        smooth = self._widths.of(smooth_at(self.smooth, time), self.executor)
+        return Query(noisy, alpha_bar, window, self.sources, smooth)
 
     def _labels(self, labels: Tensor | int | None, batch: int) -> list[int | None]:
         """Return the label of every sample; None for all classes."""
@@ -214,22 +235,6 @@ class ScoreMachine(DenoiserModel):
         if labels.numel() not in (1, batch):
             raise InputError("labels", labels, f"one label or {batch} labels")
         return [self.data.label(label) for label in labels.reshape(-1).expand(batch).tolist()]
-
-    def _groups(self, query: Query, labels: list[int | None]) -> list[Group]:
-        """Return the samples that share window, class and precision; a slice if all do."""
-        times = self.schedule.time(query.alpha_bar).tolist()
-        far = query.noisy.detach().abs().flatten(1).amax(1) > SINGLE
-        keys = list(zip(map(self._window_at, times), labels, far.tolist(), strict=True))
-        groups: list[Group] = []
-        for key in dict.fromkeys(keys):
-            shared = [i for i, other in enumerate(keys) if other == key]
-            samples = slice(None) if len(shared) == len(keys) else torch.tensor(shared)
-            members = None if key[1] is None else self.data.of_class(key[1])
-            groups.append((samples, key[0], members, key[2]))
-        return groups
-
-    def _window_at(self, t: float) -> int | None:
-        return self.window(t) if isinstance(self.window, WindowSchedule) else self.window
 
     def save_pretrained(self, save_directory: str | Path, *args: object, **kwargs: object) -> None:
         """Write the machine into a folder, its training set included.
@@ -295,4 +300,5 @@ class ScoreMachine(DenoiserModel):
     def __repr__(self) -> str:
         window = "image" if self.window is None else self.window
         choices = f"window={window}, sources={self.sources}, attention={self.attention.name}"
+        choices += f", smooth={self.smooth}" if self.smooth != 0 else ""
         return f"ScoreMachine({self.data!r}, {choices}, engine={self.engine.name})"

@@ -86,19 +86,19 @@ class Stream:
         if wanted := torch.is_grad_enabled() and query.noisy.requires_grad:
             self.engine = differentiable(self.engine)
         Known.forget()
-        plan, keep = self._planned(query, best, wanted and not self._by_autograd)
+        pulled = wanted and not self._by_autograd(query)
+        plan, keep = self._planned(query, best, pulled)
         for start in range(0, len(query.noisy), plan.batch):
             some = slice(start, start + plan.batch)
             part, times = query.part(some), time[some]
-            if wanted and not self._by_autograd:
+            if pulled:
                 yield attached(part, partial(self._with_backward, times, plan.block, best, keep))
             else:
                 yield self._answer(self._reading(part, plan.block, keep), times, best)[0]
 
-    @property
-    def _by_autograd(self) -> bool:
+    def _by_autograd(self, query: Query) -> bool:
         """Whether the engine is made of torch's own operations, which keep a graph."""
-        return bool(getattr(self.engine, "autograd", False))
+        return query.smooth is not None or bool(getattr(self.engine, "autograd", False))
 
     def plan(self, query: Query, best: int) -> Plan:
         """Return how much to take at once, at every window that evidence is wanted at.

@@ -153,6 +153,7 @@ def _step_seconds(
             "schedule": machine.schedule,
             "engine": engine,
             "executor": Here(),
+            "smooth": machine.smooth,
         }
         piece = ScoreMachine(data, window, machine.sources, attention, **choices)
         noise = torch.randn(1, *data.shape, generator=torch.Generator().manual_seed(0))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from scoremachines.errors import InputError, whole
 from scoremachines.theory.specs.gain import number_text
 
-__all__ = ["Window", "WindowSchedule", "check_window", "parse_window", "windows_of"]
+__all__ = ["Window", "WindowSchedule", "check_window", "parse_window", "window_at", "windows_of"]
 
 ACCEPTED = (
     "an odd number of pixels no larger than the image, None (or 'image') for the whole image, "
@@ -59,6 +59,11 @@ class WindowSchedule:
 
 
 Window = int | WindowSchedule | None
+
+
+def window_at(window: Window, t: float) -> int | None:
+    """Return k at a time; None for the whole image."""
+    return window(t) if isinstance(window, WindowSchedule) else window
 
 
 def windows_of(window: Window) -> tuple[int, ...]:

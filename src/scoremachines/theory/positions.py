@@ -8,7 +8,7 @@ from torch.nn.functional import pad, unfold
 
 from scoremachines.errors import InputError
 
-__all__ = ["PERIODIC", "SOURCES", "patches", "read_sources"]
+__all__ = ["PERIODIC", "SOURCES", "admissible", "patches", "read_sources"]
 
 SOURCES = ("aligned", "valid", "circular", "boundary")
 PERIODIC = {"aligned": False, "valid": True, "circular": True, "boundary": False}
@@ -59,3 +59,37 @@ def patches(images: Tensor, window: int | None, periodic: bool) -> Tensor:
     columns = (torch.arange(width)[:, None] + torch.arange(width)) % width
     shifted = images[:, :, rows][..., columns]  # [B, C, u_row, row, u_column, column]
     return shifted.permute(0, 2, 4, 1, 3, 5).reshape(batch, height * width, -1)
+
+
+def admissible(height: int, width: int, window: int | None, sources: str) -> Tensor:
+    """Return whether pixel u may draw from position v: `v ∈ V(u)` (theory §2.2).
+
+    `"boundary"`: `V(u) = {v ∈ [0, H·W) : o(v) = o(u)}`, o the overhang of a window at a border.
+
+    Args:
+        height: H, pixels.
+        width: W, pixels.
+        window: k, or None for the whole image.
+        sources: `"aligned"`, `"valid"`, `"circular"` or `"boundary"`.
+
+    Returns:
+        Boolean `[H·W, H·W]`, indexed `[u, v]`.
+    """
+    row, column = (axis.flatten() for axis in _coordinates(height, width))
+    if sources == "aligned":
+        return torch.eye(height * width, dtype=torch.bool)
+    if sources == "circular":
+        return torch.ones(height * width, height * width, dtype=torch.bool)
+    radius = (window or 1) // 2
+    # How far the window of each pixel reaches over the four borders.
+    overlap = torch.stack(
+        [radius - row, row + radius - height + 1, radius - column, column + radius - width + 1]
+    ).clamp(min=0)
+    if sources == "valid":
+        return (overlap.sum(0) == 0).expand(height * width, -1)
+    return (overlap[:, :, None] == overlap[:, None, :]).all(0)
+
+
+def _coordinates(height: int, width: int) -> tuple[Tensor, Tensor]:
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return rows, columns

@@ -17,7 +17,7 @@ from scoremachines.data.executors.job import LONG, Job, Packer, unpacked
 from scoremachines.data.executors.processes import Processes
 from scoremachines.data.reduction import Divided, Pass, default_executor, reduce
 from scoremachines.errors import InputError
-from scoremachines.machine.baselines import Total
+from scoremachines.machine.covariance import Total
 from support.dividing import OnceAt
 
 
@@ -104,7 +104,7 @@ import os, time
 from multiprocessing import active_children
 from scoremachines.data.executors.processes import Processes
 from scoremachines.data.reduction import Pass, reduce
-from scoremachines.machine.baselines import Total
+from scoremachines.machine.covariance import Total
 import scoremachines as sm
 if __name__ == "__main__":
     processes = Processes(2)

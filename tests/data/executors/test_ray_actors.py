@@ -15,7 +15,7 @@ import scoremachines as sm
 from scoremachines.data.executors.ray_actors import Ray
 from scoremachines.data.reduction import Divided, Pass, reduce
 from scoremachines.errors import InputError
-from scoremachines.machine.baselines import Total
+from scoremachines.machine.covariance import Total
 from scoremachines.testing import check_machine
 from support.dividing import OnceAt
 

@@ -15,10 +15,9 @@ from torch import Tensor
 import scoremachines as sm
 from scoremachines.engines import NativeEngine, Query, ReferenceEngine, TorchEngine
 from scoremachines.engines.native.engine import native_instructions
-from scoremachines.engines.reference import admissible
 from scoremachines.errors import InputError
 from scoremachines.testing import check_engine
-from scoremachines.theory.positions import SOURCES
+from scoremachines.theory.positions import SOURCES, admissible
 from scoremachines.theory.posterior import Posterior, Sources
 
 INSTRUCTIONS = native_instructions()

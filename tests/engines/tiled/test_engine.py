@@ -13,8 +13,7 @@ from torch import Tensor
 
 import scoremachines as sm
 from scoremachines.engines import Plan, Query, ReferenceEngine, TorchEngine, make_engine
-from scoremachines.engines.reference import admissible
-from scoremachines.theory.positions import PERIODIC, SOURCES, patches
+from scoremachines.theory.positions import PERIODIC, SOURCES, admissible, patches
 
 LEVELS = st.floats(math.log(1e-4), math.log(1e4)).map(lambda snr: 1 / (1 + math.exp(-snr)))
 

@@ -20,7 +20,7 @@ from scoremachines.data.reduction import Pass
 from scoremachines.data.settings import DataSettings
 from scoremachines.engines import make_engine
 from scoremachines.io.plots import axes_side_by_side
-from scoremachines.machine.baselines import Total
+from scoremachines.machine.covariance import Total
 from scoremachines.metrics.attribution import attribute
 from scoremachines.metrics.memorisation import MemorisationTest, WholeMatch
 from scoremachines.networks.adapted import AdaptedNetwork

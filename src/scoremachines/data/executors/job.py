@@ -23,6 +23,8 @@ __all__ = ["Job", "Packer", "unpacked"]
 Handle = TypeVar("Handle")
 LONG = 1024
 """Whole numbers in a row from which on they are places or groups of the training images."""
+LARGE = 2**20
+"""Bytes from which on a tensor is kept for as long as it lives."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,10 @@ class Job:
 
 
 class Packer(Generic[Handle]):
-    """Turns jobs into bytes. Tensors as long as the training set are kept apart, once.
+    """Turns jobs into bytes. What is large and serves many passes is kept apart, once.
 
-    Those are its pixels in memory, and places or groups of images: rows of whole numbers.
+    Those are pixels in memory, places or groups of images, which are rows of whole numbers, and
+    tensors of a mebibyte or more, such as covariances.
 
     Args:
         keep: keeps an array for the receivers of jobs under a key, and returns a handle of it.
@@ -114,7 +117,8 @@ class Packer(Generic[Handle]):
         if not isinstance(found, Tensor) or found.device.type != "cpu":
             return None
         row = found.ndim == 1 and found.dtype == torch.int64 and len(found) >= LONG
-        if not (row or found is job.blocks.data.pixels):
+        large = found.nbytes >= LARGE and found.dtype in (torch.float32, torch.float64)
+        if not (row or large or found is job.blocks.data.pixels):
             return None
         known, key = self._known.get(id(found), (None, ""))
         if known is None or known() is not found:

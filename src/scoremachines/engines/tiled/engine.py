@@ -18,9 +18,10 @@ from torch import Tensor
 
 from scoremachines.engines.base import Held, Plan, Pull, Query
 from scoremachines.engines.full_image import Whole, whole_evidence, whole_posterior
-from scoremachines.engines.memory import plan_within
+from scoremachines.engines.memory import SCRATCH, plan_within, shared_bytes, shrunk
 from scoremachines.engines.tiled.gradient import from_sums, tiled_gradient
 from scoremachines.engines.tiled.moments import NEVER, tiled_moments
+from scoremachines.engines.tiled.smooth import smooth_bytes, smooth_moments, smooth_posterior
 from scoremachines.engines.tiled.tiles import Clean, TilePair
 from scoremachines.theory.posterior import Posterior, Sources
 from scoremachines.theory.runs import Run
@@ -39,6 +40,7 @@ class TorchEngine:
 
     name = "torch"
     reads_once = True
+    smooths = True
 
     def __init__(self, memory: int = 2**30) -> None:
         self.memory = memory
@@ -53,9 +55,18 @@ class TorchEngine:
         best: int,
         held: Held | None = None,
     ) -> Plan:
-        return plan_within(self.memory, query, count, evidence, dense, best, held)
+        if query.smooth is None:
+            return plan_within(self.memory, query, count, evidence, dense, best, held)
+
+        def needed(plan: Plan) -> int:
+            shared = shared_bytes(query, plan, evidence, dense, best)
+            return SCRATCH + shared + smooth_bytes(query, plan, best, count)
+
+        return shrunk(Plan(min(len(query.noisy), 16), min(count, 256)), self.memory, needed, held)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
+        if query.smooth is not None:
+            return smooth_moments(query, images, query.smooth)[0].to(query.noisy.dtype)
         if query.window is None:
             return whole_evidence(query, images)
         clean = Clean(query, images)
@@ -65,6 +76,8 @@ class TorchEngine:
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
+        if query.smooth is not None:
+            return smooth_posterior(query, images, index, bias, best, query.smooth)
         if query.window is None:
             return whole_posterior(query, images, index, bias, best)
         clean = Clean(query, images)
@@ -78,6 +91,8 @@ class TorchEngine:
         )
 
     def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
+        if query.smooth is not None:
+            return smooth_moments(query, images, query.smooth)
         if query.window is None:
             return Whole(query, images).moments()
         clean = Clean(query, images)

@@ -1,0 +1,148 @@
+"""Mean and covariance of training images, as reductions of the training set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from scoremachines.data.reduction import Block, Executor, Pass, reduce
+from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import InputError
+from scoremachines.theory.smooth import ImageLaw, Smooth
+
+__all__ = ["Centred", "Moments", "Scatter", "Total", "Widths", "image_law", "moments_of"]
+
+MOST = 20_000
+"""Numbers of an image up to which its covariance, of 3 GB then, is taken."""
+BLOCK = 1024
+"""Images that are converted to float64 at a time."""
+
+
+class Moments(NamedTuple):
+    """Mean μ `[D]` and covariance `Σ = V diag(λ) Vᵀ`: V `[D, K]`, λ `[K]`; Σ is 0 beyond V."""
+
+    mean: Tensor
+    axes: Tensor
+    variances: Tensor
+
+
+def moments_of(data: TrainingSet) -> Moments:
+    """Return mean and eigen-decomposition of the covariance, of images as vectors, float64."""
+    blocks = Pass(data, BLOCK, torch.float64)
+    mean = reduce(Total(), blocks) / len(data)
+    if len(data) < len(mean):
+        centred = reduce(Centred(mean), blocks)
+        _, lengths, axes = torch.linalg.svd(centred, full_matrices=False)
+        return Moments(mean, axes.T, lengths.square() / len(data))
+    variances, axes = torch.linalg.eigh(reduce(Scatter(mean), blocks) / len(data))
+    return Moments(mean, axes, variances.clamp(min=0))
+
+
+def image_law(data: TrainingSet, executor: Executor | None = None) -> ImageLaw:
+    """Return mean and covariance of training images (theory §2.9).
+
+    Args:
+        data: the training set.
+        executor: what carries the passes out; None for that by default.
+
+    Returns:
+        Both in float64, on the CPU.
+
+    Raises:
+        InputError: images are too large for a covariance.
+    """
+    numbers = prod(data.shape)
+    if numbers > MOST:
+        accepted = f"at most {MOST:,} numbers in an image, for sources with a width"
+        raise InputError("data", data, accepted, f"an image has {numbers:,}")
+    with torch.inference_mode(False), torch.no_grad():  # they outlive the caller's mode
+        blocks = Pass(data, BLOCK, torch.float64, "cpu")
+        mean = reduce(Total(), blocks, executor) / len(data)
+        covariance = reduce(Scatter(mean), blocks, executor) / len(data)
+        return ImageLaw(mean.view(data.shape), covariance)
+
+
+class Total:
+    """`Σ_i x_i` of images as vectors, `[D]`."""
+
+    def of(self, block: Block) -> Tensor:
+        """Return the sum of a block."""
+        return block.images.flatten(1).sum(0)
+
+    def merge(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return the sum of both."""
+        return one + other
+
+
+@dataclass(frozen=True)
+class Centred:
+    """`x_i − μ` of all images, `[N, D]`.
+
+    Args:
+        mean: μ, `[D]`.
+    """
+
+    mean: Tensor
+
+    def of(self, block: Block) -> Tensor:
+        """Return those of a block."""
+        return block.images.flatten(1) - self.mean
+
+    def merge(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return both, one below the other."""
+        return torch.cat([one, other])
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """`Σ_i (x_i − μ)(x_i − μ)ᵀ`, `[D, D]`.
+
+    Args:
+        mean: μ, `[D]`.
+    """
+
+    mean: Tensor
+
+    def of(self, block: Block) -> Tensor:
+        """Return the sum of a block."""
+        centred = block.images.flatten(1) - self.mean
+        return centred.T @ centred
+
+    def merge(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return the sum of both."""
+        return one + other
+
+
+class Widths:
+    """Sources with a width, of one training set, whose mean and covariance are kept.
+
+    Args:
+        data: the training set.
+    """
+
+    def __init__(self, data: TrainingSet) -> None:
+        self.data = data
+        self._law: ImageLaw | None = None
+        self._known: dict[float, Smooth] = {}
+
+    def of(self, width: float, executor: Executor | None) -> Smooth | None:
+        """Return those of a width h; None for h = 0.
+
+        Args:
+            width: h.
+            executor: what carries passes out, if there are any.
+
+        Returns:
+            The sources, with their laws.
+        """
+        if width == 0:
+            return None
+        if self._law is None:
+            self._law = image_law(self.data, executor)
+        if width not in self._known:
+            self._known[width] = Smooth(width, self._law)
+        return self._known[width]

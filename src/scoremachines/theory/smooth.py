@@ -1,0 +1,268 @@
+"""Sources with a width: from the training patches themselves to the Wiener filter (theory §2.9).
+
+A source is a Gaussian about its patch, drawn towards the mean so that second moments stay those of
+the data,
+
+    patch ~ N( μ + √(1−h²) (x_i[Ω_v] − μ),  h² Σ ),    0 ≤ h ≤ 1
+
+with mean μ and covariance Σ of the admissible patches. h = 0 are KG's machines, and h = 1 is the
+local Wiener filter of the same window.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from scoremachines.errors import InputError, real
+from scoremachines.theory.positions import PERIODIC, admissible, patches
+from scoremachines.theory.specs.gain import number_text
+
+__all__ = [
+    "ImageLaw",
+    "Kernel",
+    "PatchLaws",
+    "Smooth",
+    "SmoothSchedule",
+    "Smoothness",
+    "parse_smooth",
+    "smooth_at",
+]
+
+ACCEPTED = "a number from 0 to 1, or a schedule such as '0:0.9,1:0.3' (time:width)"
+
+
+MOST = 32
+"""Laws of patches that are kept."""
+
+
+@dataclass(frozen=True)
+class SmoothSchedule:
+    """h(t), linear between knots and constant beyond them.
+
+    Args:
+        times: the knots' times in [0, 1], rising.
+        widths: h at each knot, in [0, 1].
+
+    Raises:
+        InputError: no knots, times that do not rise within [0, 1], or a width out of range.
+    """
+
+    times: tuple[float, ...]
+    widths: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        rising = all(a < b for a, b in zip(self.times, self.times[1:], strict=False))
+        inside = all(0 <= each <= 1 for each in (*self.times, *self.widths))
+        if not self.times or len(self.times) != len(self.widths) or not (rising and inside):
+            reason = "times must rise, and all lie within [0, 1]"
+            raise InputError("smooth", str(self), ACCEPTED, reason)
+
+    def __call__(self, t: float) -> float:
+        """Return h(t)."""
+        knots = [*zip(self.times, self.widths, strict=True)]
+        if t <= self.times[0]:
+            return self.widths[0]
+        for (start, low), (end, high) in pairwise(knots):
+            if t <= end:
+                return low + (high - low) * (t - start) / (end - start)
+        return self.widths[-1]
+
+    def __str__(self) -> str:
+        pairs = zip(self.times, self.widths, strict=False)
+        return ",".join(f"{number_text(time)}:{number_text(width)}" for time, width in pairs)
+
+
+Smoothness = float | SmoothSchedule
+
+
+def parse_smooth(smooth: Smoothness | str | Mapping[float, float]) -> Smoothness:
+    """Read a width of sources as the command line and the settings write it.
+
+    Args:
+        smooth: `0.8`, `"0.8"`, `"0:0.9,1:0.3"`, `{0.0: 0.9, 1.0: 0.3}`, or a schedule.
+
+    Returns:
+        h, or h(t).
+
+    Raises:
+        InputError: none of these.
+    """
+    if isinstance(smooth, SmoothSchedule):
+        return smooth
+    try:
+        if isinstance(smooth, str) and ":" in smooth:
+            pairs = [pair.split(":") for pair in smooth.split(",")]
+            smooth = {float(time): float(width) for time, width in pairs}
+        elif isinstance(smooth, str):
+            smooth = float(smooth)
+    except ValueError:
+        raise InputError("smooth", smooth, ACCEPTED) from None
+    if isinstance(smooth, Mapping):
+        times = sorted(smooth)
+        return SmoothSchedule(tuple(map(float, times)), tuple(float(smooth[t]) for t in times))
+    return real("smooth", smooth, 0, 1)
+
+
+def smooth_at(smooth: Smoothness, t: float) -> float:
+    """Return h at a time."""
+    return smooth(t) if isinstance(smooth, SmoothSchedule) else smooth
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What a pixel's window is measured by, and answered with, at one h and ᾱ (theory §2.9).
+
+    Args:
+        mean: μ, `[d]`.
+        narrow: √(1−h²).
+        whiten: M with `M Mᵀ = S⁻¹`, `S = ᾱ h² Σ + (1−ᾱ) I`, `[d, d]`.
+        gain: `√ᾱ h² Σ_c S⁻¹`, `[C, d]`, c the rows of the centre.
+        centre: these rows, int64 `[C]`.
+    """
+
+    mean: Tensor
+    narrow: float
+    whiten: Tensor
+    gain: Tensor
+    centre: Tensor
+
+    def narrowed(self, patch: Tensor) -> Tensor:
+        """Return `x' = μ + √(1−h²) (x − μ)` of patches `[…, d]`."""
+        return self.mean + self.narrow * (patch - self.mean)
+
+
+class PatchLaws:
+    """Mean and covariance of the admissible patches, for each kind of place.
+
+    Places that share V(u) are of one kind: with aligned sources each of its own, with valid or
+    circular ones all of one, with boundary those with the same overlap (theory §2.2).
+
+    Args:
+        law: mean and covariance of whole images.
+        window: k, pixels; None for the whole image.
+        sources: V(u).
+
+    `kinds` is the kind of each pixel, int64 `[H·W]`, and `sources` its V(u).
+    """
+
+    def __init__(self, law: ImageLaw, window: int | None, sources: str) -> None:
+        channels, height, width = law.mean.shape
+        pixels, self.law = height * width, law
+        numbers = torch.arange(1, law.mean.numel() + 1, dtype=torch.float64)
+        periodic = PERIODIC[sources]
+        # Which number of an image each entry of a patch is, `[H·W, d]`; the last of all is a zero.
+        places = patches(numbers.view(1, *law.mean.shape), window, periodic)[0].long() - 1
+        self._places = places.masked_fill(places < 0, law.mean.numel())
+        shared = window is None and sources == "aligned"
+        if sources == "aligned":
+            self.kinds = torch.zeros(pixels) if shared else torch.arange(pixels)
+            self.sources = [torch.tensor([u]) for u in range(1 if shared else pixels)]
+        else:
+            allowed, self.kinds = admissible(height, width, window, sources).unique(
+                dim=0, return_inverse=True
+            )
+            self.sources = [row.nonzero()[:, 0] for row in allowed]
+        self.kinds = self.kinds.long()
+        first = torch.arange(channels) * (window**2 if window else pixels)
+        middle = torch.zeros(pixels) if window is None else torch.full((pixels,), window**2 // 2)
+        if shared:
+            middle = torch.arange(pixels)
+        self._centres = middle.long()[:, None] + first
+        self._axes: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def axes(self, kind: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return μ `[d]`, and eigenvectors `[d, d]` and eigenvalues `[d]` of Σ, of a kind."""
+        if kind not in self._axes:
+            mean, second = self._moments(self._places[self.sources[kind]])
+            variances, axes = torch.linalg.eigh(second)
+            self._axes[kind] = mean, axes, variances.clamp(min=0)
+        return self._axes[kind]
+
+    def _moments(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and covariance of patches at some places together, in float64."""
+        numbers = torch.cat([self.law.mean.flatten(), torch.zeros(1, dtype=torch.float64)])
+        means = numbers[places]
+        mean = means.mean(0)
+        spread = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+        absent = len(self.law.covariance)
+        for each in places:
+            seen = each < absent
+            block = self.law.covariance[each[seen]][:, each[seen]]
+            spread[seen.nonzero(), seen.nonzero()[:, 0]] += block
+        apart = means - mean
+        return mean, (spread + apart.T @ apart) / len(places)
+
+    def kernel(self, pixel: int, width: float, alpha_bar: float) -> Kernel:
+        """Return what a pixel's window is measured by.
+
+        Args:
+            pixel: u.
+            width: h.
+            alpha_bar: ᾱ, in (0, 1).
+
+        Returns:
+            The kernel, float64.
+        """
+        mean, axes, variances = self.axes(int(self.kinds[pixel]))
+        wide = width**2 * variances
+        precision = 1 / (alpha_bar * wide + 1 - alpha_bar)
+        centre = self._centres[pixel]
+        gain = axes[centre] * (alpha_bar**0.5 * wide * precision) @ axes.T
+        return Kernel(mean, (1 - width**2) ** 0.5, axes * precision.sqrt(), gain, centre)
+
+
+@dataclass(frozen=True)
+class ImageLaw:
+    """Mean and covariance of training images, from which those of all patches follow.
+
+    Args:
+        mean: `[C, H, W]`, float64.
+        covariance: of images as vectors, `[C·H·W, C·H·W]`, float64.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """The width of a query's sources, and the laws of patches (theory §2.9).
+
+    Args:
+        width: h, in (0, 1].
+        law: of the training images.
+    """
+
+    width: float
+    law: ImageLaw
+
+    def laws(self, window: int | None, sources: str) -> PatchLaws:
+        """Return the laws of patches, which are kept for other widths, too.
+
+        Args:
+            window: k, pixels; None for the whole image.
+            sources: V(u).
+
+        Returns:
+            The laws.
+        """
+        key = id(self.law.covariance), window, sources
+        with _LOCK:
+            found = _KNOWN.pop(key, None)
+            if found is None or found.law.covariance is not self.law.covariance:
+                found = PatchLaws(self.law, window, sources)
+            _KNOWN[key] = found
+            while len(_KNOWN) > MOST:
+                _KNOWN.popitem(last=False)
+        return found
+
+
+_KNOWN: OrderedDict[tuple[int, int | None, str], PatchLaws] = OrderedDict()
+_LOCK = Lock()

@@ -1,0 +1,108 @@
+"""Sources with a width: the torch engine beside the reference, and within its memory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import scoremachines as sm
+from scoremachines.data.reduction import Divided
+from scoremachines.errors import InputError
+from scoremachines.testing import check_machine
+from scoremachines.theory.comparing import check_close, check_same_sources
+
+SHAPE = 2, 5, 6
+CHOICES = [
+    *((3, sources) for sources in ("aligned", "valid", "circular", "boundary")),
+    (None, "aligned"),
+    (None, "circular"),
+    (5, "boundary"),
+]
+
+
+def images(count: int = 9, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(1)
+    return (torch.rand(count, *SHAPE, generator=draw, dtype=torch.float64) * 2 - 1).to(dtype)
+
+
+def noisy(count: int = 2) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(2)
+    return torch.randn(count, *SHAPE, generator=draw, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("alpha_bar", [0.02, 0.5, 0.999])
+@pytest.mark.parametrize("width", [0.3, 0.9])
+@pytest.mark.parametrize(("window", "sources"), CHOICES)
+def test_torch_is_the_reference(
+    window: int | None, sources: str, width: float, alpha_bar: float
+) -> None:
+    data = sm.TrainingSet(images(), torch.arange(9) % 2)
+    for attention in ("none", "tiled", "identity", "top1-class"):
+        one, other = (
+            sm.ScoreMachine(data, window, sources, attention, smooth=width, engine=engine)
+            for engine in ("reference", "torch")
+        )
+        for best in (0, 3):
+            known, found = (each.posterior(noisy(), alpha_bar, best=best) for each in (one, other))
+            check_close(found.mean, known.mean, 1e-9, f"{attention}, {best} sources")
+            check_close(found.log_weight, known.log_weight, 1e-7, "log weight")
+            if best:
+                check_close(found.entropy, known.entropy, 1e-7, "entropy")
+                check_same_sources(found, known, attention)
+
+
+def test_single_precision_is_close() -> None:
+    data = sm.TrainingSet(images(), torch.arange(9) % 2)
+    near = sm.TrainingSet(images(dtype=torch.float32))
+    for window, sources in CHOICES:
+        known = sm.ScoreMachine(data, window, sources, smooth=0.6).denoise(noisy(), 0.9)
+        found = sm.ScoreMachine(near, window, sources, smooth=0.6).denoise(noisy().float(), 0.9)
+        assert found.dtype == torch.float32
+        assert float((found - known).abs().max()) < 1e-4
+
+
+@pytest.mark.parametrize("attention", ["none", "tiled", "top1-class", "tiled-consensus"])
+@pytest.mark.parametrize("sources", ["aligned", "valid", "boundary"])
+def test_no_division_changes_an_answer(sources: str, attention: str) -> None:
+    check_machine(
+        lambda data: sm.ScoreMachine(data, 3, sources, attention, smooth=0.5),
+        images(8),
+        [Divided(3)],
+    )
+
+
+@pytest.mark.parametrize(("window", "sources"), CHOICES)
+def test_gradients_are_those_of_the_reference(window: int | None, sources: str) -> None:
+    data = sm.TrainingSet(images())
+    direction = noisy(1)
+    found = []
+    for engine in ("reference", "torch", "auto"):
+        leaf = noisy(1).requires_grad_()
+        machine = sm.ScoreMachine(data, window, sources, smooth=0.7, engine=engine)
+        (machine.denoise(leaf, 0.6) * direction).sum().backward()
+        found.append(leaf.grad)
+    assert found[0] is not None
+    for other in found[1:]:
+        check_close(other, found[0], 1e-9, "gradient")
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    data = sm.TrainingSet(images(400))
+    machine = sm.ScoreMachine(data, 3, "valid", smooth=0.5, engine="torch", memory=2**26)
+    machine.denoise(noisy(1), 0.5)
+    leaf = noisy(1).requires_grad_()
+    machine.denoise(leaf, 0.5)
+    small = sm.ScoreMachine(data, 3, "valid", smooth=0.5, engine="torch", memory=2**25)
+    with pytest.raises(InputError, match="memory"):
+        sm.ScoreMachine(data, 3, "valid", smooth=0.5, engine="torch", memory=2**20).denoise(
+            noisy(1), 0.5
+        )
+    with pytest.raises(InputError, match="memory"):
+        small.denoise(noisy(1).requires_grad_(), 0.5)
+
+
+@pytest.mark.parametrize("engine", ["native", "adaptive"])
+def test_engines_without_widths_are_refused(engine: str) -> None:
+    with pytest.raises(InputError, match="auto, torch or reference"):
+        sm.ScoreMachine(sm.TrainingSet(images()), 3, smooth=0.5, engine=engine)
+    sm.ScoreMachine(sm.TrainingSet(images()), 3, smooth=0.0, engine=engine)

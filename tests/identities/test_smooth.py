@@ -1,0 +1,154 @@
+"""Sources with a width: their two ends, their laws, and the posterior that they state (§2.9)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import scoremachines as sm
+from scoremachines.errors import InputError
+from scoremachines.machine.baselines import Wiener
+from scoremachines.machine.covariance import image_law
+from scoremachines.theory.comparing import check_close
+from scoremachines.theory.positions import PERIODIC, admissible, patches
+from scoremachines.theory.smooth import PatchLaws, SmoothSchedule, parse_smooth
+
+SHAPE = 2, 5, 6
+PIXELS = SHAPE[1] * SHAPE[2]
+CHOICES = [
+    *((3, sources) for sources in ("aligned", "valid", "circular", "boundary")),
+    (5, "aligned"),
+    (None, "aligned"),
+    (None, "circular"),
+]
+
+
+def images(count: int = 9) -> Tensor:
+    draw = torch.Generator().manual_seed(1)
+    return torch.rand(count, *SHAPE, generator=draw, dtype=torch.float64) * 2 - 1
+
+
+def noisy(count: int = 2) -> Tensor:
+    draw = torch.Generator().manual_seed(2)
+    return torch.randn(count, *SHAPE, generator=draw, dtype=torch.float64)
+
+
+def admissible_patches(window: int | None, sources: str, pixel: int) -> Tensor:
+    """Return the patches that a pixel may draw from, of all images, `[N·V, d]`."""
+    every = patches(images(), window, PERIODIC[sources])
+    allowed = admissible(*SHAPE[1:], window, sources)[pixel]
+    return every[:, allowed].flatten(0, 1)
+
+
+@pytest.mark.parametrize(("window", "sources"), CHOICES)
+def test_laws_are_those_of_the_admissible_patches(window: int | None, sources: str) -> None:
+    laws = PatchLaws(image_law(sm.TrainingSet(images())), window, sources)
+    for pixel in (0, 1, 8, PIXELS - 1):
+        known = admissible_patches(window, sources, pixel)
+        mean, axes, variances = laws.axes(int(laws.kinds[pixel]))
+        check_close(mean, known.mean(0), 1e-12, "mean")
+        covariance = axes * variances @ axes.T
+        check_close(covariance, known.T.cov(correction=0), 1e-12, "covariance")
+
+
+@pytest.mark.parametrize(("window", "sources"), CHOICES)
+@pytest.mark.parametrize("alpha_bar", [0.1, 0.97])
+def test_at_width_one_it_is_the_local_wiener_filter(
+    window: int | None, sources: str, alpha_bar: float
+) -> None:
+    data = sm.TrainingSet(images())
+    found = sm.ScoreMachine(data, window, sources, smooth=1.0).denoise(noisy(), alpha_bar)
+    seen = patches(noisy(), window, PERIODIC[sources])
+    for pixel in range(PIXELS):
+        known = admissible_patches(window, sources, pixel)
+        mean, covariance = known.mean(0), known.T.cov(correction=0)
+        length = len(mean) // SHAPE[0]
+        middle = length // 2 if window else (pixel if sources == "aligned" else 0)
+        rows = torch.arange(SHAPE[0]) * length + middle
+        law = alpha_bar * covariance + (1 - alpha_bar) * torch.eye(len(mean)).double()
+        gain = alpha_bar**0.5 * torch.linalg.solve(law, covariance[:, rows]).T
+        answer = mean[rows] + (seen[:, pixel] - alpha_bar**0.5 * mean) @ gain.T
+        check_close(found.flatten(-2)[..., pixel], answer, 1e-9, f"pixel {pixel}")
+
+
+@pytest.mark.parametrize("alpha_bar", [0.01, 0.5, 0.99])
+def test_of_the_whole_image_it_is_the_wiener_filter(alpha_bar: float) -> None:
+    data = sm.TrainingSet(images())
+    found = sm.ScoreMachine(data, None, "aligned", smooth=1.0).denoise(noisy(), alpha_bar)
+    check_close(found, Wiener(data).denoise(noisy(), alpha_bar), 1e-9, "Wiener")
+
+
+@pytest.mark.parametrize(("window", "sources"), CHOICES)
+def test_towards_width_zero_it_is_the_machine_of_points(window: int | None, sources: str) -> None:
+    data = sm.TrainingSet(images())
+    points = sm.ScoreMachine(data, window, sources)
+    known = points.posterior(noisy(), 0.8, best=2)
+    zero = sm.ScoreMachine(data, window, sources, smooth={0.0: 0.0, 1.0: 0.0})
+    same = zero.posterior(noisy(), 0.8, best=2)
+    assert torch.equal(same.mean, known.mean)
+    assert torch.equal(same.log_weight, known.log_weight)
+    near = sm.ScoreMachine(data, window, sources, smooth=1e-6).posterior(noisy(), 0.8, best=2)
+    check_close(near.mean, known.mean, 1e-9, "near zero")
+    assert torch.equal(near.sources.image, known.sources.image)
+
+
+@pytest.mark.parametrize("width", [0.4, 0.8])
+def test_it_is_the_posterior_mean_of_its_prior(width: float) -> None:
+    """Patches drawn from the stated prior, weighed by the likelihood of what is seen."""
+    draw = torch.Generator().manual_seed(3)
+    data, alpha_bar, count, pixel = sm.TrainingSet(images(4)), 0.3, 400_000, 13
+    machine = sm.ScoreMachine(data, 3, "aligned", smooth=width)
+    found = machine.denoise(noisy(1), alpha_bar).flatten(-2)[0, :, pixel]
+    known = patches(images(4), 3, False)[:, pixel]
+    mean = known.mean(0)
+    apart = known - mean
+    chosen = torch.randint(0, 4, (count,), generator=draw)
+    spread = torch.randn(count, 4, generator=draw, dtype=torch.float64) @ apart / 4**0.5
+    prior = mean + (1 - width**2) ** 0.5 * apart[chosen] + width * spread
+    seen = patches(noisy(1), 3, False)[0, pixel]
+    distance = (seen - alpha_bar**0.5 * prior).square().sum(1)
+    weight = (-distance / (2 * (1 - alpha_bar))).softmax(0)
+    middle = prior[:, torch.tensor([4, 13])]
+    estimate = weight @ middle
+    error = (weight.square() @ (middle - estimate).square()).sqrt()
+    assert float(error.max()) < 0.01
+    assert bool(((found - estimate).abs() < 5 * error).all())
+
+
+def test_the_width_of_a_step_is_that_of_its_time() -> None:
+    data = sm.TrainingSet(images())
+    machine = sm.ScoreMachine(data, 3, "valid", smooth="0:0.2,1:0.8")
+    levels = torch.tensor([0.9, 0.1], dtype=torch.float64)
+    both = machine.denoise(noisy(), levels)
+    for place, level in enumerate(levels):
+        width = 0.2 + 0.6 * float(machine.schedule.time(level[None]))
+        alone = sm.ScoreMachine(data, 3, "valid", smooth=width)
+        check_close(both[place], alone.denoise(noisy(), level)[place], 1e-12, "width at t")
+
+
+def test_widths_are_read_and_written() -> None:
+    schedule = SmoothSchedule((0.0, 0.5), (0.25, 0.75))
+    assert [schedule(t) for t in (0.0, 0.25, 0.5, 0.9)] == [0.25, 0.5, 0.75, 0.75]
+    assert parse_smooth(str(schedule)) == schedule == parse_smooth({0.5: 0.75, 0.0: 0.25})
+    assert parse_smooth("0.5") == parse_smooth(0.5) == 0.5
+    for wrong in (-0.1, 1.1, "x", "0:2", "0.5:0.1,0.2", "nan", {}, None, True):
+        with pytest.raises(InputError, match="smooth"):
+            parse_smooth(wrong)  # type: ignore[arg-type]
+
+
+def test_it_is_kept_in_a_folder(tmp_path: Path) -> None:
+    machine = sm.ScoreMachine(sm.TrainingSet(images()), 3, "valid", smooth="0:0.2,1:0.8")
+    machine.save_pretrained(tmp_path)
+    again = sm.ScoreMachine.from_pretrained(tmp_path)
+    assert again.smooth == machine.smooth
+    assert "smooth=0:0.2,1:0.8" in repr(again)
+    assert torch.equal(again.denoise(noisy(), 0.5), machine.denoise(noisy(), 0.5))
+
+
+def test_a_covariance_of_large_images_is_refused() -> None:
+    machine = sm.ScoreMachine(sm.TrainingSet(torch.zeros(2, 3, 100, 100)), 3, smooth=0.5)
+    with pytest.raises(InputError, match="at most 20,000 numbers"):
+        machine.denoise(torch.zeros(1, 3, 100, 100), 0.5)

@@ -62,7 +62,7 @@ class TorchEngine:
             shared = shared_bytes(query, plan, evidence, dense, best)
             return SCRATCH + shared + smooth_bytes(query, plan, best, count)
 
-        return shrunk(Plan(min(len(query.noisy), 16), min(count, 256)), self.memory, needed, held)
+        return shrunk(Plan(min(len(query.noisy), 16), min(count, 4096)), self.memory, needed, held)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         if query.smooth is not None:

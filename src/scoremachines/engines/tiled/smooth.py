@@ -18,7 +18,7 @@ from torch import Tensor
 from scoremachines.engines.base import Plan, Query
 from scoremachines.theory.positions import PERIODIC, patches
 from scoremachines.theory.posterior import Posterior, Sources
-from scoremachines.theory.smooth import Smooth
+from scoremachines.theory.smooth import Kernel, Smooth
 
 __all__ = ["smooth_bytes", "smooth_moments", "smooth_posterior"]
 
@@ -156,41 +156,76 @@ def smooth_bytes(query: Query, plan: Plan, best: int, count: int) -> int:
     return 8 * (every + taken + 8 * pairs + laws + 2 * pixels * patch + answers)
 
 
+@dataclass(frozen=True)
+class Scaled:
+    """The sources of one kind of place at one ᾱ.
+
+    Args:
+        signal: √ᾱ.
+        mean: μ, `[d]`.
+        whiten: M, `[d, d]`.
+        gain: G, `[U, C, d]`, or `[1, C, d]` for all pixels alike.
+        patches: `√ᾱ Mᵀ (x' − μ)`, `[n, V, d]`.
+        lengths: their squared lengths, `[n, V]`.
+        colours: `x'(c) − √ᾱ G x'`, `[U, n, V, C]`, or `[1, n, V, C]`.
+    """
+
+    signal: float
+    mean: Tensor
+    whiten: Tensor
+    gain: Tensor
+    patches: Tensor
+    lengths: Tensor
+    colours: Tensor
+
+    @classmethod
+    def of(cls, near: Tensor, kernels: list[Kernel], signal: float) -> Scaled:
+        """Return them for patches `[n, V, d]`, and the kernels of all pixels, or of one."""
+        gain = torch.stack([each.gain for each in kernels]).to(near)
+        centre = torch.stack([each.centre for each in kernels]).to(near.device)
+        whiten, mean = kernels[0].whiten.to(near), kernels[0].mean.to(near)
+        apart = kernels[0].narrow * (near - mean)
+        narrowed = mean + apart
+        colours = narrowed[..., centre].permute(2, 0, 1, 3)
+        colours = colours - signal * torch.einsum("nvd,ucd->unvc", narrowed, gain)
+        scaled = (signal * apart) @ whiten
+        return cls(signal, mean, whiten, gain, scaled, scaled.square().sum(-1), colours)
+
+    def log_likelihood(self, seen: Tensor) -> Tensor:
+        """Return `ℓ_u(i,v)` of what pixels see, `[U, d]`: `[U, n, V]`."""
+        mine = (seen - self.signal * self.mean) @ self.whiten
+        product = (mine @ self.patches.flatten(0, 1).T).view(len(seen), *self.lengths.shape)
+        return product - (mine.square().sum(-1)[:, None, None] + self.lengths) / 2
+
+
 def _pieces(query: Query, images: Tensor, smooth: Smooth) -> Iterator[Piece]:
     """Yield all pixels of all noisy images, each once."""
     laws, periodic = smooth.laws(query.window, query.sources), PERIODIC[query.sources]
     clean = patches(images.double(), query.window, periodic)  # [n, v, d]
-    aligned = query.sources == "aligned"
+    seen = [patches(noisy[None].double(), query.window, periodic)[0] for noisy in query.noisy]
+    signals = query.signal.tolist()
+    aligned, device = query.sources == "aligned", clean.device
     for kind, every in enumerate(laws.sources):
         pixels = (laws.kinds == kind).nonzero()[:, 0]
-        near = clean[:, every.to(clean.device)]
+        near, places = clean[:, every.to(device)], every.to(device)[None]
         some = max(1, PAIRS // near[..., 0].numel())
-        for sample, noisy in enumerate(query.noisy):
-            signal = float(query.signal[sample])
-            alone = pixels if query.window is None and aligned else pixels[:1]
-            kernels = [laws.kernel(int(u), smooth.width, signal**2) for u in alone]
-            gain = torch.stack([each.gain for each in kernels]).to(clean)  # [U, C, d], or [1, …]
-            whiten, mean = kernels[0].whiten.to(clean), kernels[0].mean.to(clean)
-            narrowed = mean + kernels[0].narrow * (near - mean)
-            centre = torch.stack([each.centre for each in kernels]).to(clean.device)
-            colours = narrowed[..., centre].permute(2, 0, 1, 3)
-            colours = colours - signal * torch.einsum("nvd,ucd->unvc", narrowed, gain)
-            scaled = (signal * (narrowed - mean)) @ whiten  # [n, V, d]
-            lengths = scaled.square().sum(-1)
-            seen = patches(noisy[None].double(), query.window, periodic)[0]  # [H·W, d]
-            for chosen in pixels.split(some):
-                patch = seen[chosen.to(seen.device)]
-                mine = (patch - signal * mean) @ whiten
-                product = torch.einsum("ud,nvd->unv", mine, scaled)
-                apart = mine.square().sum(-1)[:, None, None] + lengths - 2 * product
-                own = gain if len(gain) == 1 else gain[chosen.to(gain.device)]
-                yield Piece(
-                    (sample, chosen.to(seen.device)),
-                    (chosen[:, None] if aligned else every[None]).to(seen.device),
-                    -apart / 2 - math.log(len(every)),
-                    colours if len(gain) == 1 else colours[chosen.to(seen.device)],
-                    torch.einsum("ud,ucd->uc", patch, own.expand(len(patch), -1, -1)),
-                )
+        each_own = query.window is None and aligned  # places of their own in the same patch
+        for signal in dict.fromkeys(signals):
+            chosen = pixels if each_own else pixels[:1]
+            kernels = [laws.kernel(int(u), smooth.width, signal**2) for u in chosen]
+            scaled = Scaled.of(near, kernels, signal)
+            for sample in (b for b, other in enumerate(signals) if other == signal):
+                for at in pixels.to(device).split(some):
+                    gain, colours = scaled.gain, scaled.colours
+                    if each_own:
+                        gain, colours = gain[at], colours[at]
+                    yield Piece(
+                        (sample, at),
+                        at[:, None] if aligned else places,
+                        scaled.log_likelihood(seen[sample][at]) - math.log(len(every)),
+                        colours,
+                        torch.einsum("ud,ucd->uc", seen[sample][at], gain.expand(len(at), -1, -1)),
+                    )
 
 
 def _best(log_weight: Tensor, count: int) -> Tensor:

@@ -45,8 +45,7 @@ def test_named_attentions_are_their_matrices(kind: tuple[int | None, str]) -> No
 def test_evidence_common_to_all_images_changes_nothing() -> None:
     """P5, for the Π that an engine is given."""
     clean, noisy = images(), images(2, 3, 5, 7, seed=1)
-    query = machine(clean, (3, "valid"))._query(noisy, 0.4)
-    query = type(query)(query.noisy, query.alpha_bar, 3, "valid")
+    query = machine(clean, (3, "valid")).query(noisy, torch.full((2,), 0.4).double())
     bias, common = images(2, 11, 5, 7, seed=2), images(2, 1, 5, 7, seed=3) * 50
     index = torch.arange(11)
     known = TorchEngine().posterior(query, clean, index, bias, 3)
@@ -163,8 +162,7 @@ def test_borders_are_felt_through_the_window() -> None:
 def test_without_noise_attention_chooses_the_image_that_fits_everywhere() -> None:
     """P18 with A = 1: the image of least total distance, the centre of its nearest patch."""
     clean, noisy = images(), images(1, 3, 5, 7, seed=5)
-    query = machine(clean, (3, "circular"))._query(noisy, 0.5)
-    query = type(query)(query.noisy, query.alpha_bar, 3, "circular")
+    query = machine(clean, (3, "circular")).query(noisy, torch.full((1,), 0.5).double())
     found = machine(clean, (3, "circular"), "full").posterior(noisy, 1 - 1e-9, best=1)
     distance = torch.empty(11, 35, 35, dtype=torch.float64)
     for i, u, v in itertools.product(range(11), range(35), range(35)):

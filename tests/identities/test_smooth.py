@@ -9,7 +9,11 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
+from scoremachines.data.executors.job import LARGE
+from scoremachines.data.executors.processes import Processes
+from scoremachines.data.reduction import Divided
 from scoremachines.errors import InputError
+from scoremachines.experiments.bench.messages import Counted
 from scoremachines.machine.baselines import Wiener
 from scoremachines.machine.covariance import image_law
 from scoremachines.theory.comparing import check_close
@@ -152,3 +156,31 @@ def test_a_covariance_of_large_images_is_refused() -> None:
     machine = sm.ScoreMachine(sm.TrainingSet(torch.zeros(2, 3, 100, 100)), 3, smooth=0.5)
     with pytest.raises(InputError, match="at most 20,000 numbers"):
         machine.denoise(torch.zeros(1, 3, 100, 100), 0.5)
+
+
+@pytest.mark.parametrize("sources", ["aligned", "valid"])
+def test_other_processes_give_the_same_bits(executors: list[Processes], sources: str) -> None:
+    data = sm.TrainingSet(images())
+    for attention in ("none", "tiled"):
+        machine = sm.ScoreMachine(data, 3, sources, attention, smooth=0.6)
+        for executor in executors:
+            machine.executor = Divided(executor.parts)
+            known = machine.posterior(noisy(), 0.7, best=2)
+            machine.executor = executor
+            found = machine.posterior(noisy(), 0.7, best=2)
+            assert torch.equal(found.mean, known.mean)
+            assert torch.equal(found.sources.image, known.sources.image)
+
+
+def test_a_covariance_is_sent_once() -> None:
+    draw = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (8, 3, 12, 12), generator=draw, dtype=torch.uint8)
+    executor = Counted()
+    machine = sm.ScoreMachine(sm.TrainingSet(pixels), 3, smooth=0.5, executor=executor)
+    for _ in range(3):
+        machine.denoise(torch.zeros(1, 3, 12, 12), 0.5)
+    law = machine.query(torch.zeros(1, 3, 12, 12), torch.tensor([0.5]).double()).smooth
+    assert law is not None
+    assert law.law.covariance.nbytes > LARGE
+    assert max(there for there, _ in executor.rounds[2:]) < 2**15  # after mean and covariance
+    assert len(executor.packer.handles) <= 3

@@ -45,6 +45,8 @@ def moments_of(data: TrainingSet) -> Moments:
 def image_law(data: TrainingSet, executor: Executor | None = None) -> ImageLaw:
     """Return mean and covariance of training images (theory §2.9).
 
+    `μ = mean_i x_i`, `Σ = mean_i (x_i − μ)(x_i − μ)ᵀ`.
+
     Args:
         data: the training set.
         executor: what carries the passes out; None for that by default.
@@ -99,7 +101,7 @@ class Centred:
 
 @dataclass(frozen=True)
 class Scatter:
-    """`Σ_i (x_i − μ)(x_i − μ)ᵀ`, `[D, D]`.
+    """`S = Σ_i (x_i − μ)(x_i − μ)ᵀ`, `[D, D]`.
 
     Args:
         mean: μ, `[D]`.

@@ -172,8 +172,6 @@ def load_parts(
     """
     settings = read_config(folder, kind)
     with reading("path", folder, "a folder written by save_pretrained"):
-        if choices:
-            settings.setdefault("smooth", "0")  # as machines were before
         check_keys(folder, settings, {*ALWAYS, *choices})
         if settings["dtype"] not in DTYPES:
             raise InputError("dtype", settings["dtype"], ", ".join(DTYPES))

@@ -32,13 +32,7 @@ from scoremachines.machine.inputs import check_levels, check_noisy
 from scoremachines.machine.pretrained import CHOICES, load_parts, machine_parts, save_parts
 from scoremachines.machine.samples import Group, grouped
 from scoremachines.machine.stream import Stream
-from scoremachines.theory.locality import (
-    Window,
-    check_window,
-    parse_window,
-    window_at,
-    windows_of,
-)
+from scoremachines.theory.locality import Window, check_window, parse_window, window_at, windows_of
 from scoremachines.theory.positions import read_sources
 from scoremachines.theory.posterior import Posterior
 from scoremachines.theory.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, noise_schedule
@@ -153,7 +147,7 @@ class ScoreMachine(DenoiserModel):
             labels: restrict the training set to this class, one label or `[B]`.
 
         Returns:
-            `[B, C, H, W]` in [-1, 1], dtype of `noisy`.
+            `[B, C, H, W]`, for h = 0 in [-1, 1], dtype of `noisy`.
 
         Raises:
             InputError: an argument has the wrong shape, dtype or range.

@@ -44,7 +44,9 @@ MOST = 32
 
 @dataclass(frozen=True)
 class SmoothSchedule:
-    """h(t), linear between knots and constant beyond them.
+    """h(t), linear between knots and constant beyond them (theory §2.9).
+
+    `h(t) = h_j + (h_{j+1} − h_j) (t − t_j) / (t_{j+1} − t_j)` for `t_j ≤ t ≤ t_{j+1}`.
 
     Args:
         times: the knots' times in [0, 1], rising.
@@ -119,6 +121,8 @@ def smooth_at(smooth: Smoothness, t: float) -> float:
 class Kernel:
     """What a pixel's window is measured by, and answered with, at one h and ᾱ (theory §2.9).
 
+        ℓ_u(i,v) = −½ ‖ Mᵀ (φ[Ω_u] − √ᾱ x') ‖²,    a_u(i,v) = x'(c) + G (φ[Ω_u] − √ᾱ x')
+
     Args:
         mean: μ, `[d]`.
         narrow: √(1−h²).
@@ -139,7 +143,9 @@ class Kernel:
 
 
 class PatchLaws:
-    """Mean and covariance of the admissible patches, for each kind of place.
+    """Mean and covariance of the admissible patches, for each kind of place (theory §2.9).
+
+        μ = mean_{i,v} x_i[Ω_v],    Σ = mean_{i,v} (x_i[Ω_v] − μ)(x_i[Ω_v] − μ)ᵀ,    v ∈ V(u)
 
     Places that share V(u) are of one kind: with aligned sources each of its own, with valid or
     circular ones all of one, with boundary those with the same overlap (theory §2.2).
@@ -222,6 +228,8 @@ class PatchLaws:
 class ImageLaw:
     """Mean and covariance of training images, from which those of all patches follow.
 
+    `Σ = mean_i (x_i − μ)(x_i − μ)ᵀ`, of which patches at one place have a block.
+
     Args:
         mean: `[C, H, W]`, float64.
         covariance: of images as vectors, `[C·H·W, C·H·W]`, float64.
@@ -234,6 +242,8 @@ class ImageLaw:
 @dataclass(frozen=True)
 class Smooth:
     """The width of a query's sources, and the laws of patches (theory §2.9).
+
+    `patch ~ N( μ + √(1−h²) (x_i[Ω_v] − μ), h² Σ )`.
 
     Args:
         width: h, in (0, 1].

@@ -60,7 +60,9 @@ class Piece:
 
 
 def smooth_moments(query: Query, images: Tensor, smooth: Smooth) -> tuple[Tensor, Tensor]:
-    """Return `E_u(i)` and `m_u(i)`.
+    """Return `E_u(i)` and `m_u(i)` (theory §2.9).
+
+        E_u(i) = log mean_{v∈V(u)} exp ℓ_u(i,v)    m_u(i) = Σ_{v∈V(u)} softmax_v(ℓ_u(i,·)) a_u(i,v)
 
     Args:
         query: `B` noisy images.
@@ -84,7 +86,9 @@ def smooth_moments(query: Query, images: Tensor, smooth: Smooth) -> tuple[Tensor
 def smooth_posterior(
     query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int, smooth: Smooth
 ) -> Posterior:
-    """Return the posterior of `images`.
+    """Return the posterior of `images` (theory §2.9).
+
+        x̂0(u) = Σ_{i,v} ω_u(i,v) a_u(i,v),    ω_u = softmax_{i,v} L_u(i,v)
 
     Args:
         query: `B` noisy images.

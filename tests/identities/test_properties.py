@@ -162,7 +162,6 @@ def test_borders_are_felt_through_the_window() -> None:
 def test_without_noise_attention_chooses_the_image_that_fits_everywhere() -> None:
     """P18 with A = 1: the image of least total distance, the centre of its nearest patch."""
     clean, noisy = images(), images(1, 3, 5, 7, seed=5)
-    query = machine(clean, (3, "circular")).query(noisy, torch.full((1,), 0.5).double())
     found = machine(clean, (3, "circular"), "full").posterior(noisy, 1 - 1e-9, best=1)
     distance = torch.empty(11, 35, 35, dtype=torch.float64)
     for i, u, v in itertools.product(range(11), range(35), range(35)):

@@ -4,7 +4,7 @@ The networks on 8×8 digits that the package brings along, beside machines with 
 padding: with the window k(t) that was fitted to the network, and with one fixed window, its
 receptive field, at several widths h. Samples start from the same noise; r is of whole samples.
 
-    python benchmarks/smooth.py                  100 seeds, 10 steps, about three minutes
+    python benchmarks/smooth.py                  100 seeds, 10 steps, the table of docs/smooth.md
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from scoremachines.machine.baselines import Wiener
 from scoremachines.machine.covariance import image_law
 from scoremachines.theory.comparing import check_close
 from scoremachines.theory.positions import PERIODIC, admissible, patches
-from scoremachines.theory.smooth import PatchLaws, SmoothSchedule, parse_smooth
+from scoremachines.theory.smooth import PatchLaws
+from scoremachines.theory.specs.width import SmoothSchedule, parse_smooth
 
 SHAPE = 2, 5, 6
 PIXELS = SHAPE[1] * SHAPE[2]

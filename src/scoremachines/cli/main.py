@@ -196,7 +196,12 @@ def _compare_parser() -> Parser:
     parser.add_argument("network", type=str, help=NETWORK)
     parser.add_argument("-o", "--output", type=str, default="out", help="folder to write to")
     parser.add_argument("--resume", action="store_true", help="go on where a run stopped")
-    parser.add_argument("--machine", type=str, action="append", help="its name; may be repeated")
+    parser.add_argument(
+        "--machine",
+        type=str,
+        action="append",
+        help="its name, perhaps with a width: none:smooth=0.5; may be repeated",
+    )
     _add_fields(parser, CompareSettings(), "")
     return add_executor(parser)
 

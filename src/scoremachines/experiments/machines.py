@@ -128,7 +128,7 @@ def make_machine(
     else:
         attention = network_attention(spec.attention, network, strength)
         where = known_sources(network, data, sources)
-        options["schedule"] = network.schedule
+        options |= {"schedule": network.schedule, "smooth": spec.smooth}
         made = ScoreMachine(data, window, where, attention, **options)
     return made.to(network.device)
 

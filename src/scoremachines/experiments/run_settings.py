@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -26,6 +26,7 @@ from scoremachines.theory.specs import (
     maps_names,
     painter,
 )
+from scoremachines.theory.specs.width import parse_smooth, smooth_text
 
 __all__ = [
     "CalibrateSettings",
@@ -74,7 +75,11 @@ class GenerateSettings(DataSettings):
     """samples at a time; changes no result"""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "machine", str(painter(self.machine)))
+        machine, smooth = painter(self.machine), parse_smooth(self.smooth)
+        if machine.smooth != 0 and smooth != 0:
+            raise InputError("smooth", self.smooth, f"0, for {machine} has a width")
+        object.__setattr__(self, "machine", str(replace(machine, smooth=0.0)))
+        object.__setattr__(self, "smooth", smooth_text(smooth or machine.smooth))
         object.__setattr__(self, "attention", str(AttentionSpec.parse(self.attention)))
         object.__setattr__(self, "engine", str(EngineSpec.parse(self.engine)))
 

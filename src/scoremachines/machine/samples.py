@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scoremachines.engines import Query
 from scoremachines.theory.locality import Window, window_at
-from scoremachines.theory.smooth import Smoothness, smooth_at
+from scoremachines.theory.specs.width import Smoothness, smooth_at
 
 __all__ = ["Group", "grouped"]
 

@@ -36,8 +36,8 @@ from scoremachines.theory.locality import Window, check_window, parse_window, wi
 from scoremachines.theory.positions import read_sources
 from scoremachines.theory.posterior import Posterior
 from scoremachines.theory.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, noise_schedule
-from scoremachines.theory.smooth import Smoothness, parse_smooth, smooth_at
 from scoremachines.theory.specs import AttentionSpec, EngineSpec
+from scoremachines.theory.specs.width import Smoothness, parse_smooth, smooth_at
 
 __all__ = ["ScoreMachine"]
 

@@ -12,109 +12,23 @@ local Wiener filter of the same window.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from threading import Lock
 
 import torch
 from torch import Tensor
 
-from scoremachines.errors import InputError, real
 from scoremachines.theory.positions import PERIODIC, admissible, patches
-from scoremachines.theory.specs.gain import number_text
 
 __all__ = [
     "ImageLaw",
     "Kernel",
     "PatchLaws",
     "Smooth",
-    "SmoothSchedule",
-    "Smoothness",
-    "parse_smooth",
-    "smooth_at",
 ]
-
-ACCEPTED = "a number from 0 to 1, or a schedule such as '0:0.9,1:0.3' (time:width)"
-
 
 MOST = 32
 """Laws of patches that are kept."""
-
-
-@dataclass(frozen=True)
-class SmoothSchedule:
-    """h(t), linear between knots and constant beyond them (theory §2.9).
-
-    `h(t) = h_j + (h_{j+1} − h_j) (t − t_j) / (t_{j+1} − t_j)` for `t_j ≤ t ≤ t_{j+1}`.
-
-    Args:
-        times: the knots' times in [0, 1], rising.
-        widths: h at each knot, in [0, 1].
-
-    Raises:
-        InputError: no knots, times that do not rise within [0, 1], or a width out of range.
-    """
-
-    times: tuple[float, ...]
-    widths: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        rising = all(a < b for a, b in zip(self.times, self.times[1:], strict=False))
-        inside = all(0 <= each <= 1 for each in (*self.times, *self.widths))
-        if not self.times or len(self.times) != len(self.widths) or not (rising and inside):
-            reason = "times must rise, and all lie within [0, 1]"
-            raise InputError("smooth", str(self), ACCEPTED, reason)
-
-    def __call__(self, t: float) -> float:
-        """Return h(t)."""
-        knots = [*zip(self.times, self.widths, strict=True)]
-        if t <= self.times[0]:
-            return self.widths[0]
-        for (start, low), (end, high) in pairwise(knots):
-            if t <= end:
-                return low + (high - low) * (t - start) / (end - start)
-        return self.widths[-1]
-
-    def __str__(self) -> str:
-        pairs = zip(self.times, self.widths, strict=False)
-        return ",".join(f"{number_text(time)}:{number_text(width)}" for time, width in pairs)
-
-
-Smoothness = float | SmoothSchedule
-
-
-def parse_smooth(smooth: Smoothness | str | Mapping[float, float]) -> Smoothness:
-    """Read a width of sources as the command line and the settings write it.
-
-    Args:
-        smooth: `0.8`, `"0.8"`, `"0:0.9,1:0.3"`, `{0.0: 0.9, 1.0: 0.3}`, or a schedule.
-
-    Returns:
-        h, or h(t).
-
-    Raises:
-        InputError: none of these.
-    """
-    if isinstance(smooth, SmoothSchedule):
-        return smooth
-    try:
-        if isinstance(smooth, str) and ":" in smooth:
-            pairs = [pair.split(":") for pair in smooth.split(",")]
-            smooth = {float(time): float(width) for time, width in pairs}
-        elif isinstance(smooth, str):
-            smooth = float(smooth)
-    except ValueError:
-        raise InputError("smooth", smooth, ACCEPTED) from None
-    if isinstance(smooth, Mapping):
-        times = sorted(smooth)
-        return SmoothSchedule(tuple(map(float, times)), tuple(float(smooth[t]) for t in times))
-    return real("smooth", smooth, 0, 1)
-
-
-def smooth_at(smooth: Smoothness, t: float) -> float:
-    """Return h at a time."""
-    return smooth(t) if isinstance(smooth, SmoothSchedule) else smooth
 
 
 @dataclass(frozen=True)

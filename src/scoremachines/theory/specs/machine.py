@@ -13,6 +13,7 @@ from scoremachines.theory.specs.attention import (
     maps_names,
     read_name,
 )
+from scoremachines.theory.specs.width import Smoothness, parse_smooth, smooth_text
 
 __all__ = [
     "KG_MACHINES",
@@ -36,6 +37,8 @@ KG_MACHINES = {
 WHOLE_IMAGE = ("ideal", "equivariant")
 WIENER, NETWORK = "wiener", "network"
 PLAIN = AttentionSpec()
+WIDTH = ":smooth="
+"""What stands before a width in a machine's name."""
 TITLES = {
     "ideal": "Ideal score (IS)",
     "equivariant": "Equivariant score (ES)",
@@ -67,26 +70,33 @@ class MachineSpec:
         name: a key of `KG_MACHINES`, or `"wiener"`; None for the machine with the sources of the
             network's own padding, and an attention.
         attention: of that machine.
+        smooth: h or h(t), the width of a score machine's sources (theory §2.9).
 
     Raises:
-        InputError: there is no such machine, or a named one is given an attention.
+        InputError: there is no such machine, a named one is given an attention, or one that is no
+            score machine a width.
     """
 
     name: str | None = None
     attention: AttentionSpec = PLAIN
+    smooth: Smoothness = 0.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "smooth", parse_smooth(self.smooth))
         if self.name is not None and self.name not in _titles():
             raise InputError("machine", self.name, ", ".join(_titles()))
         if self.name is not None and self.attention != PLAIN:
             raise InputError("attention", str(self.attention), f"none, of {self.name}")
+        if self.is_denoiser and self.smooth != 0:
+            raise InputError("smooth", smooth_text(self.smooth), f"0, of {self.name}")
 
     @classmethod
     def parse(cls, text: str | MachineSpec | AttentionSpec) -> MachineSpec:
         """Return the machine that a text stands for.
 
         Args:
-            text: a name or title of a machine or an attention, or a spec.
+            text: a name or title of a machine or an attention, perhaps with a width, as
+                `none:smooth=0.5` or `els:smooth=0:0.9,1:0.3`; or a spec.
 
         Returns:
             The machine.
@@ -99,22 +109,25 @@ class MachineSpec:
         if isinstance(text, AttentionSpec):
             return cls(attention=text)
         if isinstance(text, str):
-            name = read_name(text, _titles(), SYNONYMS)
+            short, smooth = _divided(text)
+            name = read_name(short, _titles(), SYNONYMS)
             if name is not None:
-                return cls(name)
-            attention = AttentionSpec.read(text)
+                return cls(name, smooth=smooth)
+            attention = AttentionSpec.read(short)
             if attention is not None and attention.map != MATRIX:
-                return cls(attention=attention)
+                return cls(attention=attention, smooth=smooth)
         accepted = f"{', '.join(machine_names())}; with an attention also its gain: measured:1.3"
         raise InputError("machine", text, accepted)
 
     def __str__(self) -> str:
-        return self.name or str(self.attention)
+        width = f"{WIDTH}{smooth_text(self.smooth)}" if self.smooth != 0 else ""
+        return (self.name or str(self.attention)) + width
 
     @property
     def title(self) -> str:
         """What pages call it."""
-        return _titles()[self.name] if self.name is not None else self.attention.title
+        title = _titles()[self.name] if self.name is not None else self.attention.title
+        return title + (f", h = {smooth_text(self.smooth)}" if self.smooth != 0 else "")
 
     @property
     def sees_whole_image(self) -> bool:
@@ -160,10 +173,17 @@ def painter(name: str | MachineSpec) -> MachineSpec:
         InputError: it is none of them.
     """
     text = str(name) if isinstance(name, MachineSpec) else name
-    known = read_name(text, _titles(), SYNONYMS) if isinstance(text, str) else None
+    short, smooth = _divided(text) if isinstance(text, str) else ("", 0.0)
+    known = read_name(short, _titles(), SYNONYMS)
     if known is None:
         raise InputError("machine", text, ", ".join(_titles()))
-    return MachineSpec(known)
+    return MachineSpec(known, smooth=smooth)
+
+
+def _divided(text: str) -> tuple[str, Smoothness]:
+    """Return what stands before a width, and the width."""
+    short, mark, smooth = text.partition(WIDTH)
+    return (short, parse_smooth(smooth)) if mark else (text, 0.0)
 
 
 def _titles() -> dict[str, str]:
@@ -187,10 +207,11 @@ def kg_machine(name: str | MachineSpec) -> MachineSpec:
         InputError: it is none of them.
     """
     text = str(name) if isinstance(name, MachineSpec) else name
-    known = read_name(text, TITLES, SYNONYMS) if isinstance(text, str) else None
+    short, smooth = _divided(text) if isinstance(text, str) else ("", 0.0)
+    known = read_name(short, TITLES, SYNONYMS)
     if known not in KG_MACHINES:
         raise InputError("machine", text, ", ".join(KG_MACHINES))
-    return MachineSpec(known)
+    return MachineSpec(known, smooth=smooth)
 
 
 def machine_names() -> list[str]:

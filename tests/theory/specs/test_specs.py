@@ -128,7 +128,7 @@ def printed() -> set[str]:
     names = {
         word.strip("`\"',.")
         for text in texts
-        for word in re.findall(r"--(?:machine|attention)[ =]([A-Za-z][\w:.\-]*)", text)
+        for word in re.findall(r"--(?:machine|attention)[ =]([A-Za-z][\w:.\-=,]*)", text)
     }
     theory = (ROOT / "docs" / "theory.md").read_text(encoding="utf-8")
     for short, name in re.findall(r"^\| (\w+), [\w -]+ \| `(\w+)` \|", theory, re.MULTILINE):
@@ -136,6 +136,7 @@ def printed() -> set[str]:
     readme = PAGES[0].read_text(encoding="utf-8")
     names |= set(re.findall(r"^\| ([\w-]+) \| [\d.]+ % \|", readme, re.MULTILINE))
     names |= {title_of(name) for name in machine_names()} | {title_of("tiled:1.3")}
+    names |= {title_of("els:smooth=0.5"), "none:smooth=0.5"}
     return names | {str(spec) for spec in (*CLOSED, *SHARED, *MAPS)} | {"measured-class (soft)"}
 
 

@@ -37,8 +37,8 @@ KG_MACHINES = {
 WHOLE_IMAGE = ("ideal", "equivariant")
 WIENER, NETWORK = "wiener", "network"
 PLAIN = AttentionSpec()
-WIDTH = ":smooth="
-"""What stands before a width in a machine's name."""
+WIDTH, TITLED = ":smooth=", ", h = "
+"""What stands before a width in a machine's name, and in its title."""
 TITLES = {
     "ideal": "Ideal score (IS)",
     "equivariant": "Equivariant score (ES)",
@@ -127,7 +127,7 @@ class MachineSpec:
     def title(self) -> str:
         """What pages call it."""
         title = _titles()[self.name] if self.name is not None else self.attention.title
-        return title + (f", h = {smooth_text(self.smooth)}" if self.smooth != 0 else "")
+        return title + (f"{TITLED}{smooth_text(self.smooth)}" if self.smooth != 0 else "")
 
     @property
     def sees_whole_image(self) -> bool:
@@ -182,8 +182,11 @@ def painter(name: str | MachineSpec) -> MachineSpec:
 
 def _divided(text: str) -> tuple[str, Smoothness]:
     """Return what stands before a width, and the width."""
-    short, mark, smooth = text.partition(WIDTH)
-    return (short, parse_smooth(smooth)) if mark else (text, 0.0)
+    for each in (WIDTH, TITLED):
+        short, mark, smooth = text.partition(each)
+        if mark:
+            return short, parse_smooth(smooth.strip())
+    return text, 0.0
 
 
 def _titles() -> dict[str, str]:

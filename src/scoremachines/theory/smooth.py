@@ -100,9 +100,10 @@ class PatchLaws:
     def axes(self, kind: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return μ `[d]`, and eigenvectors `[d, d]` and eigenvalues `[d]` of Σ, of a kind."""
         if kind not in self._axes:
-            mean, second = self._moments(self._places[self.sources[kind]])
-            variances, axes = torch.linalg.eigh(second)
-            self._axes[kind] = mean, axes, variances.clamp(min=0)
+            with torch.inference_mode(False), torch.no_grad():
+                mean, second = self._moments(self._places[self.sources[kind]])
+                variances, axes = torch.linalg.eigh(second)
+                self._axes[kind] = mean, axes, variances.clamp(min=0)
         return self._axes[kind]
 
     def _moments(self, places: Tensor) -> tuple[Tensor, Tensor]:
@@ -181,7 +182,8 @@ class Smooth:
         with _LOCK:
             found = _KNOWN.pop(key, None)
             if found is None or found.law.covariance is not self.law.covariance:
-                found = PatchLaws(self.law, window, sources)
+                with torch.inference_mode(False):  # they outlive the caller's mode
+                    found = PatchLaws(self.law, window, sources)
             _KNOWN[key] = found
             while len(_KNOWN) > MOST:
                 _KNOWN.popitem(last=False)

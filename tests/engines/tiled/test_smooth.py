@@ -96,6 +96,17 @@ def test_gradients_are_those_of_the_reference(window: int | None, sources: str) 
         check_close(other, found[0], 1e-9, "gradient")
 
 
+def test_what_was_found_in_inference_serves_gradients() -> None:
+    machine = sm.ScoreMachine(sm.TrainingSet(images()), 3, "boundary", smooth=0.7)
+    with torch.inference_mode():
+        known = machine.denoise(noisy(1), 0.6)
+    leaf = noisy(1).requires_grad_()
+    found = machine.denoise(leaf, 0.6)
+    found.sum().backward()
+    assert leaf.grad is not None
+    assert torch.equal(found.detach(), known)
+
+
 def test_what_does_not_fit_is_refused() -> None:
     data = sm.TrainingSet(images(400))
     machine = sm.ScoreMachine(data, 3, "valid", smooth=0.5, engine="torch", memory=2**26)

@@ -12,6 +12,7 @@ from typing import Any, SupportsFloat, cast
 __all__ = [
     "InputError",
     "check_counts",
+    "numbers",
     "one_line",
     "out_of_memory",
     "real",
@@ -240,3 +241,28 @@ def real(argument: str, value: object, least: float = -math.inf, most: float = m
     if not math.isfinite(number) or not least <= number <= most:
         raise InputError(argument, value, accepted)
     return number
+
+
+def numbers(argument: str, text: str, low: float, high: float) -> list[float]:
+    """Read numbers with commas between them.
+
+    Args:
+        argument: name of the option.
+        text: what was given.
+        low: the least that is accepted.
+        high: the largest.
+
+    Returns:
+        The numbers, each once, as they were given.
+
+    Raises:
+        InputError: something is no number, or out of range.
+    """
+    accepted = f"numbers from {low:g} to {high:g} with commas between them"
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        raise InputError(argument, text, accepted) from None
+    if not all(low <= value <= high for value in values):
+        raise InputError(argument, text, accepted)
+    return list(dict.fromkeys(values))

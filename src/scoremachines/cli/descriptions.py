@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["CALIBRATE", "COMPARE", "CONSISTENCY", "DEMO", "DESCRIPTION", "GENERATE", "TRAIN"]
+__all__ = [
+    "CALIBRATE",
+    "COMPARE",
+    "CONSISTENCY",
+    "DEMO",
+    "DENOISE",
+    "DESCRIPTION",
+    "GENERATE",
+    "TRAIN",
+]
 
 DESCRIPTION = """New images from a training set, in closed form, and where every pixel came from.
 
@@ -29,6 +38,17 @@ examples:
   scoremachines generate photos.shards --executor processes -o out    see `scoremachines shard`
   scoremachines generate photos.shards --executor ray --address auto -o out
   torchrun --nproc-per-node 4 -m scoremachines generate photos.shards --executor torch -o out
+"""
+DENOISE = """Hold machines against images that they have not seen, at several noise levels.
+
+Mean squared errors over that of the Wiener filter, with paired standard errors. Windows and widths
+of sources are chosen by other held-out images.
+
+examples:
+  scoremachines denoise digits -n 200 --windows 3,5,7 -o denoise
+  scoremachines denoise train.zip --held_out test.zip --machine local --machine els -o denoise
+  scoremachines denoise cifar10.zip --pool 10000 --machine local --sigmas 0.05,0.3 -o denoise
+  scoremachines denoise digits --machine local:smooth=0.8 -o denoise
 """
 TRAIN = """Train a network on a folder of images, or on a set by name.
 

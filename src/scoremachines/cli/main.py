@@ -19,6 +19,7 @@ from scoremachines.cli.descriptions import (
     COMPARE,
     CONSISTENCY,
     DEMO,
+    DENOISE,
     DESCRIPTION,
     GENERATE,
     TRAIN,
@@ -34,6 +35,7 @@ from scoremachines.experiments.bench.settings import BENCH, BENCH_FLAGS, BenchSe
 from scoremachines.experiments.run_settings import (
     CalibrateSettings,
     CompareSettings,
+    DenoiseSettings,
     GenerateSettings,
     field_help,
 )
@@ -44,6 +46,7 @@ from scoremachines.networks.training.settings import TrainSettings
 __all__ = ["main"]
 
 
+MACHINE = "its name, perhaps with a width: none:smooth=0.5; may be repeated"
 NETWORK = "folder of a training or of a diffusers model or pipeline, or package.module:function"
 
 
@@ -110,6 +113,10 @@ def _run(arguments: list[str]) -> int:
     training = _run_parser(TRAIN, TrainSettings)
     commands.add_subcommand("train", training, help="train a network")
     commands.add_subcommand("compare", _compare_parser(), help="a network against machines")
+    denoising = _run_parser(DENOISE, DenoiseSettings)
+    denoising.add_argument("--machine", type=str, action="append", help=MACHINE)
+    text = "machines against images that they have not seen"
+    commands.add_subcommand("denoise", add_executor(denoising), help=text)
     commands.add_subcommand("calibrate", _calibrate_parser(), help="find a network's k(t)")
     consistency = _settings_parser(CONSISTENCY, ConsistencySettings)
     commands.add_subcommand("consistency", consistency, help="the paper's experiment, as one page")
@@ -149,8 +156,13 @@ def _carry_out(command: str, chosen: Namespace) -> int:
         from scoremachines.cli.compare import compare
 
         names, resume = chosen.machine or [], chosen.resume
-        asked = _read(chosen, CompareSettings)
-        compare(asked, chosen.network, names, chosen.output, resume=resume)
+        comparing = _read(chosen, CompareSettings)
+        compare(comparing, chosen.network, names, chosen.output, resume=resume)
+    elif command == "denoise":
+        from scoremachines.cli.denoise import denoise
+
+        asked = _read(chosen, DenoiseSettings)
+        denoise(asked, chosen.machine or ["local"], chosen.output, resume=chosen.resume)
     elif command == "calibrate":
         from scoremachines.cli.calibrate import calibrate
 
@@ -200,7 +212,7 @@ def _compare_parser() -> Parser:
         "--machine",
         type=str,
         action="append",
-        help="its name, perhaps with a width: none:smooth=0.5; may be repeated",
+        help=MACHINE,
     )
     _add_fields(parser, CompareSettings(), "")
     return add_executor(parser)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.theory.smooth import ImageLaw, Smooth
 
-__all__ = ["Centred", "Moments", "Scatter", "Total", "Widths", "image_law", "moments_of"]
+__all__ = ["Centred", "Moments", "Scatter", "Total", "image_law", "moments_of", "smooth_of"]
 
 MOST = 20_000
 """Numbers of an image up to which its covariance, of 3 GB then, is taken."""
@@ -119,32 +120,24 @@ class Scatter:
         return one + other
 
 
-class Widths:
-    """Sources with a width, of one training set, whose mean and covariance are kept.
+def smooth_of(data: TrainingSet, width: float, executor: Executor | None = None) -> Smooth | None:
+    """Return sources of a width; mean and covariance are kept for as long as the training set.
+
+    `patch ~ N( μ + √(1−h²) (x_i[Ω_v] − μ), h² Σ )` (theory §2.9).
 
     Args:
         data: the training set.
+        width: h.
+        executor: what carries passes out, if there are any.
+
+    Returns:
+        The sources, with their laws; None for h = 0.
     """
+    if width == 0:
+        return None
+    if data not in _LAWS:
+        _LAWS[data] = image_law(data, executor)
+    return Smooth(width, _LAWS[data])
 
-    def __init__(self, data: TrainingSet) -> None:
-        self.data = data
-        self._law: ImageLaw | None = None
-        self._known: dict[float, Smooth] = {}
 
-    def of(self, width: float, executor: Executor | None) -> Smooth | None:
-        """Return those of a width h; None for h = 0.
-
-        Args:
-            width: h.
-            executor: what carries passes out, if there are any.
-
-        Returns:
-            The sources, with their laws.
-        """
-        if width == 0:
-            return None
-        if self._law is None:
-            self._law = image_law(self.data, executor)
-        if width not in self._known:
-            self._known[width] = Smooth(width, self._law)
-        return self._known[width]
+_LAWS: WeakKeyDictionary[TrainingSet, ImageLaw] = WeakKeyDictionary()

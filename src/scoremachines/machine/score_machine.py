@@ -26,7 +26,7 @@ from scoremachines.io.advice import Advice
 from scoremachines.io.files import folder_path, reading
 from scoremachines.io.model_folder import local_folder
 from scoremachines.io.pictures import figures_html, grid
-from scoremachines.machine.covariance import Widths
+from scoremachines.machine.covariance import smooth_of
 from scoremachines.machine.denoiser import DenoiserModel, gradients_in
 from scoremachines.machine.inputs import check_levels, check_noisy
 from scoremachines.machine.pretrained import CHOICES, load_parts, machine_parts, save_parts
@@ -99,7 +99,6 @@ class ScoreMachine(DenoiserModel):
         self.engine, self.executor = as_engine(engine, memory), executor
         self.timesteps = TableSchedule.linear()
         self.data = data
-        self._widths = Widths(data)
         # Carries the machine's dtype and device; the pixels follow, see `_apply`.
         self.register_buffer("unit", torch.ones((), device=data.pixels.device), persistent=False)
         self._check_choices(prediction_type)
@@ -217,7 +216,7 @@ class ScoreMachine(DenoiserModel):
         """
         time = float(self.schedule.time(alpha_bar[:1]))
         window = window_at(self.window, time)
-        smooth = self._widths.of(smooth_at(self.smooth, time), self.executor)
+        smooth = smooth_of(self.data, smooth_at(self.smooth, time), self.executor)
         return Query(noisy, alpha_bar, window, self.sources, smooth)
 
     def _labels(self, labels: Tensor | int | None, batch: int) -> list[int | None]:

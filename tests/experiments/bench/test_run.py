@@ -18,12 +18,12 @@ from PIL import Image
 import scoremachines as sm
 from scoremachines.cli.main import main
 from scoremachines.engines import Query, ReferenceEngine
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, numbers
 from scoremachines.experiments.bench.attentions import ATTENTIONS
 from scoremachines.experiments.bench.dense import dense
 from scoremachines.experiments.bench.images import made_up_images
 from scoremachines.experiments.bench.run import run
-from scoremachines.experiments.bench.settings import BenchSettings, numbers
+from scoremachines.experiments.bench.settings import BenchSettings
 from scoremachines.experiments.bench.table import HEAD, row, speed_ups, summary
 from scoremachines.experiments.bench.tasks import engines, tasks
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from scoremachines.attention import Soft, make_attention
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import make_engine
+from scoremachines.errors import numbers
 from scoremachines.experiments.bench.processor import cores, processor
-from scoremachines.experiments.bench.settings import BenchSettings, numbers
+from scoremachines.experiments.bench.settings import BenchSettings
 from scoremachines.experiments.bench.tasks import BASELINE, checked, engines
 from scoremachines.experiments.bench.timing import shortest
 from scoremachines.io.folders import output_folder

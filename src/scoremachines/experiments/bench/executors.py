@@ -21,10 +21,10 @@ from scoremachines.data.executors.processes import Processes
 from scoremachines.data.executors.ray_actors import Ray
 from scoremachines.data.reduction import Executor, Here, Pass, current_executor, reduce
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError, whole
+from scoremachines.errors import InputError, numbers, whole
 from scoremachines.experiments.bench.at_scale import at_scale
 from scoremachines.experiments.bench.processor import core_numbers, cores, processor
-from scoremachines.experiments.bench.settings import BenchSettings, numbers
+from scoremachines.experiments.bench.settings import BenchSettings
 from scoremachines.experiments.bench.stored import FOLDER, measured, stored_set
 from scoremachines.experiments.bench.tasks import checked
 from scoremachines.experiments.bench.timing import shortest

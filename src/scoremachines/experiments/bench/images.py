@@ -8,8 +8,8 @@ from scoremachines.data.images.resize import Framing
 from scoremachines.data.images.room import check_room
 from scoremachines.data.settings import size_pixels
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import whole
-from scoremachines.experiments.bench.settings import BenchSettings, numbers
+from scoremachines.errors import numbers, whole
+from scoremachines.experiments.bench.settings import BenchSettings
 
 __all__ = ["made_up_images"]
 

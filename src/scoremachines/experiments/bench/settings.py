@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from scoremachines.data.settings import DataSettings
-from scoremachines.errors import InputError
 
-__all__ = ["BENCH", "BENCH_FLAGS", "BenchSettings", "numbers"]
+__all__ = ["BENCH", "BENCH_FLAGS", "BenchSettings"]
 
 BENCH = """Measure time, memory and error of all engines that can run here, side by side.
 
@@ -75,28 +74,3 @@ class BenchSettings(DataSettings):
         return replace(
             self, counts="32,128", windows="3,9", levels="0.9,0.3", repeat=1, steps=3, stored=64
         )
-
-
-def numbers(argument: str, text: str, low: float, high: float) -> list[float]:
-    """Read numbers with commas between them.
-
-    Args:
-        argument: name of the option.
-        text: what was given.
-        low: the least that is accepted.
-        high: the largest.
-
-    Returns:
-        The numbers, each once, as they were given.
-
-    Raises:
-        InputError: something is no number, or out of range.
-    """
-    accepted = f"numbers from {low:g} to {high:g} with commas between them"
-    try:
-        values = [float(word) for word in text.split(",")]
-    except ValueError:
-        raise InputError(argument, text, accepted) from None
-    if not all(low <= value <= high for value in values):
-        raise InputError(argument, text, accepted)
-    return list(dict.fromkeys(values))

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import ENGINES, make_engine
-from scoremachines.errors import InputError, real, whole
-from scoremachines.experiments.bench.settings import BenchSettings, numbers
+from scoremachines.errors import InputError, numbers, real, whole
+from scoremachines.experiments.bench.settings import BenchSettings
 from scoremachines.theory.locality import check_window
 
 __all__ = ["BASELINE", "Task", "checked", "engines", "tasks"]

@@ -53,9 +53,13 @@ COMMANDS = {
     ],
     "bench": ["bench", "--sample", "--engines", "torch", "--counts", "8", "--steps", "2"],
     "demo": ["demo"],
+    "denoise": [
+        *("denoise", *SHAPES, "-n", "2", "--validation", "2", "--windows", "3"),
+        *("--widths", "0,0.5", "--sigmas", "0.2,0.8"),
+    ],
     "attribute": ["attribute", "{image}", "--data", "shapes", "--limit", "9", "--windows", "3"],
 }
-RESUMED = {"generate", "train", "compare", "consistency", "bench", "demo"}
+RESUMED = {"generate", "train", "compare", "consistency", "bench", "demo", "denoise"}
 
 
 def line_of(name: str, work: Path, out: Path, resume: bool) -> list[str]:

@@ -97,8 +97,7 @@ class ScoreMachine(DenoiserModel):
         self.smooth = parse_smooth(smooth)
         self.schedule = noise_schedule(schedule)
         self.engine, self.executor = as_engine(engine, memory), executor
-        self.timesteps = TableSchedule.linear()
-        self.data = data
+        self.timesteps, self.data = TableSchedule.linear(), data
         # Carries the machine's dtype and device; the pixels follow, see `_apply`.
         self.register_buffer("unit", torch.ones((), device=data.pixels.device), persistent=False)
         self._check_choices(prediction_type)
@@ -184,8 +183,7 @@ class ScoreMachine(DenoiserModel):
         working = noisy if noisy.dtype == torch.float64 else noisy.float()
         query = Query(working, alphas, None, self.sources)
         times = self.schedule.time(query.alpha_bar).tolist()
-        listed = self._labels(labels, len(noisy))
-        groups = grouped(query, times, listed, self.window, self.smooth)
+        groups = grouped(query, times, self._labels(labels, len(noisy)), self.window, self.smooth)
         with gradients_in(noisy):
             return self._merged(groups, query, best).to(noisy.dtype)
 
@@ -213,7 +211,12 @@ class ScoreMachine(DenoiserModel):
 
         Returns:
             The query.
+
+        Raises:
+            InputError: an argument has the wrong shape, dtype or range.
         """
+        check_noisy(noisy, self.data.shape, self.data.pixels.device)
+        alpha_bar = check_levels(alpha_bar, len(noisy))
         time = float(self.schedule.time(alpha_bar[:1]))
         window = window_at(self.window, time)
         smooth = smooth_of(self.data, smooth_at(self.smooth, time), self.executor)

@@ -27,7 +27,8 @@ def made_up_images(settings: BenchSettings) -> TrainingSet:
         InputError: the numbers of images cannot be read, or so many do not fit into memory.
     """
     count = int(max(numbers("counts", settings.counts, 1, 1e9)))
-    count = min(count, settings.limit or count)
+    if settings.limit is not None:
+        count = min(count, whole("limit", settings.limit, 1))
     framing = Framing.of(size_pixels(settings.size) or (32, 32), channels=settings.channels)
     shape = (framing.channels or 3, *(framing.size or ()))
     check_room("counts", settings.counts, count, *shape)

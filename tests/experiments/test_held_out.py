@@ -89,6 +89,8 @@ def test_what_was_chosen_is_best_by_other_images(tmp_path: Path) -> None:
     ("words", "named"),
     [
         ("-n 200", "n=200"),
+        ("-n 1", "n=1"),
+        ("--validation 0", "validation=0"),
         ("--sigmas x", "sigmas='x'"),
         ("--widths 2", "widths="),
         ("--windows 4", "window"),

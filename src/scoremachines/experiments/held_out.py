@@ -153,6 +153,7 @@ def _divided(
 ) -> tuple[TrainingSet, Tensor, Tensor]:
     """Return the pool, and images in [-1, 1] to choose and to test by."""
     draw = torch.Generator().manual_seed(whole("seed", settings.seed))
+    whole("n", settings.n, 2), whole("validation", settings.validation, 1)
     wanted, other = settings.n + settings.validation, data if held_out is None else held_out
     if len(other) < wanted + (held_out is None):
         accepted = f"at most {len(other) - (held_out is None)} with those to choose by"

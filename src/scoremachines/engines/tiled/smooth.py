@@ -23,7 +23,7 @@ from scoremachines.theory.smooth import Kernel, Smooth
 __all__ = ["smooth_bytes", "smooth_moments", "smooth_posterior"]
 
 PAIRS = 2**19
-"""Pairs of a pixel and a source that are held at once, if there are so many."""
+"""Pairs of a pixel and a source that are held at once; more where one pixel has more sources."""
 
 
 @dataclass(frozen=True)

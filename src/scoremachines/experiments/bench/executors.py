@@ -1,7 +1,7 @@
 """What executors cost beside one process, how they scale, and how fast a large set is read.
 
-Four tables: the overhead of each executor on the same training set; its weak scaling, as many
-images for each of 1, 2, 4 and 8 workers, which take turns where there are fewer cores; one pass
+Four tables: the overhead of each executor on the same training set; its weak scaling, with one
+number of images for each of 1 to 8 workers, which take turns where there are fewer cores; one pass
 over a set in shards that is read from the disk; and what follows for sets of millions of images.
 """
 
@@ -156,8 +156,9 @@ class _Bench:
                 for name, executor in executors.items()
             }
             self._compared(executors, empty, {"machine": "", "window": 0, "level": 0.0})
+            windows = dict.fromkeys((small, large))
             for name, window, level in [
-                *(("ls", window, level) for window in {small, large} for level in levels),
+                *(("ls", window, level) for window in windows for level in levels),
                 ("els", small, levels[0]),
             ]:
                 works = {
@@ -202,7 +203,7 @@ class _Bench:
             self.add("overhead", row, [*map(str, cells), share])
 
     def scaling(self, window: int, level: float) -> None:
-        """Time as many images a worker for more and more workers."""
+        """Time a growing number of workers, with the same number of images for each."""
         if not isinstance(current_executor(), Here):
             return  # it has the workers that it has
         _head(SCALING)

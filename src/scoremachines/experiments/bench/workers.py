@@ -52,7 +52,7 @@ def memory_of(
     Args:
         executor: whose workers.
         workers: how many there are.
-        data: a training set of at least as many images.
+        data: a training set of at least `workers` images.
         anew: let the peaks begin anew, and return what is in use; otherwise return the peaks.
 
     Returns:

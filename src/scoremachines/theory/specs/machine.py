@@ -172,11 +172,18 @@ def painter(name: str | MachineSpec) -> MachineSpec:
     Raises:
         InputError: it is none of them.
     """
-    text = str(name) if isinstance(name, MachineSpec) else name
-    short, smooth = _divided(text) if isinstance(text, str) else ("", 0.0)
-    known = read_name(short, _titles(), SYNONYMS)
+    return _named(name, _titles())
+
+
+def _named(name: str | MachineSpec, titles: dict[str, str]) -> MachineSpec:
+    """Return one of some named machines, perhaps with a width."""
+    if isinstance(name, MachineSpec) and name.name in titles:
+        return name
+    short, smooth = _divided(name) if isinstance(name, str) else ("", 0.0)
+    known = read_name(short, titles, SYNONYMS)
     if known is None:
-        raise InputError("machine", text, ", ".join(_titles()))
+        given = str(name) if isinstance(name, MachineSpec) else name
+        raise InputError("machine", given, ", ".join(titles))
     return MachineSpec(known, smooth=smooth)
 
 
@@ -209,12 +216,7 @@ def kg_machine(name: str | MachineSpec) -> MachineSpec:
     Raises:
         InputError: it is none of them.
     """
-    text = str(name) if isinstance(name, MachineSpec) else name
-    short, smooth = _divided(text) if isinstance(text, str) else ("", 0.0)
-    known = read_name(short, TITLES, SYNONYMS)
-    if known not in KG_MACHINES:
-        raise InputError("machine", text, ", ".join(KG_MACHINES))
-    return MachineSpec(known, smooth=smooth)
+    return _named(name, {each: TITLES[each] for each in KG_MACHINES})
 
 
 def machine_names() -> list[str]:

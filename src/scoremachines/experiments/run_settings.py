@@ -80,8 +80,9 @@ class GenerateSettings(DataSettings):
         machine, smooth = painter(self.machine), parse_smooth(self.smooth)
         if machine.smooth != 0 and smooth != 0:
             raise InputError("smooth", self.smooth, f"0, for {machine} has a width")
+        machine = replace(machine, smooth=smooth or machine.smooth)  # or refuses the width
         object.__setattr__(self, "machine", str(replace(machine, smooth=0.0)))
-        object.__setattr__(self, "smooth", smooth_text(smooth or machine.smooth))
+        object.__setattr__(self, "smooth", smooth_text(machine.smooth))
         object.__setattr__(self, "attention", str(AttentionSpec.parse(self.attention)))
         object.__setattr__(self, "engine", str(EngineSpec.parse(self.engine)))
 

@@ -32,5 +32,7 @@ def test_widths_that_cannot_be_are_refused() -> None:
             MachineSpec.parse(text)
     assert GenerateSettings(machine="els:smooth=0.5").smooth == "0.5"
     assert GenerateSettings(machine="els:smooth=0.5").machine == "els"
+    with pytest.raises(InputError, match=r"0, of wiener"):
+        GenerateSettings(machine="wiener", smooth="0.5")
     with pytest.raises(InputError, match=r"smooth='0\.3'"):
         GenerateSettings(machine="els:smooth=0.5", smooth="0.3")

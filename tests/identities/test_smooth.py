@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 import scoremachines as sm
+from scoremachines.cli.main import main
 from scoremachines.data.executors.job import LARGE
 from scoremachines.data.executors.processes import Processes
 from scoremachines.data.reduction import Divided
@@ -185,3 +186,12 @@ def test_a_covariance_is_sent_once() -> None:
     assert law.law.covariance.nbytes > LARGE
     assert max(there for there, _ in executor.rounds[2:]) < 2**15  # after mean and covariance
     assert len(executor.packer.handles) <= 3
+
+
+def test_a_page_names_the_width(tmp_path: Path) -> None:
+    line = "generate digits --limit 20 -n 1 --steps 2 --window 3 -o".split()
+    for width, shown in (("0.5", True), ("0", False)):
+        output = tmp_path / width
+        assert main([*line, str(output), "--smooth", width]) == 0
+        page = (output / "report.html").read_text(encoding="utf-8")
+        assert ("attention none, h = 0.5" in page) == shown

@@ -34,6 +34,7 @@ def generate_in_folder(
         InputError: a setting, the training set or the folder cannot be used.
     """
     title = f"{settings.machine.upper()}, attention {settings.attention}"
+    title += f", h = {settings.smooth}" if settings.smooth != "0" else ""
     shown = view(settings, output, title, _caption(settings), resume)
     data = shown.result.data
     page = Page(

@@ -189,7 +189,19 @@ def test_a_covariance_is_sent_once() -> None:
 
 
 def test_a_page_names_the_width(tmp_path: Path) -> None:
-    line = "generate digits --limit 20 -n 1 --steps 2 --window 3 -o".split()
+    line = [
+        "generate",
+        "digits",
+        "--limit",
+        "20",
+        "-n",
+        "1",
+        "--steps",
+        "2",
+        "--window",
+        "3",
+        "-o",
+    ]
     for width, shown in (("0.5", True), ("0", False)):
         output = tmp_path / width
         assert main([*line, str(output), "--smooth", width]) == 0

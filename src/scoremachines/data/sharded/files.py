@@ -103,7 +103,10 @@ class ShardFiles:
             with suppress(Exception):
                 self._path(file)
 
-        self._coming[file.name] = threading.Thread(target=attempt, daemon=True)
+        # A local file is read before the process ends: its thread must not come back to an
+        # interpreter that is gone. One that waits for a server is let go.
+        daemon = not self.place.is_local
+        self._coming[file.name] = threading.Thread(target=attempt, daemon=daemon)
         self._coming[file.name].start()
 
     def array(self, file: StoredFile, length: int, shape: Sequence[int], dtype: str) -> np.ndarray:

@@ -145,8 +145,9 @@ class ReferenceEngine:
     def _smooth(self, query: Query, images: Tensor, smooth: Smooth) -> tuple[Tensor, Tensor]:
         """Return the same of sources with a width, and what they answer (theory §2.9).
 
-        ℓ_u(i,v) = −½ ‖ Mᵀ (φ[Ω_u] − √ᾱ x') ‖²,    M Mᵀ = S⁻¹
-        a_u(i,v) = x'(c) + √ᾱ h² Σ_c S⁻¹ (φ[Ω_u] − √ᾱ x')    [B, n, u, v, C]
+        ℓ_u(i,v) = log Σ_s exp ℓ_u(i,v,s),    a_u(i,v) = Σ_s softmax_s(ℓ_u(i,v,·)) a_u(i,v,s)
+        ℓ_u(i,v,s) = level_s − ½ ‖ M_sᵀ (φ[Ω_u] − √ᾱ x'_s) ‖²
+        a_u(i,v,s) = x'_s(c) + G_s (φ[Ω_u] − √ᾱ x'_s)                       [B, n, u, v, C]
         """
         periodic, allowed = PERIODIC[query.sources], self._allowed(query)
         noisy = patches(query.noisy.double(), query.window, periodic)
@@ -156,11 +157,21 @@ class ReferenceEngine:
         likelihoods, answers = [], []
         for b, u in product(range(shape[0]), range(shape[2])):
             signal = float(query.signal[b])
-            kernel = laws.kernel(u, smooth.width, signal**2)
-            near = kernel.narrowed(clean)  # [n, v, d]
-            apart = noisy[b, u] - signal * near
-            likelihoods.append(-(apart @ kernel.whiten).square().sum(-1) / 2)
-            answers.append(near[..., kernel.centre] + apart @ kernel.gain.T)
+            kernel = laws.kernel(int(laws.kinds[u]), smooth.width, signal**2, smooth.contrasts)
+            each, centre = [], laws.centres[u]
+            for scale, narrow in enumerate(kernel.narrow):
+                near = kernel.mean + narrow * (clean - kernel.mean)  # x'_s, [n, v, d]
+                apart = noisy[b, u] - signal * near
+                distance = (apart @ kernel.whiten(scale)).square().sum(-1)
+                answer = near[..., centre] + apart @ kernel.gain(scale, centre).T
+                each.append((kernel.level[scale] - distance / 2, answer))
+            by_scale = torch.stack([log_likelihood for log_likelihood, _ in each])
+            likelihoods.append(by_scale.logsumexp(0))
+            weighed = [
+                weight[..., None] * answer
+                for weight, (_, answer) in zip(by_scale.softmax(0), each, strict=True)
+            ]
+            answers.append(torch.stack(weighed).sum(0))
         likelihood = torch.stack(likelihoods).unflatten(0, (shape[0], -1)).transpose(1, 2)
         answer = torch.stack(answers).unflatten(0, (shape[0], -1)).transpose(1, 2)
         return likelihood.masked_fill(~allowed, -torch.inf), answer

@@ -21,39 +21,71 @@ from torch import Tensor
 from scoremachines.theory.positions import PERIODIC, admissible, patches
 
 __all__ = [
+    "ONE_SCALE",
+    "Contrasts",
     "ImageLaw",
     "Kernel",
     "PatchLaws",
     "Smooth",
 ]
 
-MOST = 32
-"""Laws of patches that are kept."""
+MOST, KEPT = 32, 2**29
+"""Laws of patches that are kept, and the bytes of axes that each of them keeps."""
+
+
+@dataclass(frozen=True)
+class Contrasts:
+    """Scales of sources, and how often each is met (theory §2.9).
+
+    `patch ~ Σ_s π_s N( μ + s √(1−h²) (x_i[Ω_v] − μ), s² h² Σ )`, a mixture over contrasts.
+
+    Args:
+        scales: s, each above 0.
+        weights: π_s, each above 0, with sum 1.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    weights: tuple[float, ...] = (1.0,)
+
+
+ONE_SCALE = Contrasts()
 
 
 @dataclass(frozen=True)
 class Kernel:
     """What a pixel's window is measured by, and answered with, at one h and ᾱ (theory §2.9).
 
-        ℓ_u(i,v) = −½ ‖ Mᵀ (φ[Ω_u] − √ᾱ x') ‖²,    a_u(i,v) = x'(c) + G (φ[Ω_u] − √ᾱ x')
+        x'_s = μ + s √(1−h²) (x − μ),    S_s = ᾱ s² h² Σ + (1−ᾱ) I,    Σ = V diag(λ) Vᵀ
+        ℓ_u(i,v,s) = level_s − ½ ‖ M_sᵀ (φ[Ω_u] − √ᾱ x'_s) ‖²
+        a_u(i,v,s) = x'_s(c) + G_s (φ[Ω_u] − √ᾱ x'_s)
+
+    All of it lies in the eigenbasis of Σ, the largest λ last.
 
     Args:
         mean: μ, `[d]`.
-        narrow: √(1−h²).
-        whiten: M with `M Mᵀ = S⁻¹`, `S = ᾱ h² Σ + (1−ᾱ) I`, `[d, d]`.
-        gain: `√ᾱ h² Σ_c S⁻¹`, `[C, d]`, c the rows of the centre.
-        centre: these rows, int64 `[C]`.
+        axes: V, `[d, d]`.
+        variances: λ, `[d]`.
+        narrow: `s √(1−h²)`, `[S]`.
+        precision: of S_s⁻¹, `[S, d]`.
+        response: `√ᾱ s² h² λ / (ᾱ s² h² λ + 1−ᾱ)`, `[S, d]`.
+        level: `log π_s − ½ log det(S_s/(1−ᾱ))`, `[S]`; 0 for one scale.
     """
 
     mean: Tensor
-    narrow: float
-    whiten: Tensor
-    gain: Tensor
-    centre: Tensor
+    axes: Tensor
+    variances: Tensor
+    narrow: Tensor
+    precision: Tensor
+    response: Tensor
+    level: Tensor
 
-    def narrowed(self, patch: Tensor) -> Tensor:
-        """Return `x' = μ + √(1−h²) (x − μ)` of patches `[…, d]`."""
-        return self.mean + self.narrow * (patch - self.mean)
+    def whiten(self, scale: int) -> Tensor:
+        """Return M with `M Mᵀ = S⁻¹` of a scale, by number, `[d, d]`."""
+        return self.axes * self.precision[scale].sqrt()
+
+    def gain(self, scale: int, centre: Tensor) -> Tensor:
+        """Return `G = √ᾱ s² h² Σ_c S⁻¹` for some rows c, `[C, d]`."""
+        return self.axes[centre] * self.response[scale] @ self.axes.T
 
 
 class PatchLaws:
@@ -69,7 +101,9 @@ class PatchLaws:
         window: k, pixels; None for the whole image.
         sources: V(u).
 
-    `kinds` is the kind of each pixel, int64 `[H·W]`, and `sources` its V(u).
+    `kinds` is the kind of each pixel, int64 `[H·W]`, `sources` the V(u) of each kind, and `centres`
+    where the colour of each pixel stands in its patch, int64 `[H·W, C]`. `places` says which number
+    of an image each entry of a patch is, int64 `[H·W, d]`; beyond the border, that after the last.
     """
 
     def __init__(self, law: ImageLaw, window: int | None, sources: str) -> None:
@@ -77,9 +111,8 @@ class PatchLaws:
         pixels, self.law = height * width, law
         numbers = torch.arange(1, law.mean.numel() + 1, dtype=torch.float64)
         periodic = PERIODIC[sources]
-        # Which number of an image each entry of a patch is, `[H·W, d]`; the last of all is a zero.
         places = patches(numbers.view(1, *law.mean.shape), window, periodic)[0].long() - 1
-        self._places = places.masked_fill(places < 0, law.mean.numel())
+        self.places = places.masked_fill(places < 0, law.mean.numel())
         shared = window is None and sources == "aligned"
         if sources == "aligned":
             self.kinds = torch.zeros(pixels) if shared else torch.arange(pixels)
@@ -94,17 +127,21 @@ class PatchLaws:
         middle = torch.zeros(pixels) if window is None else torch.full((pixels,), window**2 // 2)
         if shared:
             middle = torch.arange(pixels)
-        self._centres = middle.long()[:, None] + first
-        self._axes: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self.centres = middle.long()[:, None] + first
+        self._axes: OrderedDict[int, tuple[Tensor, Tensor, Tensor]] = OrderedDict()
 
     def axes(self, kind: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return μ `[d]`, and eigenvectors `[d, d]` and eigenvalues `[d]` of Σ, of a kind."""
-        if kind not in self._axes:
+        found = self._axes.pop(kind, None)
+        if found is None:
             with torch.inference_mode(False), torch.no_grad():
-                mean, second = self._moments(self._places[self.sources[kind]])
+                mean, second = self._moments(self.places[self.sources[kind]])
                 variances, axes = torch.linalg.eigh(second)
-                self._axes[kind] = mean, axes, variances.clamp(min=0)
-        return self._axes[kind]
+                found = mean, axes, variances.clamp(min=0)
+        self._axes[kind] = found
+        while len(self._axes) > 1 and len(self._axes) * found[1].nbytes > KEPT:
+            self._axes.popitem(last=False)
+        return found
 
     def _moments(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and covariance of patches at some places together, in float64."""
@@ -120,23 +157,30 @@ class PatchLaws:
         apart = means - mean
         return mean, (spread + apart.T @ apart) / len(places)
 
-    def kernel(self, pixel: int, width: float, alpha_bar: float) -> Kernel:
-        """Return what a pixel's window is measured by.
+    def kernel(
+        self, kind: int, width: float, alpha_bar: float, contrasts: Contrasts = ONE_SCALE
+    ) -> Kernel:
+        """Return what the windows of a kind of place are measured by.
 
         Args:
-            pixel: u.
+            kind: of the place.
             width: h.
             alpha_bar: ᾱ, in (0, 1).
+            contrasts: scales s of the sources.
 
         Returns:
             The kernel, float64.
         """
-        mean, axes, variances = self.axes(int(self.kinds[pixel]))
-        wide = width**2 * variances
+        mean, axes, variances = self.axes(kind)
+        scales = torch.tensor(contrasts.scales, dtype=torch.float64)
+        wide = (scales[:, None] * width).square() * variances
         precision = 1 / (alpha_bar * wide + 1 - alpha_bar)
-        centre = self._centres[pixel]
-        gain = axes[centre] * (alpha_bar**0.5 * wide * precision) @ axes.T
-        return Kernel(mean, (1 - width**2) ** 0.5, axes * precision.sqrt(), gain, centre)
+        level = torch.zeros_like(scales)
+        if len(scales) > 1:
+            level = torch.tensor(contrasts.weights, dtype=torch.float64).log()
+            level = level + ((1 - alpha_bar) * precision).log().sum(1) / 2
+        narrow, response = scales * (1 - width**2) ** 0.5, alpha_bar**0.5 * wide * precision
+        return Kernel(mean, axes, variances, narrow, precision, response, level)
 
 
 @dataclass(frozen=True)
@@ -161,12 +205,14 @@ class Smooth:
     `patch ~ N( μ + √(1−h²) (x_i[Ω_v] − μ), h² Σ )`.
 
     Args:
-        width: h, in (0, 1].
+        width: h, in [0, 1].
         law: of the training images.
+        contrasts: scales of the sources.
     """
 
     width: float
     law: ImageLaw
+    contrasts: Contrasts = ONE_SCALE
 
     def laws(self, window: int | None, sources: str) -> PatchLaws:
         """Return the laws of patches, which are kept for other widths, too.

@@ -21,7 +21,12 @@ from scoremachines.engines.full_image import Whole, whole_evidence, whole_poster
 from scoremachines.engines.memory import SCRATCH, plan_within, shared_bytes, shrunk
 from scoremachines.engines.tiled.gradient import from_sums, tiled_gradient
 from scoremachines.engines.tiled.moments import NEVER, tiled_moments
-from scoremachines.engines.tiled.smooth import smooth_bytes, smooth_moments, smooth_posterior
+from scoremachines.engines.tiled.smooth import (
+    smooth_bytes,
+    smooth_moments,
+    smooth_plan,
+    smooth_posterior,
+)
 from scoremachines.engines.tiled.tiles import Clean, TilePair
 from scoremachines.theory.posterior import Posterior, Sources
 from scoremachines.theory.runs import Run
@@ -58,11 +63,13 @@ class TorchEngine:
         if query.smooth is None:
             return plan_within(self.memory, query, count, evidence, dense, best, held)
 
+        smooth = query.smooth
+
         def needed(plan: Plan) -> int:
             shared = shared_bytes(query, plan, evidence, dense, best)
-            return SCRATCH + shared + smooth_bytes(query, plan, best, count)
+            return SCRATCH + shared + smooth_bytes(query, plan, best, count, smooth)
 
-        return shrunk(Plan(min(len(query.noisy), 16), min(count, 4096)), self.memory, needed, held)
+        return shrunk(smooth_plan(query, count, smooth), self.memory, needed, held)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         if query.smooth is not None:

@@ -1,9 +1,7 @@
 """Sources with a width by matrix products (theory §2.9).
 
-For each kind of place patches are scaled so that distances are Euclidean, `Mᵀ(φ − √ᾱ x')`, and
-distances are made of products, in float64, where the expanded form keeps the digits that it needs.
-What a source answers is `x'(c) − √ᾱ G x'`, the same for all pixels of a kind, and what is added,
-`G φ[Ω_u]`, the same for all sources, with `G = √ᾱ h² Σ_c S⁻¹`.
+Kinds of places are taken one after the other, each with its pixels of all noisy images of one ᾱ, as
+many as make good products (`tiled.scaled`).
 """
 
 from __future__ import annotations
@@ -16,47 +14,84 @@ import torch
 from torch import Tensor
 
 from scoremachines.engines.base import Plan, Query
-from scoremachines.theory.positions import PERIODIC, patches
+from scoremachines.engines.tiled.scaled import ROWS, Scaled, gathered
 from scoremachines.theory.posterior import Posterior, Sources
-from scoremachines.theory.smooth import Kernel, Smooth
+from scoremachines.theory.smooth import KEPT, PatchLaws, Smooth
 
-__all__ = ["smooth_bytes", "smooth_moments", "smooth_posterior"]
+__all__ = ["smooth_bytes", "smooth_moments", "smooth_plan", "smooth_posterior"]
 
 PAIRS = 2**19
-"""Pairs of a pixel and a source that are held at once; more where one pixel has more sources."""
+"""Pairs of a pixel and a source that are held at once; more where so many sources have one pixel."""
+SOURCES = 2**14
+"""Sources of a block that one pixel has, about."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some pixels of a noisy image before all sources of their kind.
+    """Some pixels of noisy images before all sources of their kind, of S scales.
 
     Args:
-        at: the number of the noisy image, and the pixels u, int64 `[U]`.
-        places: v of each pixel, int64 `[U, V]`, or `[1, V]` for all alike.
-        log_weight: `ℓ_u(i,v) − log|V(u)|`, float64 `[U, n, V]`.
-        colours: what sources answer, less what is added, `[U, n, V, C]`, or `[1, n, V, C]`.
-        added: `[U, C]`.
+        at: the numbers of the noisy images, and the pixels u, int64 `[R]` each.
+        places: V(u) in order, int64 `[V]`; None for u itself.
+        scaled: the sources.
+        own: a part of log-weights that is each pixel's, float64 `[R]`.
+        log_weight: the rest of `ℓ_u(i,v,s) − log|V(u)|`, `[R, S, n·V]`.
+        added: `G_s φ[Ω_u]`, float64 `[R, S, C]`.
     """
 
-    at: tuple[int, Tensor]
-    places: Tensor
+    at: tuple[Tensor, Tensor]
+    places: Tensor | None
+    scaled: Scaled
+    own: Tensor
     log_weight: Tensor
-    colours: Tensor
     added: Tensor
 
-    def mean(self, weight: Tensor) -> Tensor:
-        """Return the answer with weights `[U, n, V]` that sum to 1, `[U, C]`."""
-        if len(self.colours) == 1:
-            return weight.flatten(1) @ self.colours[0].flatten(0, 1) + self.added
-        return torch.einsum("unv,unvc->uc", weight, self.colours) + self.added
+    def biased(self, bias: Tensor) -> Tensor:
+        """Return its log-weights with Π_u(i), `[B, n, H·W]`, added."""
+        samples, pixels = self.at
+        count, places, _ = self.scaled.shape
+        shift = bias[samples, :, pixels].to(self.log_weight)  # [R, n]
+        by_image = self.log_weight.unflatten(-1, (count, places))
+        return (by_image + shift[:, None, :, None]).flatten(2)
 
-    def means(self, weight: Tensor) -> Tensor:
-        """Return that of each image, with weights that sum to 1 in each, `[U, n, C]`."""
-        if len(self.colours) == 1:
-            found = torch.einsum("unv,nvc->unc", weight, self.colours[0])
-        else:
-            found = torch.einsum("unv,unvc->unc", weight, self.colours)
-        return found + self.added[:, None]
+    def mean(self, log_weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `log Σ exp` `[R]` and answers `[R, C]` for log-weights, float64."""
+        highest = log_weight.detach().amax((1, 2), keepdim=True)
+        weight = (log_weight - highest).exp_()
+        by_scale = weight.sum(2).double()  # [R, S]
+        total = by_scale.sum(1)
+        rows = weight.flatten(1)
+        # Rows are filled up for the same reason as those of the other product.
+        filled = torch.nn.functional.pad(rows, (0, 0, 0, -len(rows) % ROWS))
+        colour = (filled @ self.scaled.colours)[: len(rows), : self.scaled.shape[2]].double()
+        added = torch.einsum("rs,rsc->rc", by_scale, self.added)
+        found = self.own + highest[:, 0, 0].double() + total.log()
+        return found, (colour + added) / total[:, None]
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Return `E_u(i)`, `[R, n]`, and `m_u(i)`, `[R, n, C]`, float64."""
+        count, places, channels = self.scaled.shape
+        scales = self.log_weight.shape[1]
+        by_image = self.log_weight.unflatten(-1, (count, places)).transpose(1, 2)  # [R, n, S, V]
+        evidence = by_image.flatten(2).logsumexp(-1).double()
+        weight = by_image.flatten(2).softmax(-1).view_as(by_image)
+        colours = self.scaled.colours.view(scales, count, places, -1)[..., :channels]
+        mean = torch.einsum("rnsv,snvc->rnc", weight, colours).double()
+        mean = mean + torch.einsum("rns,rsc->rnc", weight.sum(-1).double(), self.added)
+        return evidence + self.own[:, None], mean
+
+    def sources(self, log_weight: Tensor, best: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the entropy `[R]`, and log-weight, number among the block's images, and place of
+        the best sources, `[R, K]`, given log-weights; those of all scales are one source."""
+        together = log_weight.detach().double().logsumexp(1)
+        entropy = torch.special.entr(together.softmax(1)).sum(1)
+        order = _best(together, best)
+        count = self.scaled.shape[1]
+        found = together.gather(1, order) + self.own[:, None]
+        place = self.at[1][:, None].expand_as(order)
+        if self.places is not None:
+            place = self.places[order % count]
+        return entropy, found, order // count, place
 
 
 def smooth_moments(query: Query, images: Tensor, smooth: Smooth) -> tuple[Tensor, Tensor]:
@@ -76,8 +111,7 @@ def smooth_moments(query: Query, images: Tensor, smooth: Smooth) -> tuple[Tensor
     evidence = images.new_empty(batch, height * width, len(images), dtype=torch.float64)
     mean = evidence.new_empty(*evidence.shape, channels)
     for piece in _pieces(query, images, smooth):
-        evidence[piece.at] = piece.log_weight.logsumexp(-1)
-        mean[piece.at] = piece.means(piece.log_weight.softmax(-1))
+        evidence[piece.at], mean[piece.at] = piece.moments()
     size = (height, width)
     mean = mean.permute(0, 2, 3, 1).unflatten(-1, size).to(query.noisy.dtype)
     return evidence.transpose(1, 2).unflatten(-1, size), mean
@@ -108,21 +142,12 @@ def smooth_posterior(
     image = torch.full_like(weights, -1, dtype=torch.int64)
     position = image.clone()
     for piece in _pieces(query, images, smooth):
-        log_weight = piece.log_weight
-        if bias is not None:
-            sample, pixels = piece.at
-            log_weight = log_weight + bias[sample].flatten(1)[:, pixels].T.double()[..., None]
-        weight = log_weight.flatten(1).softmax(-1).view_as(log_weight)
-        total[piece.at], mean[piece.at] = log_weight.flatten(1).logsumexp(-1), piece.mean(weight)
+        log_weight = piece.log_weight if bias is None else piece.biased(bias.flatten(2))
+        total[piece.at], mean[piece.at] = piece.mean(log_weight)
         if best:
-            entropy[piece.at] = torch.special.entr(weight.detach()).flatten(1).sum(-1)
-            flat = log_weight.detach().flatten(1)
-            order = _best(flat, best)
-            rows = (*piece.at, slice(0, order.shape[1]))
-            weights[rows] = flat.gather(1, order)
-            image[rows] = index[order // log_weight.shape[-1]]
-            places = piece.places.expand(len(order), -1)
-            position[rows] = places.gather(1, order % log_weight.shape[-1])
+            entropy[piece.at], found, number, place = piece.sources(log_weight, best)
+            rows = (*piece.at, slice(0, found.shape[1]))
+            weights[rows], image[rows], position[rows] = found, index[number], place
 
     def field(values: Tensor) -> Tensor:
         return values.movedim(1, -1).unflatten(-1, (height, width))
@@ -134,7 +159,23 @@ def smooth_posterior(
     return Posterior(found.log_weight, found.mean, field(entropy), sources)
 
 
-def smooth_bytes(query: Query, plan: Plan, best: int, count: int) -> int:
+def smooth_plan(query: Query, count: int, smooth: Smooth) -> Plan:
+    """Return how much to take at once where memory does not matter.
+
+    Args:
+        query: all the noisy images.
+        count: number of training images.
+        smooth: the width of sources, and their laws.
+
+    Returns:
+        The plan.
+    """
+    places = 1 if query.sources == "aligned" else query.noisy[0, 0].numel()
+    block = max(1, SOURCES // (places * len(smooth.contrasts.scales)))
+    return Plan(min(len(query.noisy), 256), min(count, block))
+
+
+def smooth_bytes(query: Query, plan: Plan, best: int, count: int, smooth: Smooth) -> int:
     """Return an upper estimate of the bytes in use while a plan is carried out.
 
     Args:
@@ -142,94 +183,57 @@ def smooth_bytes(query: Query, plan: Plan, best: int, count: int) -> int:
         plan: how many of them, and of the training images, are taken at once.
         best: how many sources are kept.
         count: all training images, whose graph is held where a gradient is wanted.
+        smooth: the width of sources, and their laws.
 
     Returns:
         Bytes.
     """
     channels, height, width = query.noisy.shape[1:]
-    pixels = height * width
+    pixels, scales = height * width, len(smooth.contrasts.scales)
     patch = channels * (pixels if query.window is None else query.window**2)
     places = 1 if query.sources == "aligned" else pixels
-    pairs = max(PAIRS, plan.block * places)
+    sources = plan.block * places
+    pairs = max(PAIRS, ROWS * sources * scales)
     if query.noisy.requires_grad:
-        pairs += plan.batch * pixels * places * count
-    every = plan.block * pixels * (patch + 4 * channels)
-    laws = 6 * patch**2 + (channels * pixels * patch if query.window is None else 0)
-    taken = plan.block * places * 4 * patch
-    answers = plan.batch * pixels * (channels + 3 + 3 * best + plan.block * (channels + 1))
-    return 8 * (every + taken + 8 * pairs + laws + 2 * pixels * patch + answers)
-
-
-@dataclass(frozen=True)
-class Scaled:
-    """The sources of one kind of place at one ᾱ.
-
-    Args:
-        signal: √ᾱ.
-        mean: μ, `[d]`.
-        whiten: M, `[d, d]`.
-        gain: G, `[U, C, d]`, or `[1, C, d]` for all pixels alike.
-        patches: `√ᾱ Mᵀ (x' − μ)`, `[n, V, d]`.
-        lengths: their squared lengths, `[n, V]`.
-        colours: `x'(c) − √ᾱ G x'`, `[U, n, V, C]`, or `[1, n, V, C]`.
-    """
-
-    signal: float
-    mean: Tensor
-    whiten: Tensor
-    gain: Tensor
-    patches: Tensor
-    lengths: Tensor
-    colours: Tensor
-
-    @classmethod
-    def of(cls, near: Tensor, kernels: list[Kernel], signal: float) -> Scaled:
-        """Return them for patches `[n, V, d]`, and the kernels of all pixels, or of one."""
-        gain = torch.stack([each.gain for each in kernels]).to(near)
-        centre = torch.stack([each.centre for each in kernels]).to(near.device)
-        whiten, mean = kernels[0].whiten.to(near), kernels[0].mean.to(near)
-        apart = kernels[0].narrow * (near - mean)
-        narrowed = mean + apart
-        colours = narrowed[..., centre].permute(2, 0, 1, 3)
-        colours = colours - signal * torch.einsum("nvd,ucd->unvc", narrowed, gain)
-        scaled = (signal * apart) @ whiten
-        return cls(signal, mean, whiten, gain, scaled, scaled.square().sum(-1), colours)
-
-    def log_likelihood(self, seen: Tensor) -> Tensor:
-        """Return `ℓ_u(i,v)` of what pixels see, `[U, d]`: `[U, n, V]`."""
-        mine = (seen - self.signal * self.mean) @ self.whiten
-        product = (mine @ self.patches.flatten(0, 1).T).view(len(seen), *self.lengths.shape)
-        return product - (mine.square().sum(-1)[:, None, None] + self.lengths) / 2
+        pairs += plan.batch * pixels * places * count * scales
+    every = (plan.block + 2 * plan.batch) * channels * pixels
+    rows = min(plan.batch * pixels, max(1, pairs // (sources * scales))) * patch * (3 + scales)
+    taken = sources * (5 * patch + scales * (3 * channels + 6))
+    kinds = pixels if query.window and query.sources != "valid" else 1
+    laws = 6 * patch**2 + min(kinds * patch**2, KEPT // 8) + 2 * pixels * patch
+    answers = plan.batch * pixels * (channels + 3 + 3 * best)
+    return 8 * (every + rows + taken + 7 * pairs + laws + answers)
 
 
 def _pieces(query: Query, images: Tensor, smooth: Smooth) -> Iterator[Piece]:
     """Yield all pixels of all noisy images, each once."""
-    laws, periodic = smooth.laws(query.window, query.sources), PERIODIC[query.sources]
-    clean = patches(images.double(), query.window, periodic)  # [n, v, d]
-    seen = [patches(noisy[None].double(), query.window, periodic)[0] for noisy in query.noisy]
-    signals = query.signal.tolist()
-    aligned, device = query.sources == "aligned", clean.device
+    laws = smooth.laws(query.window, query.sources)
+    device, clean = images.device, images.flatten(1)
+    noisy, signals = query.noisy.double().flatten(1), query.signal.tolist()
     for kind, every in enumerate(laws.sources):
+        near = gathered(clean, laws.places[every].to(device))
         pixels = (laws.kinds == kind).nonzero()[:, 0]
-        near, places = clean[:, every.to(device)], every.to(device)[None]
-        some = max(1, PAIRS // near[..., 0].numel())
-        each_own = query.window is None and aligned  # places of their own in the same patch
         for signal in dict.fromkeys(signals):
-            chosen = pixels if each_own else pixels[:1]
-            kernels = [laws.kernel(int(u), smooth.width, signal**2) for u in chosen]
-            scaled = Scaled.of(near, kernels, signal)
-            for sample in (b for b, other in enumerate(signals) if other == signal):
-                for at in pixels.to(device).split(some):
-                    gain, colours = scaled.gain, scaled.colours
-                    if each_own:
-                        gain, colours = gain[at], colours[at]
-                    yield Piece(
-                        (sample, at),
-                        at[:, None] if aligned else places,
-                        scaled.log_likelihood(seen[sample][at]) - math.log(len(every)),
-                        colours,
-                        torch.einsum("ud,ucd->uc", seen[sample][at], gain.expand(len(at), -1, -1)),
-                    )
+            samples = torch.tensor([b for b, other in enumerate(signals) if other == signal])
+            kernel = laws.kernel(kind, smooth.width, signal**2, smooth.contrasts)
+            # Whole images in their places: one likelihood, and for each pixel a colour of its own.
+            for some in pixels.split(1 if query.window is None and len(every) == 1 else len(pixels)):
+                scaled = Scaled.of(near, kernel, laws.centres[some[0]], signal)
+                held = max(ROWS, PAIRS // scaled.lengths.numel() // ROWS * ROWS)
+                rows = torch.cartesian_prod(samples, some).to(device)
+                for at in rows.split(held):
+                    seen = gathered_rows(noisy, laws, at)
+                    own, log_weight = scaled.log_likelihood(seen)
+                    own = own - math.log(len(every))
+                    places = None if query.sources == "aligned" else every.to(device)
+                    where = at[:, 0], at[:, 1]
+                    yield Piece(where, places, scaled, own, log_weight, scaled.added(seen))
+
+
+def gathered_rows(noisy: Tensor, laws: PatchLaws, at: Tensor) -> Tensor:
+    """Return what pixels see, `[R, d]`, of noisy images as vectors, by image and pixel."""
+    filled = torch.nn.functional.pad(noisy, (0, 1))
+    return filled[at[:, :1], laws.places.to(noisy.device)[at[:, 1]]]
 
 
 def _best(log_weight: Tensor, count: int) -> Tensor:

@@ -1,0 +1,126 @@
+"""The sources of one kind of place, laid out for matrix products (theory §2.9).
+
+In the eigenbasis of Σ, with `y = Vᵀ(φ[Ω_u] − √ᾱ μ)` and `z = Vᵀ(x − μ)`, sources of scale s have
+
+    ℓ_u(i,v,s) = level_s − ½ Σ_j P_sj (y_j − √ᾱ n_s z_j)²,      n_s = s √(1−h²)
+
+so one product of `P_sj √ᾱ n_s y_j` and `z_j` serves all scales. Axes along which sources differ by
+next to nothing, beside the noise, are cut from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from scoremachines.theory.smooth import Kernel
+
+__all__ = ["CUT", "Scaled", "gathered"]
+
+CUT = 1e-6
+"""What the axes that are cut add up to, of `Σ_j P_sj ᾱ n_s² λ_j` (theory §2.9)."""
+SINGLE = 1024.0
+"""Mean squared length of sources, as they are measured, up to which they are in float32."""
+ROWS, COLUMNS = 16, 4
+"""Products have multiples of so many rows and columns, so that a row's bits are its own."""
+
+
+def gathered(images: Tensor, places: Tensor) -> Tensor:
+    """Return patches by the numbers that they are made of.
+
+    Args:
+        images: as vectors, `[n, D]`.
+        places: which number each entry is, int64 `[…, d]`; D for a zero.
+
+    Returns:
+        `[n, …, d]`.
+    """
+    flat = pad(images, (0, 1)).index_select(1, places.flatten())
+    return flat.view(len(images), *places.shape)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """The sources of one kind of place at one h and ᾱ, S scales of n images at V places.
+
+    Args:
+        kernel: what they are measured by, float64.
+        signal: √ᾱ.
+        cut: how many axes are cut.
+        gain: G_s, float64 `[S, C, d]`.
+        projected: z, `[n·V, r]`.
+        lengths: `½ Σ_j P_sj (√ᾱ n_s z_j)²`, `[S, n·V]`.
+        colours: `a_u(i,v,s) − G_s φ[Ω_u]`, `[S·n·V, C]`, and zeros up to a multiple of `COLUMNS`.
+        shape: n, V, and C.
+    """
+
+    kernel: Kernel
+    signal: float
+    cut: int
+    gain: Tensor
+    projected: Tensor
+    lengths: Tensor
+    colours: Tensor
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, near: Tensor, kernel: Kernel, centre: Tensor, signal: float) -> Scaled:
+        """Lay sources out.
+
+        Args:
+            near: patches, `[n, V, d]`; float64 where the caller computes in it.
+            kernel: what they are measured by.
+            centre: which entries are the colour, int64 `[C]`.
+            signal: √ᾱ.
+
+        Returns:
+            The sources.
+        """
+        count, places, length = near.shape
+        weights = kernel.precision * (signal * kernel.narrow).square()[:, None]
+        spread = (weights * kernel.variances).amax(0)
+        if float(spread.sum()) > SINGLE:
+            near = near.double()
+        least = CUT if near.dtype == torch.float32 else 0.0
+        cut = int((spread.cumsum(0) <= least).sum())  # variances rise
+        apart = (near - kernel.mean.to(near)).view(-1, length)
+        axes = kernel.axes[:, cut:].to(near)
+        projected = apart @ axes
+        lengths = weights[:, cut:].to(near) @ projected.square().T / 2
+        gain = torch.stack([kernel.gain(s, centre) for s in range(len(kernel.narrow))])
+        corrected = apart @ (signal * gain).flatten(0, 1).T.to(near)  # √ᾱ G_s (x − μ)
+        corrected = corrected.view(len(apart), *gain.shape[:2]).transpose(0, 1)
+        constant = kernel.mean[centre] - signal * gain @ kernel.mean  # [S, C]
+        narrow = kernel.narrow.to(near)[:, None, None]
+        colours = constant.to(near)[:, None] + narrow * (apart[:, centre] - corrected)
+        filled = pad(colours.flatten(0, 1), (0, -len(centre) % COLUMNS))
+        shape = count, places, len(centre)
+        return cls(kernel, signal, cut, gain, projected, lengths, filled, shape)
+
+    def log_likelihood(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `ℓ_u(i,v,s)` of what pixels see in two parts, whose sum it is.
+
+        Args:
+            seen: `φ[Ω_u]`, float64 `[R, d]`.
+
+        Returns:
+            A part of each pixel's own, float64 `[R]`, and the rest, `[R, S, n·V]`.
+        """
+        kernel, cut = self.kernel, self.cut
+        mine = (seen - self.signal * kernel.mean.to(seen)) @ kernel.axes.to(seen)
+        precision = kernel.precision.to(seen)
+        level = kernel.level.to(seen) - mine.square() @ precision.T / 2  # [R, S]
+        own = level.detach().amax(1)
+        factor = precision * (self.signal * kernel.narrow.to(seen))[:, None]
+        left = (mine[:, None, cut:] * factor[:, cut:]).flatten(0, 1).to(self.projected)
+        product = pad(left, (0, 0, 0, -len(left) % ROWS)) @ self.projected.T
+        product = product[: len(left)].view(*level.shape, -1)
+        rest = (level - own[:, None]).to(product)[..., None] - self.lengths
+        return own, product + rest
+
+    def added(self, seen: Tensor) -> Tensor:
+        """Return `G_s φ[Ω_u]` of what pixels see, float64 `[R, d]`, as `[R, S, C]`."""
+        return torch.einsum("rd,scd->rsc", seen, self.gain.to(seen))

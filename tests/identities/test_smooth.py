@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,14 @@ from scoremachines.data.reduction import Divided
 from scoremachines.errors import InputError
 from scoremachines.experiments.bench.messages import Counted
 from scoremachines.machine.baselines import Wiener
+from scoremachines.machine.contrasts import fitted_contrasts
 from scoremachines.machine.covariance import image_law
+from scoremachines.machine.stream import Stream
 from scoremachines.theory.comparing import check_close
 from scoremachines.theory.positions import PERIODIC, admissible, patches
-from scoremachines.theory.smooth import PatchLaws
-from scoremachines.theory.specs.width import SmoothSchedule, parse_smooth
+from scoremachines.theory.smooth import Contrasts, PatchLaws
+from scoremachines.theory.specs.machine import MachineSpec
+from scoremachines.theory.specs.width import SmoothSchedule, parse_smooth, smooth_text
 
 SHAPE = 2, 5, 6
 PIXELS = SHAPE[1] * SHAPE[2]
@@ -101,19 +105,26 @@ def test_towards_width_zero_it_is_the_machine_of_points(window: int | None, sour
     assert torch.equal(near.sources.image, known.sources.image)
 
 
+@pytest.mark.parametrize("scales", [(1.0,), (0.4, 1.2)])
 @pytest.mark.parametrize("width", [0.4, 0.8])
-def test_it_is_the_posterior_mean_of_its_prior(width: float) -> None:
+def test_it_is_the_posterior_mean_of_its_prior(width: float, scales: tuple[float, ...]) -> None:
     """Patches drawn from the stated prior, weighed by the likelihood of what is seen."""
     draw = torch.Generator().manual_seed(3)
     data, alpha_bar, count, pixel = sm.TrainingSet(images(4)), 0.3, 400_000, 13
     machine = sm.ScoreMachine(data, 3, "aligned", smooth=width)
-    found = machine.denoise(noisy(1), alpha_bar).flatten(-2)[0, :, pixel]
+    query = machine.query(noisy(1), torch.tensor([alpha_bar]).double())
+    contrasts = Contrasts(scales, (1 / len(scales),) * len(scales))
+    smooth = replace(query.smooth, contrasts=contrasts)
+    stream = Stream(data, machine.engine, machine.attention, None, None)
+    answers = stream.posteriors(replace(query, smooth=smooth), torch.tensor([0.5]).double(), 0)
+    found = next(iter(answers)).mean.flatten(-2)[0, :, pixel]
     known = patches(images(4), 3, False)[:, pixel]
     mean = known.mean(0)
     apart = known - mean
     chosen = torch.randint(0, 4, (count,), generator=draw)
     spread = torch.randn(count, 4, generator=draw, dtype=torch.float64) @ apart / 4**0.5
-    prior = mean + (1 - width**2) ** 0.5 * apart[chosen] + width * spread
+    scale = torch.tensor(scales)[torch.randint(0, len(scales), (count, 1), generator=draw)]
+    prior = mean + scale * ((1 - width**2) ** 0.5 * apart[chosen] + width * spread)
     seen = patches(noisy(1), 3, False)[0, pixel]
     distance = (seen - alpha_bar**0.5 * prior).square().sum(1)
     weight = (-distance / (2 * (1 - alpha_bar))).softmax(0)
@@ -122,6 +133,53 @@ def test_it_is_the_posterior_mean_of_its_prior(width: float) -> None:
     error = (weight.square() @ (middle - estimate).square()).sqrt()
     assert float(error.max()) < 0.01
     assert bool(((found - estimate).abs() < 5 * error).all())
+
+
+def test_contrasts_leave_second_moments_and_follow_the_data() -> None:
+    draw = torch.Generator().manual_seed(5)
+    plain = torch.randn(400, 1, 5, 5, generator=draw, dtype=torch.float64) / 8
+    strong = torch.where(torch.rand(400, generator=draw) < 0.5, 0.5, 2.0)
+    root = (0.5 * (0.25 + 4)) ** 0.5
+    for pixels, ends in (
+        (plain * 1.5, (1.0, 1.0)),
+        (plain * strong[:, None, None, None], (0.5 / root, 2 / root)),
+    ):
+        data = sm.TrainingSet(pixels)
+        laws = PatchLaws(image_law(data), 3, "valid")
+        found = fitted_contrasts(data, laws)
+        scales = torch.tensor(found.scales)
+        assert float(torch.tensor(found.weights) @ scales.square()) == pytest.approx(1, abs=1e-6)
+        assert sum(found.weights) == pytest.approx(1)
+        half = torch.tensor(found.weights).cumsum(0) <= 0.6
+        for group, end in zip((half, ~half), ends, strict=True):
+            weights = torch.tensor(found.weights)[group]
+            middle = float(weights @ scales[group] / weights.sum())
+            assert middle == pytest.approx(end, rel=0.25), found
+
+
+@pytest.mark.parametrize("sources", ["aligned", "valid", "boundary"])
+def test_a_mixture_at_width_one_is_one_of_wiener_filters(sources: str) -> None:
+    data, alpha_bar = sm.TrainingSet(images()), 0.7
+    machine = sm.ScoreMachine(data, 3, sources, smooth="1+contrasts")
+    found = machine.denoise(noisy(), alpha_bar)
+    seen = patches(noisy(), 3, PERIODIC[sources])
+    laws = PatchLaws(image_law(data), 3, sources)
+    contrasts = fitted_contrasts(data, laws)
+    for pixel in (0, 8, PIXELS - 1):
+        known = admissible_patches(3, sources, pixel)
+        mean, covariance = known.mean(0), known.T.cov(correction=0)
+        apart = seen[:, pixel] - alpha_bar**0.5 * mean
+        weights, answers = [], []
+        for scale, weight in zip(contrasts.scales, contrasts.weights, strict=True):
+            wide = scale**2 * covariance
+            law = alpha_bar * wide + (1 - alpha_bar) * torch.eye(18).double()
+            seen_as = torch.distributions.MultivariateNormal(torch.zeros(18).double(), law)
+            weights.append(torch.tensor(weight).double().log() + seen_as.log_prob(apart))
+            gain = alpha_bar**0.5 * torch.linalg.solve(law, wide[:, [4, 13]])
+            answers.append(mean[[4, 13]] + apart @ gain)
+        share = torch.stack(weights).softmax(0)[..., None]
+        answer = (share * torch.stack(answers)).sum(0)
+        check_close(found.flatten(-2)[..., pixel], answer, 1e-9, f"pixel {pixel}")
 
 
 def test_the_width_of_a_step_is_that_of_its_time() -> None:
@@ -140,7 +198,14 @@ def test_widths_are_read_and_written() -> None:
     assert [schedule(t) for t in (0.0, 0.25, 0.5, 0.9)] == [0.25, 0.5, 0.75, 0.75]
     assert parse_smooth(str(schedule)) == schedule == parse_smooth({0.5: 0.75, 0.0: 0.25})
     assert parse_smooth("0.5") == parse_smooth(0.5) == 0.5
-    for wrong in (-0.1, 1.1, "x", "0:2", "0.5:0.1,0.2", "nan", {}, None, True):
+    for text in ("0.5+contrasts", "0:0.25,0.5:0.75+contrasts", "0+contrasts"):
+        mixture = parse_smooth(text)
+        assert smooth_text(mixture) == text
+        assert parse_smooth(mixture) == mixture
+        spec = MachineSpec.parse(f"els:smooth={text}")
+        assert MachineSpec.parse(str(spec)) == MachineSpec.parse(spec.title) == spec
+    wrongs = (-0.1, 1.1, "x", "0:2", "0.5:0.1,0.2", "nan", {}, None, True)
+    for wrong in (*wrongs, "+contrasts", "x+contrasts", "2+contrasts"):
         with pytest.raises(InputError, match="smooth"):
             parse_smooth(wrong)  # type: ignore[arg-type]
 
@@ -163,8 +228,8 @@ def test_a_covariance_of_large_images_is_refused() -> None:
 @pytest.mark.parametrize("sources", ["aligned", "valid"])
 def test_other_processes_give_the_same_bits(executors: list[Processes], sources: str) -> None:
     data = sm.TrainingSet(images())
-    for attention in ("none", "tiled"):
-        machine = sm.ScoreMachine(data, 3, sources, attention, smooth=0.6)
+    for attention, smooth in (("none", "0.6+contrasts"), ("tiled", "0.6")):
+        machine = sm.ScoreMachine(data, 3, sources, attention, smooth=smooth)
         for executor in executors:
             machine.executor = Divided(executor.parts)
             known = machine.posterior(noisy(), 0.7, best=2)

@@ -27,7 +27,7 @@ from scoremachines.machine.named import named_machine
 from scoremachines.theory.schedule import noise_schedule
 from scoremachines.theory.specs import MachineSpec, painter
 from scoremachines.theory.specs.machine import WIENER
-from scoremachines.theory.specs.width import smooth_at, smooth_text
+from scoremachines.theory.specs.width import smooth_at, smooth_text, with_width
 
 __all__ = ["FILE", "HEAD", "Row", "denoise_in_folder", "noised", "ratio_of"]
 
@@ -43,7 +43,7 @@ class Row:
         sigma: of the noise, of pixels in [0, 1].
         machine: its name.
         window: k that was chosen; None for the whole image, and for denoisers of other kinds.
-        width: h that was chosen.
+        width: h that was chosen, perhaps with contrasts.
         error: mean squared error of pixels in [0, 1].
         ratio: that over the Wiener filter's.
         spread: standard error of the ratio, over the test images.
@@ -52,15 +52,14 @@ class Row:
     sigma: float
     machine: str
     window: int | None
-    width: float
+    width: str
     error: float
     ratio: float
     spread: float
 
     def __str__(self) -> str:
         window = "" if self.window is None else str(self.window)
-        width = smooth_text(self.width) if self.width else ""
-        cells = [f"{self.sigma:g}", self.machine, window, width, f"{self.ratio:.3f}"]
+        cells = [f"{self.sigma:g}", self.machine, window, self.width, f"{self.ratio:.3f}"]
         return f"| {' | '.join([*cells, f'{self.spread:.3f}', f'{self.error:.3g}'])} |"
 
 
@@ -134,12 +133,12 @@ def denoise_in_folder(
         for row in rows:
             print(row)
         for sigma in settings.levels:
-            wiener = _errors(Wiener(pool), test, sigma, settings)
+            wiener = _errors(Wiener(pool), test, sigma, settings.seed)
             for spec in specs:
                 if any((row.sigma, row.machine) == (sigma, str(spec)) for row in rows):
                     continue
                 window, width, machine = _best(spec, pool, chosen, sigma, settings)
-                errors = _errors(machine, test, sigma, settings)
+                errors = _errors(machine, test, sigma, settings.seed)
                 mean = float(errors.mean())
                 row = Row(sigma, str(spec), window, width, mean, *ratio_of(errors, wiener))
                 rows.append(row)
@@ -189,16 +188,17 @@ def _kept(path: Path, known: Mapping[str, Any]) -> list[Row]:
 
 def _best(
     spec: MachineSpec, pool: TrainingSet, chosen: Tensor, sigma: float, settings: DenoiseSettings
-) -> tuple[int | None, float, DenoiserModel]:
+) -> tuple[int | None, str, DenoiserModel]:
     """Return the window and the width with the least error on some images, and the machine."""
     schedule = noise_schedule("cosine")
     if spec.is_denoiser:
-        return None, 0.0, make_denoiser(str(spec), pool, None, schedule)
+        return None, "", make_denoiser(str(spec), pool, None, schedule)
     level = torch.tensor([1 / (1 + 4 * sigma**2)], dtype=torch.float64)
     time = float(schedule.time(level))
     size = pool.shape[1:]
     windows = [None] if spec.sees_whole_image else list[int | None](settings.window_choices(size))
-    widths = settings.width_choices if spec.smooth == 0 else [smooth_at(spec.smooth, time)]
+    fixed = smooth_at(spec.smooth, time)
+    widths = [with_width(spec.smooth, h) for h in ([fixed] if fixed else settings.width_choices)]
     choices = list(product(windows, widths))
     options: dict[str, Any] = {"engine": settings.engine, "memory": memory_bytes(settings.memory)}
     machines = [
@@ -209,21 +209,19 @@ def _best(
     if len(choices) > 1:
         title = f"choosing for {spec} at σ = {sigma:g}"
         errors = [
-            float(_errors(machine, chosen, sigma, settings).mean())
+            float(_errors(machine, chosen, sigma, settings.seed + 1).mean())
             for machine in tqdm(machines, desc=title, unit="machine", delay=2)
         ]
         found = min(range(len(errors)), key=errors.__getitem__)
     window, width = choices[found]
-    return window, width, machines[found]
+    return window, "" if width == 0 else smooth_text(width), machines[found]
 
 
-def _errors(
-    machine: DenoiserModel, images: Tensor, sigma: float, settings: DenoiseSettings
-) -> Tensor:
+def _errors(machine: DenoiserModel, images: Tensor, sigma: float, seed: int) -> Tensor:
     """Return the mean squared error on each image, of pixels in [0, 1], float64 `[n]`."""
     found = []
-    noisy, alpha_bar = noised(images, sigma, settings.seed)
-    for some, clean in zip(noisy.split(16), images.split(16), strict=True):
+    noisy, alpha_bar = noised(images, sigma, seed)
+    for some, clean in zip(noisy.split(256), images.split(256), strict=True):
         answer = machine.denoise(some, alpha_bar)
         found.append((answer.double() - clean.double()).square().flatten(1).mean(1) / 4)
     return torch.cat(found)

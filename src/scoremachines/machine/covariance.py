@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -13,7 +13,9 @@ from torch import Tensor
 from scoremachines.data.reduction import Block, Executor, Pass, reduce
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.theory.smooth import ImageLaw, Smooth
+from scoremachines.machine.contrasts import fitted_contrasts
+from scoremachines.theory.smooth import Contrasts, ImageLaw, Smooth
+from scoremachines.theory.specs.width import Smoothness, has_contrasts, smooth_at
 
 __all__ = ["Centred", "Moments", "Scatter", "Total", "image_law", "moments_of", "smooth_of"]
 
@@ -120,24 +122,44 @@ class Scatter:
         return one + other
 
 
-def smooth_of(data: TrainingSet, width: float, executor: Executor | None = None) -> Smooth | None:
-    """Return sources of a width; mean and covariance are kept for as long as the training set.
+def smooth_of(
+    data: TrainingSet,
+    smooth: Smoothness,
+    t: float,
+    window: int | None,
+    sources: str,
+    executor: Executor | None = None,
+) -> Smooth | None:
+    """Return sources of a width; what is found of a training set is kept for as long as it.
 
     `patch ~ N( μ + √(1−h²) (x_i[Ω_v] − μ), h² Σ )` (theory §2.9).
 
     Args:
         data: the training set.
-        width: h.
+        smooth: h or h(t), perhaps with contrasts.
+        t: the time.
+        window: k, pixels; None for the whole image.
+        sources: V(u).
         executor: what carries passes out, if there are any.
 
     Returns:
-        The sources, with their laws; None for h = 0.
+        The sources, with their laws; None for h = 0 without contrasts.
     """
-    if width == 0:
+    width = smooth_at(smooth, t)
+    if width == 0 and not has_contrasts(smooth):
         return None
     if data not in _LAWS:
-        _LAWS[data] = image_law(data, executor)
-    return Smooth(width, _LAWS[data])
+        _LAWS[data], _CONTRASTS[data] = image_law(data, executor), {}
+    found = Smooth(width, _LAWS[data])
+    if not has_contrasts(smooth):
+        return found
+    known, key = _CONTRASTS[data], (window, sources)
+    if key not in known:
+        known[key] = fitted_contrasts(data, found.laws(window, sources))
+    return replace(found, contrasts=known[key])
 
 
 _LAWS: WeakKeyDictionary[TrainingSet, ImageLaw] = WeakKeyDictionary()
+_CONTRASTS: WeakKeyDictionary[TrainingSet, dict[tuple[int | None, str], Contrasts]] = (
+    WeakKeyDictionary()
+)

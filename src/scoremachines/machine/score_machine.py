@@ -37,7 +37,7 @@ from scoremachines.theory.positions import read_sources
 from scoremachines.theory.posterior import Posterior
 from scoremachines.theory.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, noise_schedule
 from scoremachines.theory.specs import AttentionSpec, EngineSpec
-from scoremachines.theory.specs.width import Smoothness, parse_smooth, smooth_at
+from scoremachines.theory.specs.width import Smoothness, parse_smooth
 
 __all__ = ["ScoreMachine"]
 
@@ -219,7 +219,8 @@ class ScoreMachine(DenoiserModel):
         alpha_bar = check_levels(alpha_bar, len(noisy))
         time = float(self.schedule.time(alpha_bar[:1]))
         window = window_at(self.window, time)
-        smooth = smooth_of(self.data, smooth_at(self.smooth, time), self.executor)
+        laws = self.data, self.smooth, time, window, self.sources, self.executor
+        smooth = smooth_of(*laws)
         return Query(noisy, alpha_bar, window, self.sources, smooth)
 
     def _labels(self, labels: Tensor | int | None, batch: int) -> list[int | None]:

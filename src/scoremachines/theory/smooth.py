@@ -101,9 +101,10 @@ class PatchLaws:
         window: k, pixels; None for the whole image.
         sources: V(u).
 
-    `kinds` is the kind of each pixel, int64 `[H·W]`, `sources` the V(u) of each kind, and `centres`
-    where the colour of each pixel stands in its patch, int64 `[H·W, C]`. `places` says which number
-    of an image each entry of a patch is, int64 `[H·W, d]`; beyond the border, that after the last.
+    `kinds` is the kind of each pixel, int64 `[H·W]`, `sources` the V(u) of each kind, and
+    `centres` where the colour of each pixel stands in its patch, int64 `[H·W, C]`. `places` says
+    which number of an image each entry of a patch is, int64 `[H·W, d]`; beyond the border, that
+    after the last.
     """
 
     def __init__(self, law: ImageLaw, window: int | None, sources: str) -> None:

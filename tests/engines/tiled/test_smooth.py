@@ -34,16 +34,17 @@ def noisy(count: int = 2) -> torch.Tensor:
     ("alpha_bar", "width"),
     [
         (0.5, 0.3),
+        (0.8, "0.6+contrasts"),
         *(
             pytest.param(alpha_bar, width, marks=pytest.mark.slow)
             for alpha_bar in (0.02, 0.999)
-            for width in (0.3, 0.9)
+            for width in (0.3, 0.9, "0+contrasts", "1+contrasts")
         ),
     ],
 )
 @pytest.mark.parametrize(("window", "sources"), CHOICES)
 def test_torch_is_the_reference(
-    window: int | None, sources: str, width: float, alpha_bar: float
+    window: int | None, sources: str, width: float | str, alpha_bar: float
 ) -> None:
     data = sm.TrainingSet(images(), torch.arange(9) % 2)
     for attention in ("none", "tiled", "identity", "top1-class"):
@@ -64,10 +65,27 @@ def test_single_precision_is_close() -> None:
     data = sm.TrainingSet(images(), torch.arange(9) % 2)
     near = sm.TrainingSet(images(dtype=torch.float32))
     for window, sources in CHOICES:
-        known = sm.ScoreMachine(data, window, sources, smooth=0.6).denoise(noisy(), 0.9)
-        found = sm.ScoreMachine(near, window, sources, smooth=0.6).denoise(noisy().float(), 0.9)
-        assert found.dtype == torch.float32
-        assert float((found - known).abs().max()) < 1e-4
+        for smooth in ("0.6", "0.6+contrasts"):
+            known = sm.ScoreMachine(data, window, sources, smooth=smooth).denoise(noisy(), 0.9)
+            machine = sm.ScoreMachine(near, window, sources, smooth=smooth)
+            found = machine.denoise(noisy().float(), 0.9)
+            assert found.dtype == torch.float32
+            assert float((found - known).abs().max()) < 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("window", "sources"), CHOICES)
+def test_an_answer_is_its_own(window: int | None, sources: str, dtype: torch.dtype) -> None:
+    """It has the same bits whatever else is in the batch."""
+    data = sm.TrainingSet(images(40, dtype))
+    machine = sm.ScoreMachine(data, window, sources, smooth="0.6+contrasts")
+    many = noisy(7).to(dtype)
+    known = machine.posterior(many, 0.7, best=2)
+    for some in (slice(0, 1), slice(3, 4), slice(2, 7)):
+        found = machine.posterior(many[some], 0.7, best=2)
+        assert torch.equal(found.mean, known.mean[some])
+        assert torch.equal(found.log_weight, known.log_weight[some])
+        assert torch.equal(found.sources.image, known.sources.image[some])
 
 
 @pytest.mark.slow

@@ -18,28 +18,45 @@ from torch.nn.functional import pad
 
 from scoremachines.theory.smooth import Kernel
 
-__all__ = ["CUT", "Scaled", "gathered"]
+__all__ = ["ROWS", "Scaled", "gathered", "product"]
 
 CUT = 1e-6
 """What the axes that are cut add up to, of `Σ_j P_sj ᾱ n_s² λ_j` (theory §2.9)."""
 SINGLE = 1024.0
 """Mean squared length of sources, as they are measured, up to which they are in float32."""
 ROWS, COLUMNS = 16, 4
-"""Products have multiples of so many rows and columns, so that a row's bits are its own."""
+"""Products have multiples of so many rows and columns, over an even length, so that a row's bits
+are its own: what lies beside it does not decide which instructions compute it."""
 
 
-def gathered(images: Tensor, places: Tensor) -> Tensor:
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Return `left @ right`, each row with the same bits whatever the others are.
+
+    Args:
+        left: `[R, d]`.
+        right: `[d, M]`.
+
+    Returns:
+        `[R, M]`.
+    """
+    rows, columns = len(left), right.shape[1]
+    length, across = -len(right) % 2, -columns % COLUMNS
+    filled = pad(right, (0, across, 0, length)) if length or across else right
+    return (pad(left, (0, length, 0, -rows % ROWS)) @ filled)[:rows, :columns]
+
+
+def gathered(numbers: Tensor, places: Tensor) -> Tensor:
     """Return patches by the numbers that they are made of.
 
     Args:
-        images: as vectors, `[n, D]`.
-        places: which number each entry is, int64 `[…, d]`; D for a zero.
+        numbers: of images, one image a column, and zeros in the last row, `[D+1, n]`.
+        places: which number each entry is, int64 `[V, d]`; D for a zero.
 
     Returns:
-        `[n, …, d]`.
+        `[n, V, d]`.
     """
-    flat = pad(images, (0, 1)).index_select(1, places.flatten())
-    return flat.view(len(images), *places.shape)
+    found = numbers.index_select(0, places.flatten())
+    return found.view(*places.shape, -1).permute(2, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -53,7 +70,7 @@ class Scaled:
         gain: G_s, float64 `[S, C, d]`.
         projected: z, `[n·V, r]`.
         lengths: `½ Σ_j P_sj (√ᾱ n_s z_j)²`, `[S, n·V]`.
-        colours: `a_u(i,v,s) − G_s φ[Ω_u]`, `[S·n·V, C]`, and zeros up to a multiple of `COLUMNS`.
+        colours: `a_u(i,v,s) − G_s φ[Ω_u]`, `[S, n·V, C]`.
         shape: n, V, and C.
     """
 
@@ -86,7 +103,7 @@ class Scaled:
             near = near.double()
         least = CUT if near.dtype == torch.float32 else 0.0
         cut = int((spread.cumsum(0) <= least).sum())  # variances rise
-        apart = (near - kernel.mean.to(near)).view(-1, length)
+        apart = (near - kernel.mean.to(near)).reshape(-1, length)
         axes = kernel.axes[:, cut:].to(near)
         projected = apart @ axes
         lengths = weights[:, cut:].to(near) @ projected.square().T / 2
@@ -96,9 +113,8 @@ class Scaled:
         constant = kernel.mean[centre] - signal * gain @ kernel.mean  # [S, C]
         narrow = kernel.narrow.to(near)[:, None, None]
         colours = constant.to(near)[:, None] + narrow * (apart[:, centre] - corrected)
-        filled = pad(colours.flatten(0, 1), (0, -len(centre) % COLUMNS))
         shape = count, places, len(centre)
-        return cls(kernel, signal, cut, gain, projected, lengths, filled, shape)
+        return cls(kernel, signal, cut, gain, projected, lengths, colours, shape)
 
     def log_likelihood(self, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Return `ℓ_u(i,v,s)` of what pixels see in two parts, whose sum it is.
@@ -110,17 +126,16 @@ class Scaled:
             A part of each pixel's own, float64 `[R]`, and the rest, `[R, S, n·V]`.
         """
         kernel, cut = self.kernel, self.cut
-        mine = (seen - self.signal * kernel.mean.to(seen)) @ kernel.axes.to(seen)
+        mine = product(seen - self.signal * kernel.mean.to(seen), kernel.axes.to(seen))
         precision = kernel.precision.to(seen)
-        level = kernel.level.to(seen) - mine.square() @ precision.T / 2  # [R, S]
+        level = kernel.level.to(seen) - product(mine.square(), precision.T) / 2  # [R, S]
         own = level.detach().amax(1)
         factor = precision * (self.signal * kernel.narrow.to(seen))[:, None]
         left = (mine[:, None, cut:] * factor[:, cut:]).flatten(0, 1).to(self.projected)
-        product = pad(left, (0, 0, 0, -len(left) % ROWS)) @ self.projected.T
-        product = product[: len(left)].view(*level.shape, -1)
-        rest = (level - own[:, None]).to(product)[..., None] - self.lengths
-        return own, product + rest
+        both = product(left, self.projected.T).unflatten(0, level.shape)
+        return own, both + ((level - own[:, None]).to(both)[..., None] - self.lengths)
 
     def added(self, seen: Tensor) -> Tensor:
         """Return `G_s φ[Ω_u]` of what pixels see, float64 `[R, d]`, as `[R, S, C]`."""
-        return torch.einsum("rd,scd->rsc", seen, self.gain.to(seen))
+        gain = self.gain.to(seen)
+        return product(seen, gain.flatten(0, 1).T).unflatten(1, gain.shape[:2])

@@ -1,7 +1,7 @@
 """Sources with a width by matrix products (theory §2.9).
 
-Kinds of places are taken one after the other, each with its pixels of all noisy images of one ᾱ, as
-many as make good products (`tiled.scaled`).
+Kinds of places are taken one after the other, each with its pixels of all noisy images of one
+ᾱ, as many as make good products (`tiled.scaled`).
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from scoremachines.engines.base import Plan, Query
-from scoremachines.engines.tiled.scaled import ROWS, Scaled, gathered
+from scoremachines.engines.tiled.scaled import ROWS, Scaled, gathered, product
 from scoremachines.theory.posterior import Posterior, Sources
-from scoremachines.theory.smooth import KEPT, PatchLaws, Smooth
+from scoremachines.theory.smooth import KEPT, Smooth
 
 __all__ = ["smooth_bytes", "smooth_moments", "smooth_plan", "smooth_posterior"]
 
 PAIRS = 2**19
-"""Pairs of a pixel and a source that are held at once; more where so many sources have one pixel."""
+"""Pairs of a pixel and a source that are held at once; more where one pixel has more sources."""
 SOURCES = 2**14
 """Sources of a block that one pixel has, about."""
 
@@ -60,29 +61,28 @@ class Piece:
         weight = (log_weight - highest).exp_()
         by_scale = weight.sum(2).double()  # [R, S]
         total = by_scale.sum(1)
-        rows = weight.flatten(1)
-        # Rows are filled up for the same reason as those of the other product.
-        filled = torch.nn.functional.pad(rows, (0, 0, 0, -len(rows) % ROWS))
-        colour = (filled @ self.scaled.colours)[: len(rows), : self.scaled.shape[2]].double()
-        added = torch.einsum("rs,rsc->rc", by_scale, self.added)
+        colour = product(weight.flatten(1), self.scaled.colours.flatten(0, 1)).double()
+        added = (by_scale[..., None] * self.added).sum(1)
         found = self.own + highest[:, 0, 0].double() + total.log()
         return found, (colour + added) / total[:, None]
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Return `E_u(i)`, `[R, n]`, and `m_u(i)`, `[R, n, C]`, float64."""
-        count, places, channels = self.scaled.shape
-        scales = self.log_weight.shape[1]
+        count, places, _ = self.scaled.shape
         by_image = self.log_weight.unflatten(-1, (count, places)).transpose(1, 2)  # [R, n, S, V]
         evidence = by_image.flatten(2).logsumexp(-1).double()
         weight = by_image.flatten(2).softmax(-1).view_as(by_image)
-        colours = self.scaled.colours.view(scales, count, places, -1)[..., :channels]
-        mean = torch.einsum("rnsv,snvc->rnc", weight, colours).double()
-        mean = mean + torch.einsum("rns,rsc->rnc", weight.sum(-1).double(), self.added)
+        colours = self.scaled.colours.unflatten(1, (count, places)).transpose(0, 1)
+        each = weight.flatten(2).transpose(0, 1), colours.flatten(1, 2)  # [n, R, S·V], [n, S·V, C]
+        mean = torch.bmm(*each).transpose(0, 1).double()
+        by_scale = weight.sum(-1).double()
+        mean = mean + (by_scale[..., None] * self.added[:, None]).sum(2)
         return evidence + self.own[:, None], mean
 
     def sources(self, log_weight: Tensor, best: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the entropy `[R]`, and log-weight, number among the block's images, and place of
-        the best sources, `[R, K]`, given log-weights; those of all scales are one source."""
+        the best sources, `[R, K]`, given log-weights; those of all scales are one source.
+        """
         together = log_weight.detach().double().logsumexp(1)
         entropy = torch.special.entr(together.softmax(1)).sum(1)
         order = _best(together, best)
@@ -145,9 +145,9 @@ def smooth_posterior(
         log_weight = piece.log_weight if bias is None else piece.biased(bias.flatten(2))
         total[piece.at], mean[piece.at] = piece.mean(log_weight)
         if best:
-            entropy[piece.at], found, number, place = piece.sources(log_weight, best)
-            rows = (*piece.at, slice(0, found.shape[1]))
-            weights[rows], image[rows], position[rows] = found, index[number], place
+            entropy[piece.at], named, number, place = piece.sources(log_weight, best)
+            rows = (*piece.at, slice(0, named.shape[1]))
+            weights[rows], image[rows], position[rows] = named, index[number], place
 
     def field(values: Tensor) -> Tensor:
         return values.movedim(1, -1).unflatten(-1, (height, width))
@@ -208,32 +208,28 @@ def smooth_bytes(query: Query, plan: Plan, best: int, count: int, smooth: Smooth
 def _pieces(query: Query, images: Tensor, smooth: Smooth) -> Iterator[Piece]:
     """Yield all pixels of all noisy images, each once."""
     laws = smooth.laws(query.window, query.sources)
-    device, clean = images.device, images.flatten(1)
-    noisy, signals = query.noisy.double().flatten(1), query.signal.tolist()
+    device, signals = images.device, query.signal.tolist()
+    clean = pad(images.flatten(1).T, (0, 0, 0, 1)).contiguous()
+    noisy = pad(query.noisy.double().flatten(1), (0, 1))
+    places_of = laws.places.to(device)
+    each_own = query.window is None and query.sources == "aligned"  # of one patch, all colours
     for kind, every in enumerate(laws.sources):
-        near = gathered(clean, laws.places[every].to(device))
+        near = gathered(clean, places_of[every.to(device)])
         pixels = (laws.kinds == kind).nonzero()[:, 0]
         for signal in dict.fromkeys(signals):
             samples = torch.tensor([b for b, other in enumerate(signals) if other == signal])
             kernel = laws.kernel(kind, smooth.width, signal**2, smooth.contrasts)
-            # Whole images in their places: one likelihood, and for each pixel a colour of its own.
-            for some in pixels.split(1 if query.window is None and len(every) == 1 else len(pixels)):
+            for some in pixels.split(1 if each_own else len(pixels)):
                 scaled = Scaled.of(near, kernel, laws.centres[some[0]], signal)
                 held = max(ROWS, PAIRS // scaled.lengths.numel() // ROWS * ROWS)
                 rows = torch.cartesian_prod(samples, some).to(device)
                 for at in rows.split(held):
-                    seen = gathered_rows(noisy, laws, at)
+                    seen = noisy[at[:, :1], places_of[at[:, 1]]]
                     own, log_weight = scaled.log_likelihood(seen)
                     own = own - math.log(len(every))
                     places = None if query.sources == "aligned" else every.to(device)
                     where = at[:, 0], at[:, 1]
                     yield Piece(where, places, scaled, own, log_weight, scaled.added(seen))
-
-
-def gathered_rows(noisy: Tensor, laws: PatchLaws, at: Tensor) -> Tensor:
-    """Return what pixels see, `[R, d]`, of noisy images as vectors, by image and pixel."""
-    filled = torch.nn.functional.pad(noisy, (0, 1))
-    return filled[at[:, :1], laws.places.to(noisy.device)[at[:, 1]]]
 
 
 def _best(log_weight: Tensor, count: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The width h of sources, fixed or h(t) (theory §2.9)."""
+"""The width h of sources, fixed or h(t), and whether they come in contrasts (theory §2.9)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,22 @@ from itertools import pairwise
 from scoremachines.errors import InputError, real
 from scoremachines.theory.specs.gain import number_text
 
-__all__ = ["SmoothSchedule", "Smoothness", "parse_smooth", "smooth_at", "smooth_text"]
+__all__ = [
+    "Mixture",
+    "SmoothSchedule",
+    "Smoothness",
+    "has_contrasts",
+    "parse_smooth",
+    "smooth_at",
+    "smooth_text",
+    "with_width",
+]
 
-ACCEPTED = "a number from 0 to 1, or a schedule such as '0:0.9,1:0.3' (time:width)"
+CONTRASTS = "+contrasts"
+ACCEPTED = (
+    "a number from 0 to 1, or a schedule such as '0:0.9,1:0.3' (time:width), "
+    f"and {CONTRASTS} behind it for a mixture over contrasts"
+)
 
 
 @dataclass(frozen=True)
@@ -53,23 +66,45 @@ class SmoothSchedule:
         return ",".join(f"{number_text(time)}:{number_text(width)}" for time, width in pairs)
 
 
-Smoothness = float | SmoothSchedule
+@dataclass(frozen=True)
+class Mixture:
+    """A width, and sources at several contrasts, whose scales are fitted (theory §2.9).
+
+    `patch ~ Σ_s π_s N( μ + s √(1−h²) (x_i[Ω_v] − μ), s² h² Σ )`.
+
+    Args:
+        width: h or h(t).
+    """
+
+    width: float | SmoothSchedule
+
+    def __str__(self) -> str:
+        return f"{smooth_text(self.width)}{CONTRASTS}"
+
+
+Smoothness = float | SmoothSchedule | Mixture
 
 
 def parse_smooth(smooth: Smoothness | str | Mapping[float, float]) -> Smoothness:
     """Read a width of sources as the command line and the settings write it.
 
     Args:
-        smooth: `0.8`, `"0.8"`, `"0:0.9,1:0.3"`, `{0.0: 0.9, 1.0: 0.3}`, or a schedule.
+        smooth: `0.8`, `"0.8"`, `"0:0.9,1:0.3"`, `{0.0: 0.9, 1.0: 0.3}`, or a schedule; as a text
+            perhaps with contrasts, `"0.8+contrasts"`.
 
     Returns:
-        h, or h(t).
+        h, or h(t), perhaps with contrasts.
 
     Raises:
         InputError: none of these.
     """
-    if isinstance(smooth, SmoothSchedule):
+    if isinstance(smooth, SmoothSchedule | Mixture):
         return smooth
+    if isinstance(smooth, str) and CONTRASTS in smooth:
+        width, _, rest = smooth.partition(CONTRASTS)
+        if rest or not width:
+            raise InputError("smooth", smooth, ACCEPTED)
+        return with_width(Mixture(0.0), parse_smooth(width))
     try:
         if isinstance(smooth, str) and ":" in smooth:
             pairs = [pair.split(":") for pair in smooth.split(",")]
@@ -86,9 +121,22 @@ def parse_smooth(smooth: Smoothness | str | Mapping[float, float]) -> Smoothness
 
 def smooth_at(smooth: Smoothness, t: float) -> float:
     """Return h at a time."""
-    return smooth(t) if isinstance(smooth, SmoothSchedule) else smooth
+    width = smooth.width if isinstance(smooth, Mixture) else smooth
+    return width(t) if isinstance(width, SmoothSchedule) else width
+
+
+def has_contrasts(smooth: Smoothness) -> bool:
+    """Return whether sources come in contrasts."""
+    return isinstance(smooth, Mixture)
+
+
+def with_width(smooth: Smoothness, width: Smoothness) -> Smoothness:
+    """Return sources of another width, with contrasts if there were some, or if it has some."""
+    if isinstance(width, Mixture) or not isinstance(smooth, Mixture):
+        return width
+    return Mixture(width)
 
 
 def smooth_text(smooth: Smoothness) -> str:
     """Return a width as `parse_smooth` reads it."""
-    return str(smooth) if isinstance(smooth, SmoothSchedule) else number_text(smooth)
+    return number_text(smooth) if isinstance(smooth, int | float) else str(smooth)

@@ -20,7 +20,7 @@ from scoremachines.errors import out_of_memory
 
 ENCODINGS = ("cp1252", "ascii", "latin-1")
 COMMANDS = ("", "generate", "train", "compare", "calibrate", "consistency", "bench", "demo")
-COMMANDS += ("explore", "attribute", "denoise")
+COMMANDS += ("explore", "attribute", "denoise", "phase")
 RUN = ["generate", "shapes", "--limit", "9", "-n", "1", "--steps", "1", "--engine", "adaptive"]
 HELP = """
 import sys

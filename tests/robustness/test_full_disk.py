@@ -45,7 +45,9 @@ def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["generate", "train", "consistency", "bench", "demo", "denoise"])
+@pytest.mark.parametrize(
+    "name", ["generate", "train", "consistency", "bench", "demo", "denoise", "phase"]
+)
 def test_a_full_disk_is_one_line(small: Path, tmp_path: Path, name: str) -> None:
     line = [sys.executable, "-c", TRIES, str(tmp_path), str(small), name]
     here = str(TESTS)

@@ -34,7 +34,7 @@ def test_killed_commands_go_on_and_end_the_same(tmp_path: Path) -> None:
     "wanted",
     [
         ("generate=10", "train=8", "compare=6", "calibrate=4"),
-        ("demo=4", "denoise=4", "attribute=3", "bench=2", "consistency=2"),
+        ("demo=4", "denoise=3", "phase=3", "attribute=2", "bench=2", "consistency=2"),
     ],
 )
 def test_killed_at_many_writes_they_go_on_and_end_the_same(

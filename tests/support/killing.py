@@ -57,9 +57,21 @@ COMMANDS = {
         *("denoise", *SHAPES, "-n", "2", "--validation", "2", "--windows", "3"),
         *("--widths", "0,0.5", "--sigmas", "0.2,0.8"),
     ],
+    "phase": [
+        "phase",
+        *SHAPES,
+        "--windows",
+        "3",
+        "--counts",
+        "4,9",
+        "--steps",
+        "2",
+        "--draws",
+        "1",
+    ],
     "attribute": ["attribute", "{image}", "--data", "shapes", "--limit", "9", "--windows", "3"],
 }
-RESUMED = {"generate", "train", "compare", "consistency", "bench", "demo", "denoise"}
+RESUMED = {"generate", "train", "compare", "consistency", "bench", "demo", "denoise", "phase"}
 
 
 def line_of(name: str, work: Path, out: Path, resume: bool) -> list[str]:

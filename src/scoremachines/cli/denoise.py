@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from scoremachines.data.open import open_data
 from scoremachines.experiments.held_out import denoise_in_folder
-from scoremachines.experiments.run_settings import DenoiseSettings
+from scoremachines.experiments.measuring import DenoiseSettings
 
 __all__ = ["denoise"]
 

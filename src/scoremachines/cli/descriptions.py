@@ -10,6 +10,7 @@ __all__ = [
     "DENOISE",
     "DESCRIPTION",
     "GENERATE",
+    "PHASE",
     "TRAIN",
 ]
 
@@ -49,6 +50,17 @@ examples:
   scoremachines denoise train.zip --held_out test.zip --machine local --machine els -o denoise
   scoremachines denoise cifar10.zip --pool 10000 --machine local --sigmas 0.05,0.3 -o denoise
   scoremachines denoise digits --machine local:smooth=0.8 -o denoise
+"""
+PHASE = """Find where a machine recites its training images, and where it can invent.
+
+For several noise levels, windows and numbers of training images: how much a noised training patch
+knows of the image that it comes from, log N nats at most. A map with the edge, a table, and
+whether curves of all numbers of images fall onto one.
+
+examples:
+  scoremachines phase digits -o phase
+  scoremachines phase pictures/ --size 32 --windows 3,5,9,15 --steps 20 -o phase
+  scoremachines phase digits --classes true --drawn runs/cnn/calibration.json -o phase
 """
 TRAIN = """Train a network on a folder of images, or on a set by name.
 

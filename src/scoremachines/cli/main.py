@@ -22,6 +22,7 @@ from scoremachines.cli.descriptions import (
     DENOISE,
     DESCRIPTION,
     GENERATE,
+    PHASE,
     TRAIN,
 )
 from scoremachines.cli.executor import add_executor, executor_options
@@ -32,10 +33,10 @@ from scoremachines.data.executors.choice import executed_by
 from scoremachines.data.settings import DataSettings
 from scoremachines.errors import InputError, one_line
 from scoremachines.experiments.bench.settings import BENCH, BENCH_FLAGS, BenchSettings
+from scoremachines.experiments.measuring import DenoiseSettings, PhaseSettings
 from scoremachines.experiments.run_settings import (
     CalibrateSettings,
     CompareSettings,
-    DenoiseSettings,
     GenerateSettings,
     field_help,
 )
@@ -117,6 +118,8 @@ def _run(arguments: list[str]) -> int:
     denoising.add_argument("--machine", type=str, action="append", help=MACHINE)
     text = "machines against images that they have not seen"
     commands.add_subcommand("denoise", add_executor(denoising), help=text)
+    phase = add_executor(_run_parser(PHASE, PhaseSettings))
+    commands.add_subcommand("phase", phase, help="where a machine recites its training images")
     commands.add_subcommand("calibrate", _calibrate_parser(), help="find a network's k(t)")
     consistency = _settings_parser(CONSISTENCY, ConsistencySettings)
     commands.add_subcommand("consistency", consistency, help="the paper's experiment, as one page")
@@ -163,6 +166,10 @@ def _carry_out(command: str, chosen: Namespace) -> int:
 
         asked = _read(chosen, DenoiseSettings)
         denoise(asked, chosen.machine or ["local"], chosen.output, resume=chosen.resume)
+    elif command == "phase":
+        from scoremachines.cli.phase import phase as phases
+
+        phases(_read(chosen, PhaseSettings), chosen.output, resume=chosen.resume)
     elif command == "calibrate":
         from scoremachines.cli.calibrate import calibrate
 

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, whole
-from scoremachines.experiments.run_settings import DenoiseSettings, memory_bytes
+from scoremachines.experiments.measuring import DenoiseSettings
+from scoremachines.experiments.run_settings import memory_bytes
 from scoremachines.io.folders import output_folder
 from scoremachines.io.sealed import LEFT, kept, read_json, write_json
 from scoremachines.machine.baselines import Wiener, make_denoiser

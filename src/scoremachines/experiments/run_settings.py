@@ -15,9 +15,8 @@ from typing import Any
 
 from scoremachines.data.settings import DataSettings as DataSettings
 from scoremachines.data.settings import size_pixels as size_pixels
-from scoremachines.errors import InputError, numbers
+from scoremachines.errors import InputError
 from scoremachines.io.advice import option_name
-from scoremachines.theory.locality import check_window
 from scoremachines.theory.specs import (
     KG_MACHINES,
     AttentionSpec,
@@ -32,7 +31,6 @@ from scoremachines.theory.specs.width import parse_smooth, smooth_text
 __all__ = [
     "CalibrateSettings",
     "CompareSettings",
-    "DenoiseSettings",
     "GenerateSettings",
     "changed_options",
     "field_help",
@@ -124,60 +122,6 @@ class CompareSettings(DataSettings):
     """memory that the engine may use above the training set"""
     batch: int = 16
     """samples at a time"""
-
-
-@dataclass(frozen=True)
-class DenoiseSettings(DataSettings):
-    """Everything that decides how machines are held against images that they have not seen."""
-
-    held_out: str | None = None
-    """source of the test images; by default some are taken out of the training set"""
-    n: int = 200
-    """number of test images"""
-    validation: int = 50
-    """number of other held-out images, by which windows and widths are chosen"""
-    pool: int | None = None
-    """training images, drawn by the seed; by default all that are not held out"""
-    sigmas: str = "0.05,0.127,0.3,0.452,0.853,1.6,2.2"
-    """standard deviations of the noise, of pixels in [0, 1]"""
-    windows: str = "3,5,9,15"
-    """windows k to choose among, pixels"""
-    widths: str = "0,0.5,0.7,0.8,0.9,1"
-    """widths of sources h to choose among"""
-    seed: int = 0
-    """seed of the noise, and of the images that are held out"""
-    engine: str = "auto"
-    """auto, native, torch or reference"""
-    memory: str = "1GiB"
-    """memory that the engine may use above the training set"""
-
-    @property
-    def levels(self) -> list[float]:
-        """The noise levels σ."""
-        return numbers("sigmas", self.sigmas, 1e-6, 1e6)
-
-    @property
-    def width_choices(self) -> list[float]:
-        """The widths to choose among."""
-        return numbers("widths", self.widths, 0, 1)
-
-    def window_choices(self, shape: tuple[int, int]) -> list[int]:
-        """Return the windows to choose among.
-
-        Args:
-            shape: height and width of the images, pixels.
-
-        Returns:
-            Windows k.
-
-        Raises:
-            InputError: one does not fit.
-        """
-        windows = numbers("windows", self.windows, 1, 1e4)
-        for window in windows:
-            if window != int(window):
-                raise InputError("windows", self.windows, "odd whole numbers")
-        return [check_window(int(window), shape) for window in windows]
 
 
 @dataclass(frozen=True)

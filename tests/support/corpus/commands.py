@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": "compare trained --machine none -n 1 --steps 1 -o new",
     "denoise": "denoise digits --limit 9 -n 2 --validation 1 --windows 3 --widths 0 --sigmas 0.3 "
     "-o new",
+    "phase": "phase digits --limit 9 --windows 1,3 --counts 9 --steps 1 --draws 1 -o new",
     "calibrate": "calibrate trained --steps 1 --seeds 1 --windows 1,3",
     "explore": "explore run -n 1 -o new.html",
     "attribute": "attribute pictures/a/0.png --data run --windows 3 -o new",

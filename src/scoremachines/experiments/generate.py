@@ -28,7 +28,7 @@ from scoremachines.experiments.parts import Part, part_about, part_name, part_te
 from scoremachines.experiments.run_settings import GenerateSettings, memory_bytes
 from scoremachines.io.files import exists, reading
 from scoremachines.io.sealed import Spec, kept, read_tensors, write_tensors
-from scoremachines.machine.baselines import make_denoiser
+from scoremachines.machine.by_name import make_denoiser
 from scoremachines.machine.denoiser import DenoiserModel
 from scoremachines.machine.score_machine import ScoreMachine
 from scoremachines.machine.stream import Stream

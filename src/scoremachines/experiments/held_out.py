@@ -22,7 +22,8 @@ from scoremachines.experiments.measuring import DenoiseSettings
 from scoremachines.experiments.run_settings import memory_bytes
 from scoremachines.io.folders import output_folder
 from scoremachines.io.sealed import LEFT, kept, read_json, write_json
-from scoremachines.machine.baselines import Wiener, make_denoiser
+from scoremachines.machine.baselines import Wiener
+from scoremachines.machine.by_name import make_denoiser
 from scoremachines.machine.denoiser import DenoiserModel
 from scoremachines.machine.named import named_machine
 from scoremachines.theory.schedule import noise_schedule
@@ -192,18 +193,19 @@ def _best(
 ) -> tuple[int | None, str, DenoiserModel]:
     """Return the window and the width with the least error on some images, and the machine."""
     schedule = noise_schedule("cosine")
-    if spec.is_denoiser:
-        return None, "", make_denoiser(str(spec), pool, None, schedule)
     level = torch.tensor([1 / (1 + 4 * sigma**2)], dtype=torch.float64)
     time = float(schedule.time(level))
     size = pool.shape[1:]
-    windows = [None] if spec.sees_whole_image else list[int | None](settings.window_choices(size))
+    windows = list[int | None](settings.window_choices(size)) if spec.has_window else [None]
     fixed = smooth_at(spec.smooth, time)
-    widths = [with_width(spec.smooth, h) for h in ([fixed] if fixed else settings.width_choices)]
+    some = [fixed] if fixed or spec.is_denoiser else settings.width_choices
+    widths = [with_width(spec.smooth, h) for h in some]
     choices = list(product(windows, widths))
     options: dict[str, Any] = {"engine": settings.engine, "memory": memory_bytes(settings.memory)}
-    machines = [
-        named_machine(spec, pool, window or 1, smooth=width, **options)
+    machines: list[DenoiserModel] = [
+        make_denoiser(str(spec), pool, window, schedule)
+        if spec.is_denoiser
+        else named_machine(spec, pool, window or 1, smooth=width, **options)
         for window, width in choices
     ]
     found = 0

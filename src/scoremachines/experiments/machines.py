@@ -12,7 +12,7 @@ from scoremachines.calibration.curves import known_sources
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.io.files import exists
-from scoremachines.machine.baselines import make_denoiser
+from scoremachines.machine.by_name import make_denoiser
 from scoremachines.machine.denoiser import DenoiserModel
 from scoremachines.machine.named import named_machine
 from scoremachines.machine.score_machine import ScoreMachine

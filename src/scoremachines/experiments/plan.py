@@ -25,6 +25,7 @@ from scoremachines.experiments.sample_cache import Model
 from scoremachines.experiments.settings import ConsistencySettings
 from scoremachines.networks.training.folder import load_network
 from scoremachines.theory.specs import AttentionSpec, MachineSpec, denoiser_names
+from scoremachines.theory.specs.machine import TITLES, WIENER
 
 __all__ = [
     "ANEW",
@@ -66,7 +67,8 @@ MAPS = (AttentionSpec("measured", "consensus", "perplexity"), BY_CLASS, Attentio
 SCHEDULERS = ("kg", "DDPM", "HeunDiscrete", "DPMSolverMultistep")
 GROUPED = ("group", "consensus")
 PLAIN = Candidate(MachineSpec())
-BASELINES = tuple(Candidate(MachineSpec(name)) for name in ("ideal", *denoiser_names()))
+BROUGHT = [name for name in denoiser_names() if name not in TITLES]  # by other packages
+BASELINES = tuple(Candidate(MachineSpec(name)) for name in ("ideal", WIENER, *BROUGHT))
 """The ideal score, the Wiener filter and the denoisers of other packages."""
 
 

@@ -5,7 +5,7 @@ The other baseline, the ideal score, is a machine itself: `scoremachines.ideal`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,10 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.io.files import folder_path, reading
 from scoremachines.io.model_folder import local_folder
-from scoremachines.io.plugins import DENOISERS as GROUP
-from scoremachines.io.plugins import plugin
 from scoremachines.machine.covariance import Moments, moments_of
 from scoremachines.machine.denoiser import DenoiserModel, gradients_in
 from scoremachines.machine.inputs import check_levels, check_noisy
 from scoremachines.machine.pretrained import load_parts, save_parts
-from scoremachines.theory.locality import Window
 from scoremachines.theory.schedule import (
     CLOSEST,
     PREDICTIONS,
@@ -33,7 +30,7 @@ from scoremachines.theory.schedule import (
     noise_schedule,
 )
 
-__all__ = ["Baseline", "Wiener", "make_denoiser"]
+__all__ = ["Baseline", "Wiener", "filter_gain"]
 
 
 class Baseline(DenoiserModel):
@@ -103,11 +100,25 @@ class Baseline(DenoiserModel):
             InputError: none is in that folder, a setting is missing or unknown, or its training
                 set has changed since.
         """
-        folder = local_folder("path", pretrained_model_name_or_path, kwargs.get("subfolder"))
+        return cls._from_folder(pretrained_model_name_or_path, (), kwargs)
+
+    @classmethod
+    def _from_folder(
+        cls, path: str | Path, choices: tuple[str, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Read a denoiser that has settings of its own."""
+        folder = local_folder("path", path, kwargs.get("subfolder"))
         with reading("path", folder, "a folder as save_pretrained wrote it"):
-            parts, kept = load_parts(folder, cls.__name__)
+            parts, kept = load_parts(folder, cls.__name__, choices)
             found = cls(**parts).fit_beside(folder)
         return found.with_dtype(kwargs.get("torch_dtype") or kwargs.get("dtype") or kept)
+
+    def _classes(self, labels: Tensor | int, count: int) -> list[int]:
+        """Return the number of one class, or of as many as there are samples."""
+        listed = labels.flatten().tolist() if isinstance(labels, Tensor) else [labels]
+        if len(listed) not in (1, count):
+            raise InputError("labels", labels, f"one label or {count} labels")
+        return [self.data.label(label) for label in listed]
 
 
 class Wiener(Baseline):
@@ -170,13 +181,6 @@ class Wiener(Baseline):
             ]
             return torch.stack(clean).view(noisy.shape).to(noisy.dtype)
 
-    def _classes(self, labels: Tensor | int, count: int) -> list[int]:
-        """Return the number of one class, or of as many as there are samples."""
-        listed = labels.flatten().tolist() if isinstance(labels, Tensor) else [labels]
-        if len(listed) not in (1, count):
-            raise InputError("labels", labels, f"one label or {count} labels")
-        return [self.data.label(label) for label in listed]
-
     def _moments(self, label: int | None, device: torch.device) -> Moments:
         if (label, device) not in self._known:
             data = self.data if label is None else self.data.subset(self.data.of_class(label))
@@ -188,38 +192,19 @@ class Wiener(Baseline):
 
 def _filtered(noisy: Tensor, alpha_bar: float, moments: Moments) -> Tensor:
     """Return x̂0 of one image as a vector, `[D]`."""
-    mean, axes, variances = moments
-    signal, noise = alpha_bar**0.5, max(CLOSEST, 1 - alpha_bar)
-    gain = signal * variances / (alpha_bar * variances + noise)
-    return mean + axes @ (gain * (axes.T @ (noisy - signal * mean)))
+    mean, axes, gain = moments.mean, moments.axes, filter_gain(moments, alpha_bar)
+    return mean + axes @ (gain * (axes.T @ (noisy - alpha_bar**0.5 * mean)))
 
 
-DENOISERS: dict[str, Callable[[TrainingSet, Window, NoiseSchedule], DenoiserModel]] = {
-    "wiener": lambda data, window, schedule: Wiener(data, schedule),
-}
-"""Denoisers that are no score machines."""
-
-
-def make_denoiser(
-    name: str, data: TrainingSet, window: Window, schedule: NoiseSchedule
-) -> DenoiserModel:
-    """Return a denoiser by name, such as `x̂0 = μ + √ᾱ Σ (ᾱ Σ + (1−ᾱ) I)⁻¹ (φ − √ᾱ μ)`.
+def filter_gain(moments: Moments, alpha_bar: float) -> Tensor:
+    """Return what the Wiener filter multiplies each axis by, `√ᾱ λ / (ᾱ λ + 1−ᾱ)`.
 
     Args:
-        name: `"wiener"`, or that of an entry point `scoremachines.denoisers`, which names a
-            function of `(data, window, schedule)` that returns a `DenoiserModel`.
-        data: the training set.
-        window: k or k(t), for those that have one.
-        schedule: ᾱ(t).
+        moments: of the training images.
+        alpha_bar: ᾱ.
 
     Returns:
-        The denoiser.
-
-    Raises:
-        InputError: there is none of that name.
+        `[K]`.
     """
-    make = DENOISERS[name] if name in DENOISERS else plugin(GROUP, name)
-    made = make(data, window, schedule)
-    if not isinstance(made, DenoiserModel):
-        raise InputError(GROUP, made, "scoremachines.machine.denoiser.DenoiserModel")
-    return made
+    spread = alpha_bar * moments.variances + max(CLOSEST, 1 - alpha_bar)
+    return alpha_bar**0.5 * moments.variances / spread

@@ -181,7 +181,7 @@ def load_parts(
         if [settings.pop(name) for name in IMPLIED] != implied:
             reason = f"{CONFIG} is for images of another shape than its training set"
             raise InputError("path", folder, "a folder as save_pretrained wrote it", reason)
-        if choices:
+        if "attention" in choices:
             settings["attention"] = _attention(settings, folder)
     return {"data": data, **settings}, dtype
 

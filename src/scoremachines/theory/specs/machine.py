@@ -17,6 +17,7 @@ from scoremachines.theory.specs.width import Smoothness, parse_smooth, smooth_te
 
 __all__ = [
     "KG_MACHINES",
+    "TITLES",
     "WIENER",
     "MachineSpec",
     "denoiser_names",
@@ -46,6 +47,9 @@ TITLES = {
     "els": "Equivariant local score (ELS)",
     "bbels": "Boundary-broken ELS",
     WIENER: "Wiener filter",
+    "pca-locality": "PCA-locality",
+    "pspc": "Composed patches (PSPC)",
+    "smoothed": "Smoothed ideal score",
 }
 SYNONYMS = {
     "is": "ideal",
@@ -67,7 +71,7 @@ class MachineSpec:
     `Π_u(i) = Σ_{y≠u} A_uy E_y(i)` (theory §2, §4).
 
     Args:
-        name: a key of `KG_MACHINES`, or `"wiener"`; None for the machine with the sources of the
+        name: a key of `TITLES`; None for the machine with the sources of the
             network's own padding, and an attention.
         attention: of that machine.
         smooth: h or h(t), the width of a score machine's sources (theory §2.9).
@@ -133,6 +137,11 @@ class MachineSpec:
     def sees_whole_image(self) -> bool:
         """Whether it has no window."""
         return self.name in WHOLE_IMAGE
+
+    @property
+    def has_window(self) -> bool:
+        """Whether it has one."""
+        return not self.sees_whole_image and (not self.is_denoiser or self.name == "pspc")
 
     @property
     def sources(self) -> str:

@@ -27,6 +27,8 @@ from scoremachines.data.reduction import (
 from scoremachines.engines import Query, make_engine
 from scoremachines.errors import InputError
 from scoremachines.explore.summaries import Distances
+from scoremachines.machine.closed_forms import Composed, Displaced, Masked, Seen
+from scoremachines.machine.closed_forms import Total as LogTotal
 from scoremachines.machine.covariance import Centred, Scatter, Total
 from scoremachines.metrics.copies import Copy
 from scoremachines.metrics.matching import NearestAtPlacements, placement_families
@@ -53,7 +55,11 @@ def statistics() -> dict[str, Reduction[Any]]:
         "nearest": Nearest(images.flatten(1)),
         "distances": Distances(images[0]),
         "whole": NearestAtPlacements(images, placements, own),
-        "entropy": ImageEntropy(make_engine("torch"), query),
+        "entropy": ImageEntropy(make_engine("torch"), query, own),
+        "masked": Masked(images[0], 0.3, torch.eye(35)),
+        "displaced": Displaced(images, 0.3),
+        "evidence": LogTotal(Seen(images[0], 0.3, 3)),
+        "composed": Composed(Seen(images[0], 0.3, 3), torch.zeros(5, 7)),
         "total": Total(),
         "centred": Centred(torch.zeros(105)),
         "scatter": Scatter(torch.zeros(105)),
@@ -62,9 +68,10 @@ def statistics() -> dict[str, Reduction[Any]]:
 
 def fields(value: Any) -> list[torch.Tensor]:
     if isinstance(value, Posterior):
-        assert value.entropy is not None
-        return [value.log_weight, value.entropy]
-    return [value] if isinstance(value, torch.Tensor) else list(value)
+        return [value.log_weight, value.mean if value.entropy is None else value.entropy]
+    if isinstance(value, torch.Tensor):
+        return [value]
+    return [part for each in value for part in fields(each)]
 
 
 @pytest.mark.parametrize("same", [False, True])

@@ -1,4 +1,4 @@
-"""Closed forms of other papers beside KG's machines, each a sum over the training images (theory §3).
+"""Closed forms of other papers beside KG's machines, sums over the training images (theory §3).
 
 Each is a reduction of the training set, so it merges over shards and executors as machines do.
 """
@@ -222,7 +222,7 @@ class Displaced:
 
 
 class ComposedPatches(ClosedForm):
-    """Posterior means of whole square patches in their places, averaged where they overlap (theory §3).
+    """Posterior means of square patches in their places, averaged where they overlap (theory §3).
 
         x̂0(p) = mean_{u: p∈Ω_u} Σ_i ω_u(i) x_i(p) = Σ_i ( mean_{u∈Ω_p} ω_u(i) ) x_i(p)
         ω_u = softmax_i( −‖φ[Ω_u] − √ᾱ x_i[Ω_u]‖² / (2(1−ᾱ)) ),    u within the image

@@ -27,8 +27,9 @@ from scoremachines.data.reduction import (
 from scoremachines.engines import Query, make_engine
 from scoremachines.errors import InputError
 from scoremachines.explore.summaries import Distances
-from scoremachines.machine.closed_forms import Composed, Displaced, Masked, Seen
-from scoremachines.machine.closed_forms import Total as LogTotal
+from scoremachines.machine.closed_forms import Displaced, Masked
+from scoremachines.machine.composed import Composed, Seen
+from scoremachines.machine.composed import Total as LogTotal
 from scoremachines.machine.covariance import Centred, Scatter, Total
 from scoremachines.metrics.copies import Copy
 from scoremachines.metrics.matching import NearestAtPlacements, placement_families

@@ -15,7 +15,8 @@ from scoremachines.experiments.held_out import FILE
 from scoremachines.io.sealed import read_json
 from scoremachines.machine.baselines import Baseline
 from scoremachines.machine.by_name import DENOISERS, make_denoiser
-from scoremachines.machine.closed_forms import ComposedPatches, PCALocality, Smoothed
+from scoremachines.machine.closed_forms import PCALocality, Smoothed
+from scoremachines.machine.composed import ComposedPatches
 from scoremachines.theory.comparing import check_close
 from scoremachines.theory.positions import patches
 from scoremachines.theory.schedule import noise_schedule

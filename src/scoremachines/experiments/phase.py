@@ -146,7 +146,7 @@ def _drawn(text: str | None, data: TrainingSet) -> Window:
     """Return the k(t) to draw, from a text or the file of a calibration."""
     if text is None:
         return None
-    if text.endswith(".json"):
+    if Path(text).suffix == ".json":
         times, windows, _ = read_choice(text, "windows")
         return WindowSchedule(tuple(times), tuple(map(int, windows)))
     window = parse_window(text)

@@ -9,7 +9,8 @@ from scoremachines.errors import InputError
 from scoremachines.io.plugins import DENOISERS as GROUP
 from scoremachines.io.plugins import plugin
 from scoremachines.machine.baselines import Wiener
-from scoremachines.machine.closed_forms import ComposedPatches, PCALocality, Smoothed
+from scoremachines.machine.closed_forms import PCALocality, Smoothed
+from scoremachines.machine.composed import ComposedPatches
 from scoremachines.machine.denoiser import DenoiserModel
 from scoremachines.theory.locality import Window
 from scoremachines.theory.schedule import NoiseSchedule

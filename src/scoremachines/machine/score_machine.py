@@ -219,8 +219,7 @@ class ScoreMachine(DenoiserModel):
         alpha_bar = check_levels(alpha_bar, len(noisy))
         time = float(self.schedule.time(alpha_bar[:1]))
         window = window_at(self.window, time)
-        laws = self.data, self.smooth, time, window, self.sources, self.executor
-        smooth = smooth_of(*laws)
+        smooth = smooth_of(self.data, self.smooth, time, window, self.sources, self.executor)
         return Query(noisy, alpha_bar, window, self.sources, smooth)
 
     def _labels(self, labels: Tensor | int | None, batch: int) -> list[int | None]:

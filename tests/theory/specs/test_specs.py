@@ -31,6 +31,7 @@ from scoremachines.theory.specs import (
     GainSchedule,
     MachineSpec,
     attention_names,
+    denoiser_names,
     machine_names,
     maps_names,
     title_of,
@@ -237,7 +238,7 @@ def test_engines_come_back() -> None:
 
 
 def test_help_lists_all_that_is_accepted() -> None:
-    assert field_help(GenerateSettings)["machine"] == ", ".join([*KG_MACHINES, "wiener"])
+    assert field_help(GenerateSettings)["machine"] == ", ".join([*KG_MACHINES, *denoiser_names()])
     for chosen in (GenerateSettings, CalibrateSettings):
         listed = set(re.findall(r"[\w-]+", field_help(chosen)["attention"]))
         assert set(attention_names()) <= listed

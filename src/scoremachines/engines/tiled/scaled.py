@@ -30,11 +30,11 @@ are its own: what lies beside it does not decide which instructions compute it."
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """Return `left @ right`, each row with the same bits whatever the others are.
+    """Return `c_rm = Σ_j a_rj b_jm`, each row with the same bits whatever the others are.
 
     Args:
-        left: `[R, d]`.
-        right: `[d, M]`.
+        left: a, `[R, d]`.
+        right: b, `[d, M]`.
 
     Returns:
         `[R, M]`.
@@ -46,7 +46,7 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 
 
 def gathered(numbers: Tensor, places: Tensor) -> Tensor:
-    """Return patches by the numbers that they are made of.
+    """Return patches `x_i[Ω_v] = (x_i(v+o))_o` by the numbers that they are made of.
 
     Args:
         numbers: of images, one image a column, and zeros in the last row, `[D+1, n]`.

@@ -11,6 +11,7 @@ from torch import Tensor
 import scoremachines as sm
 from scoremachines.cli.main import main
 from scoremachines.data.reduction import Divided, default_executor
+from scoremachines.errors import InputError
 from scoremachines.experiments.held_out import FILE
 from scoremachines.io.sealed import read_json
 from scoremachines.machine.baselines import Baseline
@@ -145,6 +146,11 @@ def test_it_comes_back_from_a_folder(tmp_path: Path, name: str) -> None:
     denoiser.save_pretrained(tmp_path)
     again = type(denoiser).from_pretrained(tmp_path)
     assert torch.equal(again.denoise(noisy(), 0.5), denoiser.denoise(noisy(), 0.5))
+
+
+def test_a_filter_of_large_images_is_refused() -> None:
+    with pytest.raises(InputError, match="at most 20,000 numbers"):
+        PCALocality(sm.TrainingSet(torch.zeros(2, 3, 100, 100)))
 
 
 def test_they_are_known_by_name(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from math import prod
 from typing import Any
 
 import torch
@@ -16,8 +17,9 @@ from torch import Tensor
 
 from scoremachines.data.reduction import Block, Pass, Reduction, reduce
 from scoremachines.data.training_set import TrainingSet
+from scoremachines.errors import InputError
 from scoremachines.machine.baselines import Baseline, filter_gain
-from scoremachines.machine.covariance import Moments, moments_of
+from scoremachines.machine.covariance import MOST, Moments, moments_of
 from scoremachines.machine.denoiser import gradients_in
 from scoremachines.machine.inputs import check_levels, check_noisy
 from scoremachines.theory.posterior import Posterior
@@ -93,7 +95,7 @@ class PCALocality(ClosedForm):
         **options: as in `Baseline`.
 
     Raises:
-        InputError: a choice that does not exist.
+        InputError: a choice that does not exist, or images too large for the filter's matrix.
     """
 
     THRESHOLD = 0.05
@@ -105,6 +107,9 @@ class PCALocality(ClosedForm):
         **options: Any,
     ) -> None:
         super().__init__(data, schedule, **options)
+        if prod(data.shape) > MOST:
+            reason = f"an image has {prod(data.shape):,}"
+            raise InputError("data", data, f"at most {MOST:,} numbers in an image", reason)
         self._moments: Moments | None = None
         self._known: tuple[float, Tensor] | None = None
 

@@ -17,7 +17,16 @@ from scoremachines.machine.contrasts import fitted_contrasts
 from scoremachines.theory.smooth import Contrasts, ImageLaw, Smooth
 from scoremachines.theory.specs.width import Smoothness, has_contrasts, smooth_at
 
-__all__ = ["Centred", "Moments", "Scatter", "Total", "image_law", "moments_of", "smooth_of"]
+__all__ = [
+    "MOST",
+    "Centred",
+    "Moments",
+    "Scatter",
+    "Total",
+    "image_law",
+    "moments_of",
+    "smooth_of",
+]
 
 MOST = 20_000
 """Numbers of an image up to which its covariance, of 3 GB then, is taken."""

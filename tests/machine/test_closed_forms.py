@@ -148,6 +148,12 @@ def test_it_comes_back_from_a_folder(tmp_path: Path, name: str) -> None:
     assert torch.equal(again.denoise(noisy(), 0.5), denoiser.denoise(noisy(), 0.5))
 
 
+def test_a_window_that_does_not_fit_is_refused() -> None:
+    for window in (4, 9, "0:3,1:9"):
+        with pytest.raises(InputError, match="window="):
+            ComposedPatches(data(), window)
+
+
 def test_a_filter_of_large_images_is_refused() -> None:
     with pytest.raises(InputError, match="at most 20,000 numbers"):
         PCALocality(sm.TrainingSet(torch.zeros(2, 3, 100, 100)))

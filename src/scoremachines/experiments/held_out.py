@@ -6,7 +6,7 @@ the same noisy images. Where there is a choice of windows and widths, other held
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -21,7 +21,8 @@ from scoremachines.errors import InputError, whole
 from scoremachines.experiments.measuring import DenoiseSettings
 from scoremachines.experiments.run_settings import memory_bytes
 from scoremachines.io.folders import output_folder
-from scoremachines.io.sealed import LEFT, kept, read_json, write_json
+from scoremachines.io.listed import kept_list
+from scoremachines.io.sealed import write_json
 from scoremachines.machine.baselines import Wiener
 from scoremachines.machine.by_name import make_denoiser
 from scoremachines.machine.denoiser import DenoiserModel
@@ -130,7 +131,7 @@ def denoise_in_folder(
     pool, chosen, test = _divided(settings, data, held_out)
     with output_folder(output, marker=FILE, resume=resume) as folder:
         known = {"settings": asdict(settings), "training_set": pool.fingerprint()}
-        rows = _kept(folder / FILE, known)
+        rows = [Row(**each) for each in kept_list(folder / FILE, known, "rows")]
         print(f"{pool!r}; {len(chosen)} images to choose by, {len(test)} to test by\n\n{HEAD}")
         for row in rows:
             print(row)
@@ -169,23 +170,6 @@ def _divided(
         few = torch.randperm(len(pool), generator=draw)[: whole("pool", settings.pool, 1)]
         pool = pool.subset(few.sort().values)
     return pool, images[settings.n :], images[: settings.n]
-
-
-def _kept(path: Path, known: Mapping[str, Any]) -> list[Row]:
-    """Return the rows of an earlier run with the same settings."""
-
-    def read() -> dict[str, Any]:
-        held = read_json(path)
-        if not {"settings", "training_set", "rows"} <= held.keys():
-            raise InputError("output", path, LEFT, "the table is missing")
-        return held
-
-    held = kept(path, read)
-    if held is None:
-        return []
-    if any(held[name] != value for name, value in known.items()):
-        raise InputError("output", path, "the settings and images that it was begun with")
-    return [Row(**row) for row in held["rows"]]
 
 
 def _best(

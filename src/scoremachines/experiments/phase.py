@@ -6,10 +6,9 @@ much their patches know of the image that they come from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -21,12 +20,19 @@ from scoremachines.engines import make_engine
 from scoremachines.errors import InputError, check_counts, whole
 from scoremachines.experiments.measuring import PhaseSettings
 from scoremachines.experiments.phase_figure import phase_figure
-from scoremachines.experiments.phase_map import ALL, Cell, Series, edge_table
+from scoremachines.experiments.phase_map import ALL, Cell, edge_table
 from scoremachines.experiments.run_settings import memory_bytes
 from scoremachines.io.folders import output_folder
+from scoremachines.io.listed import kept_list
 from scoremachines.io.plots import save_figure
-from scoremachines.io.sealed import LEFT, kept, read_json, write_json
-from scoremachines.theory.locality import Window, WindowSchedule, check_window, parse_window
+from scoremachines.io.sealed import write_json
+from scoremachines.theory.locality import (
+    Window,
+    WindowSchedule,
+    check_window,
+    parse_window,
+    windows_of,
+)
 from scoremachines.theory.positions import read_sources
 from scoremachines.theory.schedule import noise_schedule
 
@@ -62,7 +68,7 @@ def phase_in_folder(
     chosen = list(_sets(settings, data))
     with output_folder(output, marker=FILE, resume=resume) as folder:
         known = {"settings": asdict(settings), "training_set": data.fingerprint()}
-        cells = _kept(folder / FILE, known)
+        cells = [Cell(**each) for each in kept_list(folder / FILE, known, "cells")]
         missing = [
             (name, some, time)
             for name, some in chosen
@@ -125,23 +131,6 @@ def _measured(
     return cells
 
 
-def _kept(path: Path, known: Mapping[str, Any]) -> Series:
-    """Return the cells of an earlier run with the same settings."""
-
-    def read() -> dict[str, Any]:
-        held = read_json(path)
-        if not {"settings", "training_set", "cells"} <= held.keys():
-            raise InputError("output", path, LEFT, "the table is missing")
-        return held
-
-    held = kept(path, read)
-    if held is None:
-        return []
-    if any(held[name] != value for name, value in known.items()):
-        raise InputError("output", path, "the settings and images that it was begun with")
-    return [Cell(**each) for each in held["cells"]]
-
-
 def _drawn(text: str | None, data: TrainingSet) -> Window:
     """Return the k(t) to draw, from a text or the file of a calibration."""
     if text is None:
@@ -150,6 +139,6 @@ def _drawn(text: str | None, data: TrainingSet) -> Window:
         times, windows, _ = read_choice(text, "windows")
         return WindowSchedule(tuple(times), tuple(map(int, windows)))
     window = parse_window(text)
-    for each in (window,) if isinstance(window, int) else getattr(window, "windows", ()):
+    for each in windows_of(window):
         check_window(each, data.shape[1:])
     return window

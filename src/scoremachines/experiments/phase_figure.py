@@ -84,7 +84,7 @@ def _draw_collapse(
     numbers: Sequence[int],
     colours: np.ndarray,
 ) -> None:
-    """Draw the weight of a patch's own image against what the largest set says of it."""
+    """Draw the weight of a patch's own image against Λ of the largest set."""
     gaps = {(each.time, each.window): each.gap for each in largest}
     for colour, images in zip(colours, numbers, strict=True):
         own = of_group(cells, ALL, images)

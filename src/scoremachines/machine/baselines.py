@@ -5,6 +5,7 @@ The other baseline, the ideal score, is a machine itself: `scoremachines.ideal`.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -34,7 +35,7 @@ __all__ = ["Baseline", "Wiener", "filter_gain"]
 
 
 class Baseline(DenoiserModel):
-    """A denoiser of a training set that is no score machine; a subclass has `denoise`.
+    """A denoiser of a training set that is no score machine; a subclass has `_answer`.
 
     Args:
         data: the training set.
@@ -70,6 +71,36 @@ class Baseline(DenoiserModel):
         )
         if alphas_cumprod is not None:
             self.match(alphas_cumprod)
+
+    def denoise(
+        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
+    ) -> Tensor:
+        """Return x̂0.
+
+        Args:
+            noisy: φ, `[B, C, H, W]`.
+            alpha_bar: ᾱ in [0, 1], one value or `[B]`.
+            labels: go by the images of this class, one label or `[B]`.
+
+        Returns:
+            `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1]; with its gradient in φ, if
+                `noisy` requires grad.
+
+        Raises:
+            InputError: the images have another shape, or there is no such class.
+        """
+        check_noisy(noisy, self.shape)
+        levels = check_levels(alpha_bar, len(noisy)).clamp(CLOSEST, 1 - CLOSEST).tolist()
+        classes = [None] if labels is None else self._classes(labels, len(noisy))
+        working = noisy if noisy.dtype == torch.float64 else noisy.float()
+        each = zip(working, cycle(levels), cycle(classes), strict=False)
+        # One by one, so that no sample depends on its neighbours, not even in its last bit.
+        with gradients_in(noisy):
+            return torch.stack([self._answer(*one) for one in each]).to(noisy.dtype)
+
+    @abstractmethod
+    def _answer(self, noisy: Tensor, alpha_bar: float, label: int | None) -> Tensor:
+        """Return x̂0 of one image, `[C, H, W]`, for ᾱ in (0, 1)."""
 
     def save_pretrained(self, save_directory: str | Path, *args: object, **kwargs: object) -> None:
         """Write the denoiser into a folder, its training set included.
@@ -153,33 +184,9 @@ class Wiener(Baseline):
         super().__init__(data, schedule, **options)
         self._known: dict[tuple[int | None, torch.device], Moments] = {}
 
-    def denoise(
-        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
-    ) -> Tensor:
-        """Return x̂0.
-
-        Args:
-            noisy: φ, `[B, C, H, W]`.
-            alpha_bar: ᾱ in [0, 1], one value or `[B]`.
-            labels: use mean and covariance of this class, one label or `[B]`.
-
-        Returns:
-            `[B, C, H, W]`, dtype of `noisy`; not clipped to [-1, 1]; with its gradient in φ, if
-                `noisy` requires grad.
-
-        Raises:
-            InputError: the images have another shape, or there is no such class.
-        """
-        check_noisy(noisy, self.shape)
-        levels = check_levels(alpha_bar, len(noisy)).tolist()
-        classes = [None] if labels is None else self._classes(labels, len(noisy))
-        # One by one, so that no sample depends on its neighbours, not even in its last bit.
-        with gradients_in(noisy):
-            clean = [
-                _filtered(image.double().flatten(), level, self._moments(label, noisy.device))
-                for image, level, label in zip(noisy, cycle(levels), cycle(classes), strict=False)
-            ]
-            return torch.stack(clean).view(noisy.shape).to(noisy.dtype)
+    def _answer(self, noisy: Tensor, alpha_bar: float, label: int | None) -> Tensor:
+        moments = self._moments(label, noisy.device)
+        return _filtered(noisy.double().flatten(), alpha_bar, moments).view(noisy.shape)
 
     def _moments(self, label: int | None, device: torch.device) -> Moments:
         if (label, device) not in self._known:
@@ -201,10 +208,9 @@ def filter_gain(moments: Moments, alpha_bar: float) -> Tensor:
 
     Args:
         moments: of the training images.
-        alpha_bar: ᾱ.
+        alpha_bar: ᾱ in (0, 1).
 
     Returns:
         `[K]`.
     """
-    spread = alpha_bar * moments.variances + max(CLOSEST, 1 - alpha_bar)
-    return alpha_bar**0.5 * moments.variances / spread
+    return alpha_bar**0.5 * moments.variances / (alpha_bar * moments.variances + 1 - alpha_bar)

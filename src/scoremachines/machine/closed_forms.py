@@ -5,10 +5,8 @@ Each is a reduction of the training set, so it merges over shards and executors 
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from math import prod
 from typing import Any
 
@@ -20,10 +18,8 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.machine.baselines import Baseline, filter_gain
 from scoremachines.machine.covariance import MOST, Moments, moments_of
-from scoremachines.machine.denoiser import gradients_in
-from scoremachines.machine.inputs import check_levels, check_noisy
 from scoremachines.theory.posterior import Posterior
-from scoremachines.theory.schedule import CLOSEST, NoiseSchedule
+from scoremachines.theory.schedule import NoiseSchedule
 
 __all__ = ["ClosedForm", "PCALocality", "Smoothed"]
 
@@ -32,44 +28,7 @@ BLOCK = 2**24
 
 
 class ClosedForm(Baseline):
-    """A denoiser `x̂0(u) = Σ_i w_u(i) x_i(u)` that takes noisy images one by one (theory §3).
-
-    A subclass has `_answer`, and its references.
-    """
-
-    def denoise(
-        self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
-    ) -> Tensor:
-        """Return x̂0.
-
-        Args:
-            noisy: φ, `[B, C, H, W]`.
-            alpha_bar: ᾱ in [0, 1], one value or `[B]`.
-            labels: sum over this class, one label or `[B]`.
-
-        Returns:
-            `[B, C, H, W]`, dtype of `noisy`; with its gradient in φ, if `noisy` requires grad.
-
-        Raises:
-            InputError: the images have another shape, or there is no such class.
-        """
-        check_noisy(noisy, self.shape)
-        levels = check_levels(alpha_bar, len(noisy)).clamp(CLOSEST, 1 - CLOSEST).tolist()
-        classes = [None] if labels is None else self._classes(labels, len(noisy))
-        working = noisy if noisy.dtype == torch.float64 else noisy.float()
-        # One by one, so that no sample depends on its neighbours, not even in its last bit.
-        with gradients_in(noisy):
-            clean = [
-                self._answer(image, level, label)
-                for image, level, label in zip(
-                    working, cycle(levels), cycle(classes), strict=False
-                )
-            ]
-            return torch.stack(clean).to(noisy.dtype)
-
-    @abstractmethod
-    def _answer(self, noisy: Tensor, alpha_bar: float, label: int | None) -> Tensor:
-        """Return x̂0 of one image, `[C, H, W]`."""
+    """A denoiser `x̂0(u) = Σ_i w_u(i) x_i(u)`, a pass over the training images (theory §3)."""
 
     def _sum(self, reduction: Reduction[Any], noisy: Tensor, label: int | None) -> Any:
         """Carry out a pass over the training images, or those of a class."""

@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d, pad
 from scoremachines.data.reduction import Block
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.machine.closed_forms import ClosedForm
-from scoremachines.theory.locality import Window, parse_window, window_at
+from scoremachines.theory.locality import Window, check_window, parse_window, window_at, windows_of
 from scoremachines.theory.schedule import NoiseSchedule
 
 __all__ = ["ComposedPatches"]
@@ -50,6 +50,8 @@ class ComposedPatches(ClosedForm):
     ) -> None:
         super().__init__(data, schedule, **options)
         self.window = parse_window(window)
+        for each in windows_of(self.window):
+            check_window(each, data.shape[1:])
         self.register_to_config(window=None if self.window is None else str(self.window))
 
     def _answer(self, noisy: Tensor, alpha_bar: float, label: int | None) -> Tensor:
@@ -71,7 +73,7 @@ class ComposedPatches(ClosedForm):
 
 @dataclass(frozen=True)
 class Seen:
-    """What windows of a noisy image say of images in their places.
+    """The windows of one noisy image, beside those of training images at the same places.
 
     Args:
         noisy: φ, `[C, H, W]`.
@@ -90,14 +92,14 @@ class Seen:
         if self.window is None:
             distance = squares.sum((1, 2), keepdim=True).expand_as(squares)
         else:
-            distance = self.window**2 * self.box(squares)
+            distance = self.window**2 * box(squares, self.window)
         return -distance / (2 * (1 - self.alpha_bar))
 
-    def box(self, fields: Tensor) -> Tensor:
-        """Return the mean over the window, zeros beyond the border, `[n, H, W]`."""
-        assert self.window is not None  # the caller has asked
-        padded = pad(fields[:, None], (self.window // 2,) * 4)
-        return avg_pool2d(padded, self.window, 1)[:, 0]
+
+def box(fields: Tensor, window: int) -> Tensor:
+    """Return the mean over a window around each pixel, zeros beyond the border, `[n, H, W]`."""
+    padded = pad(fields[:, None], (window // 2,) * 4)
+    return avg_pool2d(padded, window, 1)[:, 0]
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,9 @@ class Composed:
     def of(self, block: Block) -> Tensor:
         """Return the sum over a block."""
         weight = (self.seen.evidence(block.images) - self.total).exp()
-        if self.seen.window is not None:
-            weight = self.seen.box(weight) / self.seen.box(torch.ones_like(weight[:1]))
+        window = self.seen.window
+        if window is not None:
+            weight = box(weight, window) / box(torch.ones_like(weight[:1]), window)
         return (weight[:, None] * block.images.double()).sum(0)
 
     def merge(self, one: Tensor, other: Tensor) -> Tensor:

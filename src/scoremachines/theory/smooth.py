@@ -66,7 +66,7 @@ class Kernel:
         axes: V, `[d, d]`.
         variances: λ, `[d]`.
         narrow: `s √(1−h²)`, `[S]`.
-        precision: of S_s⁻¹, `[S, d]`.
+        precision: eigenvalues of S_s⁻¹, `[S, d]`.
         response: `√ᾱ s² h² λ / (ᾱ s² h² λ + 1−ᾱ)`, `[S, d]`.
         level: `log π_s − ½ log det(S_s/(1−ᾱ))`, `[S]`; 0 for one scale.
     """

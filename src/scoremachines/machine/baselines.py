@@ -31,7 +31,7 @@ from scoremachines.theory.schedule import (
     noise_schedule,
 )
 
-__all__ = ["Baseline", "Wiener", "filter_gain"]
+__all__ = ["Baseline", "Wiener"]
 
 
 class Baseline(DenoiserModel):
@@ -199,18 +199,5 @@ class Wiener(Baseline):
 
 def _filtered(noisy: Tensor, alpha_bar: float, moments: Moments) -> Tensor:
     """Return x̂0 of one image as a vector, `[D]`."""
-    mean, axes, gain = moments.mean, moments.axes, filter_gain(moments, alpha_bar)
+    mean, axes, gain = moments.mean, moments.axes, moments.gain(alpha_bar)
     return mean + axes @ (gain * (axes.T @ (noisy - alpha_bar**0.5 * mean)))
-
-
-def filter_gain(moments: Moments, alpha_bar: float) -> Tensor:
-    """Return what the Wiener filter multiplies each axis by, `√ᾱ λ / (ᾱ λ + 1−ᾱ)`.
-
-    Args:
-        moments: of the training images.
-        alpha_bar: ᾱ in (0, 1).
-
-    Returns:
-        `[K]`.
-    """
-    return alpha_bar**0.5 * moments.variances / (alpha_bar * moments.variances + 1 - alpha_bar)

@@ -16,7 +16,7 @@ from torch import Tensor
 from scoremachines.data.reduction import Block, Pass, Reduction, reduce
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
-from scoremachines.machine.baselines import Baseline, filter_gain
+from scoremachines.machine.baselines import Baseline
 from scoremachines.machine.covariance import MOST, Moments, moments_of
 from scoremachines.theory.posterior import Posterior
 from scoremachines.theory.schedule import NoiseSchedule
@@ -84,7 +84,7 @@ class PCALocality(ClosedForm):
         if self._known is None or self._known[0] != alpha_bar:
             with torch.inference_mode(False), torch.no_grad():  # they outlive the caller's mode
                 self._moments = self._moments or moments_of(self.data)
-                gain = filter_gain(self._moments, alpha_bar)
+                gain = self._moments.gain(alpha_bar)
                 weights = self._moments.axes * gain @ self._moments.axes.T
                 channels = self.data.shape[0]
                 blocks = weights.unflatten(0, (channels, -1)).unflatten(-1, (channels, -1))

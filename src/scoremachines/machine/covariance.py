@@ -41,6 +41,17 @@ class Moments(NamedTuple):
     axes: Tensor
     variances: Tensor
 
+    def gain(self, alpha_bar: float) -> Tensor:
+        """Return what the Wiener filter multiplies each axis by, `√ᾱ λ / (ᾱ λ + 1−ᾱ)`.
+
+        Args:
+            alpha_bar: ᾱ in (0, 1).
+
+        Returns:
+            `[K]`.
+        """
+        return alpha_bar**0.5 * self.variances / (alpha_bar * self.variances + 1 - alpha_bar)
+
 
 def moments_of(data: TrainingSet) -> Moments:
     """Return mean and eigen-decomposition of the covariance, of images as vectors, float64."""

@@ -129,4 +129,6 @@ def _call(name: str, make: Callable[[], Any], like: Callable[..., Any]) -> Call:
             given[parameter.name] = known
         elif parameter.name != "self" and single and parameter.default is not parameter.empty:
             given[parameter.name] = lambda parameter=parameter: parameter.default
+        elif parameter.name != "self" and single:
+            raise LookupError(f"no right value of {parameter.name} in {name}: see good.py")
     return Call(name, make, given)

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import scoremachines as sm
-from scoremachines.calibration import Calibration, predict_windows
-from scoremachines.calibration.information import image_information
+from scoremachines.calibration import RULES, Calibration, predict_windows
+from scoremachines.calibration.information import image_information, noised_images
 from scoremachines.engines import Plan, Query, ReferenceEngine, TorchEngine
 from scoremachines.errors import InputError
 from scoremachines.theory.positions import SOURCES
+from scoremachines.theory.schedule import noise_schedule
 
 
 def images(count: int, seed: int = 0, size: tuple[int, int, int] = (2, 7, 9)) -> Tensor:
@@ -106,6 +107,26 @@ def test_information_is_that_of_the_posterior_over_images(sources: str) -> None:
     torch.testing.assert_close(found, log(5) - inside.mean((1, 2)), rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("sources", ["aligned", "boundary"])
+def test_the_edge_is_where_an_image_outweighs_all_others(sources: str) -> None:
+    clean = images(6)
+    data = sm.TrainingSet(clean)
+    found = predict_windows(data, sources=sources, rule="edge", steps=4, draws=3, seed=5)
+    places, noise = noised_images(data, 3, 5)
+    schedule = noise_schedule("cosine")
+    level = float(schedule.alpha_bar(torch.tensor([0.5], dtype=torch.float64)))
+    noisy = level**0.5 * clean[places] + (1 - level) ** 0.5 * noise
+    alone = [sm.ScoreMachine(data.subset([i]), 3, sources) for i in range(6)]
+    evidence = torch.stack([each.posterior(noisy, level).log_weight for each in alone])
+    for draw, place in enumerate(places.tolist()):
+        others = evidence[torch.arange(6) != place, draw].logsumexp(0) - log(5)
+        gap = (evidence[place, draw] - others).mean()
+        torch.testing.assert_close(found.curves.chosen_by[1, 1, draw], gap, rtol=0, atol=1e-9)
+    allowed = found.curves.chosen_by.mean(2) <= log(5)
+    for row, window in zip(allowed, found.windows, strict=True):
+        assert window == max((2 * j + 1 for j in range(4) if row[j]), default=1)
+
+
 def test_blocks_batches_and_order_change_nothing() -> None:
     clean, noisy = images(11), images(3, seed=1)
     levels = torch.full((3,), 0.6, dtype=torch.float64)
@@ -123,7 +144,7 @@ def test_blocks_batches_and_order_change_nothing() -> None:
 
 def test_more_draws_keep_the_earlier_ones() -> None:
     data = sm.TrainingSet(images(6))
-    for rule in ("information", "held-out"):
+    for rule in RULES:
         few, more = (predict_windows(data, rule=rule, steps=2, draws=n).curves for n in (2, 5))
         torch.testing.assert_close(more.chosen_by[..., :2], few.chosen_by, rtol=0, atol=1e-12)
 
@@ -160,7 +181,8 @@ def test_a_prediction_is_a_window_and_survives_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rule": "luck"}, "information, held-out"),
+        ({"rule": "luck"}, "information, edge, held-out"),
+        ({"rule": "edge"}, "two images"),
         ({"sources": "anywhere"}, "sources="),
         ({"share": 1.5}, "share=1.5"),
         ({"draws": 0}, "draws=0"),

@@ -11,6 +11,7 @@ import scoremachines as sm
 from scoremachines.cli.main import main
 from scoremachines.experiments.held_out import FILE, noised, ratio_of
 from scoremachines.io.sealed import read_json, write_json
+from scoremachines.machine.baselines import Wiener
 
 LINE = "denoise digits --limit 120 -n 12 --validation 8 --windows 3,5 --widths 0,0.7"
 
@@ -88,6 +89,21 @@ def test_what_was_chosen_is_best_by_other_images(tmp_path: Path) -> None:
     assert chosen["error"] == pytest.approx(errors[(*best, "test")], rel=1e-4)
 
 
+def test_a_grid_of_pixels_has_their_errors(tmp_path: Path) -> None:
+    line = [*LINE.split(), "--sigmas", "0.3", "--machine", "els:smooth=0.7", "--machine", "pspc"]
+    assert main([*line, "--pixels", "4", "-o", str(tmp_path / "few")]) == 0
+    few = rows(tmp_path / "few")
+    order = torch.randperm(120, generator=torch.Generator().manual_seed(0))
+    data = sm.TrainingSet.open("digits", limit=120)
+    pool, images = data.subset(order[20:].sort().values), data.block(order[:12])
+    noisy, alpha_bar = noised(images, 0.3, 0)
+    for name in ("els:smooth=0.7", "wiener"):
+        row = few[0.3, name]
+        machine = sm.els(pool, row["window"], smooth=0.7) if row["window"] else Wiener(pool)
+        apart = (machine.denoise(noisy, alpha_bar) - images)[:, :, 2::4, 2::4]
+        assert row["error"] == pytest.approx(float(apart.square().mean() / 4), rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -102,6 +118,7 @@ def test_what_was_chosen_is_best_by_other_images(tmp_path: Path) -> None:
         ("--machine tiled", "machine='tiled'"),
         ("--held_out photographs", "held_out="),
         ("--pool 0", "pool=0"),
+        ("--pixels 0", "pixels=0"),
     ],
 )
 def test_what_cannot_be_is_one_line(

@@ -272,3 +272,29 @@ def test_a_page_names_the_width(tmp_path: Path) -> None:
         assert main([*line, str(output), "--smooth", width]) == 0
         page = (output / "report.html").read_text(encoding="utf-8")
         assert ("attention none, h = 0.5" in page) == shown
+
+
+@pytest.mark.parametrize("smooth", [0.0, 0.6, "0.6+contrasts"])
+@pytest.mark.parametrize("sources", ["aligned", "valid", "boundary"])
+def test_some_pixels_have_the_bits_of_all(sources: str, smooth: float | str) -> None:
+    machine = sm.ScoreMachine(sm.TrainingSet(images()), 3, sources, smooth=smooth)
+    every, wanted = machine.posterior(noisy(), 0.6, best=2), torch.tensor([7, 0, 29, 7])
+    some = machine.posterior(noisy(), 0.6, best=2, pixels=wanted)
+    assert every.sources is not None
+    assert some.sources is not None
+    for name in ("log_weight", "mean", "entropy"):
+        fields = [getattr(each, name).flatten(-2)[..., wanted] for each in (every, some)]
+        assert torch.equal(*fields), name
+    for name in ("log_weight", "image", "position"):
+        fields = [getattr(each.sources, name).flatten(-2)[..., wanted] for each in (every, some)]
+        assert torch.equal(*fields), name
+
+
+def test_pixels_that_are_not_there_are_refused_and_attention_reads_all() -> None:
+    machine = sm.ScoreMachine(sm.TrainingSet(images()), 3, "valid", smooth=0.5)
+    for wrong in (torch.tensor([30]), torch.tensor([-1]), torch.tensor([0.0]), [0]):
+        with pytest.raises(InputError, match="pixels="):
+            machine.posterior(noisy(), 0.6, pixels=wrong)  # type: ignore[arg-type]
+    tiled = sm.ScoreMachine(sm.TrainingSet(images()), 3, "valid", "tiled", smooth=0.5)
+    some = tiled.posterior(noisy(), 0.6, pixels=torch.tensor([4]))
+    assert torch.equal(some.mean, tiled.denoise(noisy(), 0.6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,14 @@ from scoremachines.machine.baselines import Baseline
 from scoremachines.machine.by_name import DENOISERS, make_denoiser
 from scoremachines.machine.closed_forms import PCALocality, Smoothed
 from scoremachines.machine.composed import ComposedPatches
+from scoremachines.machine.golden import GoldenSubset
 from scoremachines.theory.comparing import check_close
 from scoremachines.theory.positions import patches
 from scoremachines.theory.schedule import noise_schedule
 
 SHAPE = 2, 5, 6
 PIXELS = 30
-NAMES = ("pca-locality", "pspc", "smoothed")
+NAMES = ("pca-locality", "pspc", "smoothed", "gold")
 
 
 def data(count: int = 20) -> sm.TrainingSet:
@@ -111,6 +113,40 @@ def test_weights_are_smoothed_over_displaced_images() -> None:
     assert bool((entropies > torch.special.entr(plain).sum(-1)).all())
 
 
+@pytest.mark.parametrize("label", [None, 1])
+def test_gold_takes_the_nearest_of_those_that_look_near(
+    label: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GoldenSubset, "SIDE", 2)
+    monkeypatch.setattr(GoldenSubset, "MOST_OF", 0.2)
+    training_set, alpha_bar = data(60), 0.7
+    members = torch.arange(60) if label is None else training_set.of_class(label)
+    images = training_set.block(members, torch.float64)
+    apart = images - noisy(1)[0] / alpha_bar**0.5
+    small = torch.nn.functional.adaptive_avg_pool2d(apart, (3, 3)).square().sum((1, 2, 3))
+    near = small.argsort()[: -(-len(members) // 4)].sort().values
+    order = apart[near].square().sum((1, 2, 3)).argsort()
+    known = members[near[order[: ceil(len(members) * (0.05 + 0.15 * 0.3))]]].sort().values
+    denoiser = GoldenSubset(training_set)
+    assert torch.equal(denoiser.members(noisy(1)[0], alpha_bar, label), known)
+    few = PCALocality(training_set.subset(known))
+    masks = PCALocality(training_set).masks(alpha_bar)
+    monkeypatch.setattr(PCALocality, "masks", lambda self, level: masks)
+    answer = denoiser.denoise(noisy(1), alpha_bar, label)
+    check_close(answer, few.denoise(noisy(1), alpha_bar), 1e-9, "of the nearest")
+
+
+def test_the_error_of_gold_is_that_against_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    denoiser, every = GoldenSubset(data(60)), PCALocality(data(60))
+    apart = denoiser.denoise(noisy(), 0.3) - every.denoise(noisy(), 0.3)
+    known = apart.square().mean((1, 2, 3)).sqrt()
+    check_close(denoiser.error(noisy(), 0.3), known, 1e-9, "error")
+    assert bool((known > 1e-3).all())
+    for name in ("FEWEST", "MOST_OF"):
+        monkeypatch.setattr(GoldenSubset, name, 1.0)
+    check_close(denoiser.error(noisy(), 0.3), torch.zeros(2).double(), 1e-12, "all images")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_neither_neighbours_nor_parts_change_an_answer(name: str) -> None:
     denoiser, many = made(name), noisy(4)
@@ -121,7 +157,7 @@ def test_neither_neighbours_nor_parts_change_an_answer(name: str) -> None:
         alone = denoiser.denoise(many[[i]], levels[i], int(labels[i]))
         assert torch.equal(alone[0], known[i])
         few = made(name, data().subset(data().of_class(int(labels[i]))))
-        if name != "pca-locality":  # whose masks are those of all classes
+        if name not in ("pca-locality", "gold"):  # whose masks are those of all classes
             check_close(few.denoise(many[[i]], levels[i])[0], known[i], 1e-9, "the class")
     with default_executor(Divided(3)):
         check_close(denoiser.denoise(many, levels, labels), known, 1e-9, "in parts")

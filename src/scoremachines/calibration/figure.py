@@ -20,6 +20,7 @@ SHOWN: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "error": ("mean squared difference of x̂0", lambda value: (-value).clamp(min=SMALLEST)),
     "held-out": ("mean squared error of held-out images", lambda value: -value),
     "information": ("information about the image, nats", lambda value: value),
+    "edge": ("Λ, nats", lambda value: value),
 }
 """What is drawn of each measure."""
 
@@ -46,7 +47,7 @@ def calibration_figure(calibrations: Mapping[str, Calibration]) -> Figure:
         for time, mean in zip(each.times, means, strict=True):
             label = f"t = {time:.2g}" if time in (each.times[0], each.times[-1]) else None
             axes.plot(each.curves.candidates, mean, color=colours(time), label=label)
-        scale = "linear" if each.curves.measure == "information" else "log"
+        scale = "linear" if each.curves.measure in ("information", "edge") else "log"
         axes.set(xlabel="window k, pixels", ylabel=text, yscale=scale, title=name)
         axes.legend(frameon=False, fontsize="small")
     figure = row[0].figure

@@ -1,9 +1,14 @@
-"""k(t) without a network: two predictions from the training set alone (theory §3, Prediction).
+"""k(t) without a network: predictions from the training set alone (theory §3, Prediction).
 
 `"information"`: the largest window whose patches, at this noise level, carry at most a share of
 log N about the training image that they come from; larger ones would only recite it.
 
     k(t) = max { k : I_k(t) ≤ share · log N }
+
+`"edge"`: the largest window whose patches speak for their own image no louder than all others do
+together (theory §6.6); beyond it, a machine memorises.
+
+    k(t) = max { k : Λ_k(t) ≤ log(N−1) },    Λ = E_u(j) − log mean_{i≠j} exp E_u(i)
 
 `"held-out"`: the window whose machine, without the image in question, denoises that image best.
 
@@ -13,6 +18,7 @@ log N about the training image that they come from; larger ones would only recit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import log
 from typing import Any
 
@@ -20,7 +26,7 @@ import torch
 from torch import Tensor
 
 from scoremachines.calibration.curves import Curves
-from scoremachines.calibration.information import image_information, noised_images
+from scoremachines.calibration.information import image_information, noised_images, recall
 from scoremachines.calibration.windows import Calibration, odd_windows
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import make_engine
@@ -31,7 +37,7 @@ from scoremachines.theory.schedule import NoiseSchedule, noise_schedule
 
 __all__ = ["RULES", "predict_windows"]
 
-RULES = ("information", "held-out")
+RULES = ("information", "edge", "held-out")
 
 
 def predict_windows(
@@ -50,13 +56,14 @@ def predict_windows(
     """Predict k(t) with no network (theory §3, Prediction).
 
         information:  k(t) = max {k : I_k(t) ≤ f log N},    I_k(t) = log N − E[H(softmax_i E_u(i))]
+        edge:         k(t) = max {k : Λ_k(t) ≤ log(N−1)},   for patches of image j
         held-out:     k(t) = argmin_k E‖x_i − x̂0_{k, without i}(φ, ᾱ(t))‖²
 
     Args:
         data: the training set, N images.
         sources: V(u), `"aligned"`, `"valid"`, `"circular"` or `"boundary"`.
         windows: the candidates, odd, pixels; by default all that fit into the image.
-        rule: `"information"` or `"held-out"`.
+        rule: `"information"`, `"edge"` or `"held-out"`.
         share: f, in [0, 1]; at 1/2 the patch still leaves about √N
             images to mix. For the rule `"information"` alone.
         schedule: ᾱ(t).
@@ -66,8 +73,8 @@ def predict_windows(
         memory: bytes that the engine may use above the training set.
 
     Returns:
-        k(t), with the information in nats, or minus the mean squared error, of every window at
-        every knot in every draw.
+        k(t), with the information or Λ in nats, or minus the mean squared error, of every window
+        at every knot in every draw.
 
     Raises:
         InputError: an argument is out of range.
@@ -78,12 +85,12 @@ def predict_windows(
         raise InputError("rule", rule, ", ".join(RULES))
     sources = read_sources(sources)
     share = real("share", share, 0, 1)
-    if rule == "held-out" and len(data) < 2:
+    if rule != "information" and len(data) < 2:
         raise InputError("data", data, "at least two images, of which one is held out")
     candidates, levels = odd_windows(data, windows), noise_schedule(schedule)
     times = tuple(j / steps for j in range(1, steps + 1))
     alphas = levels.alpha_bar(torch.tensor(times, dtype=torch.float64))
-    probe: Callable[..., Tensor] = _information if rule == "information" else _held_out
+    probe: Callable[..., Tensor] = _held_out if rule == "held-out" else partial(_noised, rule)
     values = probe(data, alphas, candidates, sources, draws, seed, memory)
     about: dict[str, Any] = {
         "training_set": data.name,
@@ -97,7 +104,8 @@ def predict_windows(
     if rule == "held-out":
         positions = curves.best_on_average()
     else:
-        positions = _admissible(values, share * log(len(data)))
+        limit = share * log(len(data)) if rule == "information" else log(len(data) - 1)
+        positions = _admissible(values, limit)
     return Calibration(times, tuple(candidates[each] for each in positions), curves)
 
 
@@ -109,7 +117,8 @@ def _admissible(information: Tensor, limit: float) -> list[int]:
     return torch.where(allowed, order, 0).amax(1).tolist()
 
 
-def _information(
+def _noised(
+    rule: str,
     data: TrainingSet,
     alphas: Tensor,
     candidates: Sequence[int],
@@ -118,7 +127,7 @@ def _information(
     seed: int,
     memory: int,
 ) -> Tensor:
-    """Return the information, nats, `[step, window, draw]`."""
+    """Return the information or Λ, nats, `[step, window, draw]`."""
     engine = make_engine("auto", memory)
     places, noise = noised_images(data, draws, seed)
     clean, noise = _clean(data, places), noise.to(data.pixels.device)
@@ -126,9 +135,11 @@ def _information(
     for alpha_bar in alphas:
         noisy = alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise
         level = alpha_bar.expand(draws)
-        row = [
-            image_information(data, engine, noisy, level, window, sources) for window in candidates
-        ]
+        asked = [(data, engine, noisy, level, window, sources) for window in candidates]
+        if rule == "edge":
+            row = [recall(*each, places).gap for each in asked]
+        else:
+            row = [image_information(*each) for each in asked]
         rows.append(torch.stack(row))
     return torch.stack(rows).cpu()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scoremachines.data.open import open_data
 from scoremachines.experiments.bench.attentions import run as time_attentions
+from scoremachines.experiments.bench.denoisers import run as time_denoisers
 from scoremachines.experiments.bench.executors import run as time_executors
 from scoremachines.experiments.bench.images import made_up_images
 from scoremachines.experiments.bench.run import run
@@ -22,6 +23,7 @@ def bench(
     quick: bool = False,
     sample: bool = False,
     attentions: bool = False,
+    denoisers: bool = False,
     executors: bool = False,
     resume: bool = False,
 ) -> Path:
@@ -33,6 +35,8 @@ def bench(
         quick: a few small measurements instead, to see that everything works.
         sample: one whole ELS sample on all images instead.
         attentions: every attention beside none instead, into a file `attentions.json`.
+        denoisers: sources with a width, and all other denoisers, beside ELS instead, into a file
+            `denoisers.json`.
         executors: executors beside one process instead, into a file `executors.json`.
         resume: go on where a benchmark in that folder stopped.
 
@@ -47,6 +51,8 @@ def bench(
     memory = memory_bytes(settings.memory)
     if attentions:
         found = time_attentions(settings, data, output, memory=memory)
+    elif denoisers:
+        found = time_denoisers(settings, data, output, memory=memory)
     elif executors:
         found = time_executors(settings, data, output, memory=memory, resume=resume)
     else:

@@ -23,4 +23,6 @@ def calibrate(
         by_time = f"{found.strength.constant:g}, or by time {found.strength}"
         print(f"strength of {AttentionSpec.parse(settings.attention)}: {by_time}")
     print(f"k(t): {found.windows}")
+    for name, both in found.joint.items():
+        print(f"{name} with widths: --window {both.window} --machine none:smooth={both.smooth}")
     print(f"written: {found.folder / CALIBRATION}, {found.folder / FIGURE}")

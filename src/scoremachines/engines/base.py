@@ -33,6 +33,8 @@ class Query:
         sources: V(u), where a patch may come from: `"aligned"`, `"valid"`, `"circular"` or
             `"boundary"` (theory §2.2).
         smooth: the width of sources (theory §2.9); None for h = 0.
+        pixels: the u whose answers are wanted, int64; None for all. An engine may give the others
+            no answer.
     """
 
     noisy: Tensor
@@ -40,6 +42,7 @@ class Query:
     window: int | None
     sources: str
     smooth: Smooth | None = None
+    pixels: Tensor | None = None
 
     @property
     def signal(self) -> Tensor:

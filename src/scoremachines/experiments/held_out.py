@@ -27,6 +27,7 @@ from scoremachines.machine.baselines import Wiener
 from scoremachines.machine.by_name import make_denoiser
 from scoremachines.machine.denoiser import DenoiserModel
 from scoremachines.machine.named import named_machine
+from scoremachines.machine.score_machine import ScoreMachine
 from scoremachines.theory.schedule import noise_schedule
 from scoremachines.theory.specs import MachineSpec, painter
 from scoremachines.theory.specs.machine import WIENER
@@ -129,6 +130,7 @@ def denoise_in_folder(
     """
     specs = list(dict.fromkeys(map(painter, [WIENER, *names])))
     pool, chosen, test = _divided(settings, data, held_out)
+    pixels = _grid(settings.pixels, pool.shape[1:])
     with output_folder(output, marker=FILE, resume=resume) as folder:
         known = {"settings": asdict(settings), "training_set": pool.fingerprint()}
         rows = [Row(**each) for each in kept_list(folder / FILE, known, "rows")]
@@ -136,12 +138,12 @@ def denoise_in_folder(
         for row in rows:
             print(row)
         for sigma in settings.levels:
-            wiener = _errors(Wiener(pool), test, sigma, settings.seed)
+            wiener = _errors(Wiener(pool), test, sigma, settings.seed, pixels)
             for spec in specs:
                 if any((row.sigma, row.machine) == (sigma, str(spec)) for row in rows):
                     continue
                 window, width, machine = _best(spec, pool, chosen, sigma, settings)
-                errors = _errors(machine, test, sigma, settings.seed)
+                errors = _errors(machine, test, sigma, settings.seed, pixels)
                 mean = float(errors.mean())
                 row = Row(sigma, str(spec), window, width, mean, *ratio_of(errors, wiener))
                 rows.append(row)
@@ -180,6 +182,7 @@ def _best(
     level = torch.tensor([1 / (1 + 4 * sigma**2)], dtype=torch.float64)
     time = float(schedule.time(level))
     size = pool.shape[1:]
+    pixels = _grid(settings.pixels, size)
     windows = list[int | None](settings.window_choices(size)) if spec.has_window else [None]
     fixed = smooth_at(spec.smooth, time)
     some = [fixed] if fixed or spec.is_denoiser else settings.width_choices
@@ -196,7 +199,7 @@ def _best(
     if len(choices) > 1:
         title = f"choosing for {spec} at σ = {sigma:g}"
         errors = [
-            float(_errors(machine, chosen, sigma, settings.seed + 1).mean())
+            float(_errors(machine, chosen, sigma, settings.seed + 1, pixels).mean())
             for machine in tqdm(machines, desc=title, unit="machine", delay=2)
         ]
         found = min(range(len(errors)), key=errors.__getitem__)
@@ -204,11 +207,30 @@ def _best(
     return window, "" if width == 0 else smooth_text(width), machines[found]
 
 
-def _errors(machine: DenoiserModel, images: Tensor, sigma: float, seed: int) -> Tensor:
+def _grid(count: int | None, size: tuple[int, int]) -> Tensor:
+    """Return the numbers of pixels on a grid, about so many; of all for None."""
+    height, width = size
+    pixels = height * width
+    wanted = pixels if count is None else whole("pixels", count, 1)
+    step = max(1.0, (pixels / wanted) ** 0.5)  # between pixels of the grid
+    rows, columns = (
+        ((torch.arange(number) + 0.5) * side / number).long()
+        for side, number in ((side, max(1, round(side / step))) for side in size)
+    )
+    return (rows[:, None] * width + columns).flatten()
+
+
+def _errors(
+    machine: DenoiserModel, images: Tensor, sigma: float, seed: int, pixels: Tensor
+) -> Tensor:
     """Return the mean squared error on each image, of pixels in [0, 1], float64 `[n]`."""
     found = []
     noisy, alpha_bar = noised(images, sigma, seed)
     for some, clean in zip(noisy.split(256), images.split(256), strict=True):
-        answer = machine.denoise(some, alpha_bar)
-        found.append((answer.double() - clean.double()).square().flatten(1).mean(1) / 4)
+        if isinstance(machine, ScoreMachine):
+            answer = machine.posterior(some, alpha_bar, pixels=pixels).mean
+        else:
+            answer = machine.denoise(some, alpha_bar)
+        apart = answer.double() - clean.double()
+        found.append(apart.flatten(2)[..., pixels].square().mean((1, 2)) / 4)
     return torch.cat(found)

@@ -32,6 +32,8 @@ class DenoiseSettings(DataSettings):
     """windows k to choose among, pixels"""
     widths: str = "0,0.5,0.7,0.8,0.9,1"
     """widths of sources h to choose among"""
+    pixels: int | None = None
+    """pixels of each image that are answered, on a grid, in about that number; by default all"""
     seed: int = 0
     """seed of the noise, and of the images that are held out"""
     engine: str = "auto"

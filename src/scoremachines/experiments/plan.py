@@ -25,7 +25,6 @@ from scoremachines.experiments.sample_cache import Model
 from scoremachines.experiments.settings import ConsistencySettings
 from scoremachines.networks.training.folder import load_network
 from scoremachines.theory.specs import AttentionSpec, MachineSpec, denoiser_names
-from scoremachines.theory.specs.machine import TITLES, WIENER
 
 __all__ = [
     "ANEW",
@@ -67,9 +66,8 @@ MAPS = (AttentionSpec("measured", "consensus", "perplexity"), BY_CLASS, Attentio
 SCHEDULERS = ("kg", "DDPM", "HeunDiscrete", "DPMSolverMultistep")
 GROUPED = ("group", "consensus")
 PLAIN = Candidate(MachineSpec())
-BROUGHT = [name for name in denoiser_names() if name not in TITLES]  # by other packages
-BASELINES = tuple(Candidate(MachineSpec(name)) for name in ("ideal", WIENER, *BROUGHT))
-"""The ideal score, the Wiener filter and the denoisers of other packages."""
+BASELINES = tuple(Candidate(MachineSpec(name)) for name in ("ideal", *denoiser_names()))
+"""The ideal score, and the denoisers that are no score machines, of other packages, too."""
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,10 @@ class CalibrateSettings(DataSettings):
     """the windows to choose among, such as 3,5,7; by default all that the network can see"""
     measure: str = "noise"
     """what decides: noise (cosine of the noise, as Kamb & Ganguli), clean (Pearson r) or error"""
+    widths: str | None = None
+    """also choose k(t) together with the width of sources h(t), among these: 0,0.3,0.6"""
+    contrasts: bool = False
+    """of these widths: with a mixture over contrasts"""
     search: str = "all"
     """which windows are evaluated at a step: all, or those near the last choice (faster)"""
     steps: int = 20

@@ -23,6 +23,7 @@ from scoremachines.machine.covariance import Moments, moments_of
 from scoremachines.machine.denoiser import DenoiserModel, gradients_in
 from scoremachines.machine.inputs import check_levels, check_noisy
 from scoremachines.machine.pretrained import load_parts, save_parts
+from scoremachines.machine.samples import classes
 from scoremachines.theory.schedule import (
     CLOSEST,
     PREDICTIONS,
@@ -91,9 +92,8 @@ class Baseline(DenoiserModel):
         """
         check_noisy(noisy, self.shape)
         levels = check_levels(alpha_bar, len(noisy)).clamp(CLOSEST, 1 - CLOSEST).tolist()
-        classes = [None] if labels is None else self._classes(labels, len(noisy))
         working = noisy if noisy.dtype == torch.float64 else noisy.float()
-        each = zip(working, cycle(levels), cycle(classes), strict=False)
+        each = zip(working, cycle(levels), classes(self.data, labels, len(noisy)), strict=False)
         # One by one, so that no sample depends on its neighbours, not even in its last bit.
         with gradients_in(noisy):
             return torch.stack([self._answer(*one) for one in each]).to(noisy.dtype)
@@ -143,13 +143,6 @@ class Baseline(DenoiserModel):
             parts, kept = load_parts(folder, cls.__name__, choices)
             found = cls(**parts).fit_beside(folder)
         return found.with_dtype(kwargs.get("torch_dtype") or kwargs.get("dtype") or kept)
-
-    def _classes(self, labels: Tensor | int, count: int) -> list[int]:
-        """Return the number of one class, or of as many as there are samples."""
-        listed = labels.flatten().tolist() if isinstance(labels, Tensor) else [labels]
-        if len(listed) not in (1, count):
-            raise InputError("labels", labels, f"one label or {count} labels")
-        return [self.data.label(label) for label in listed]
 
 
 class Wiener(Baseline):

@@ -12,6 +12,7 @@ from scoremachines.machine.baselines import Wiener
 from scoremachines.machine.closed_forms import PCALocality, Smoothed
 from scoremachines.machine.composed import ComposedPatches
 from scoremachines.machine.denoiser import DenoiserModel
+from scoremachines.machine.golden import GoldenSubset
 from scoremachines.theory.locality import Window
 from scoremachines.theory.schedule import NoiseSchedule
 
@@ -22,6 +23,7 @@ DENOISERS: dict[str, Callable[[TrainingSet, Window, NoiseSchedule], DenoiserMode
     "pca-locality": lambda data, _, schedule: PCALocality(data, schedule),
     "pspc": ComposedPatches,
     "smoothed": lambda data, _, schedule: Smoothed(data, schedule),
+    "gold": lambda data, _, schedule: GoldenSubset(data, schedule),
 }
 """Denoisers that are no score machines."""
 

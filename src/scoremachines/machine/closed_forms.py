@@ -30,9 +30,16 @@ BLOCK = 2**24
 class ClosedForm(Baseline):
     """A denoiser `x̂0(u) = Σ_i w_u(i) x_i(u)`, a pass over the training images (theory §3)."""
 
-    def _sum(self, reduction: Reduction[Any], noisy: Tensor, label: int | None) -> Any:
-        """Carry out a pass over the training images, or those of a class."""
-        members = None if label is None else self.data.of_class(label)
+    def _sum(
+        self,
+        reduction: Reduction[Any],
+        noisy: Tensor,
+        label: int | None,
+        members: Tensor | None = None,
+    ) -> Any:
+        """Carry out a pass over the training images, those of a class, or some of them."""
+        if members is None and label is not None:
+            members = self.data.of_class(label)
         block = max(1, BLOCK // noisy.numel())
         return reduce(reduction, Pass(self.data, block, noisy.dtype, noisy.device, members))
 
@@ -93,8 +100,12 @@ class PCALocality(ClosedForm):
         return self._known[1]
 
     def _answer(self, noisy: Tensor, alpha_bar: float, label: int | None) -> Tensor:
-        masks = self.masks(alpha_bar).to(noisy)
-        return self._sum(Masked(noisy, alpha_bar, masks), noisy, label).mean[0]
+        masks, members = self.masks(alpha_bar).to(noisy), self._members(noisy, alpha_bar, label)
+        return self._sum(Masked(noisy, alpha_bar, masks), noisy, label, members).mean[0]
+
+    def _members(self, noisy: Tensor, alpha_bar: float, label: int | None) -> Tensor | None:
+        """Return the places of the images that it is a sum over; None for all of the class."""
+        return None
 
 
 @dataclass(frozen=True)

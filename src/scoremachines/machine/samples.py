@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Query
+from scoremachines.errors import InputError
 from scoremachines.theory.locality import Window, window_at
 from scoremachines.theory.specs.width import Smoothness, smooth_at
 
-__all__ = ["Group", "grouped"]
+__all__ = ["Group", "classes", "grouped", "pixel_numbers"]
 
 SINGLE = 32.0
 """Samples with values of φ beyond this are computed in float64, to resolve distances."""
@@ -66,3 +68,47 @@ def grouped(
         samples = slice(None) if len(shared) == len(keys) else torch.tensor(shared)
         groups.append(Group(samples, *key))
     return groups
+
+
+def classes(data: TrainingSet, labels: Tensor | int | None, batch: int) -> list[int | None]:
+    """Return the class of every sample.
+
+    Args:
+        data: the training set.
+        labels: one label, or one for each sample; None for all classes.
+        batch: how many samples there are.
+
+    Returns:
+        The number of each sample's class; None for all.
+
+    Raises:
+        InputError: there is no such class, or they are not as many as the samples.
+    """
+    if labels is None:
+        return [None] * batch
+    if not isinstance(labels, Tensor):
+        return [data.label(labels)] * batch
+    if labels.numel() not in (1, batch):
+        raise InputError("labels", labels, f"one label or {batch} labels")
+    return [data.label(label) for label in labels.reshape(-1).expand(batch).tolist()]
+
+
+def pixel_numbers(pixels: Tensor | None, count: int) -> Tensor | None:
+    """Return the numbers of some pixels.
+
+    Args:
+        pixels: as the user gave them; None for all.
+        count: how many an image has.
+
+    Returns:
+        int64, each once, rising, or None.
+
+    Raises:
+        InputError: there is no such pixel.
+    """
+    if pixels is None:
+        return None
+    known = isinstance(pixels, Tensor) and pixels.dtype == torch.int64
+    if not known or bool(((pixels < 0) | (pixels >= count)).any()):
+        raise InputError("pixels", pixels, f"int64 numbers from 0 to {count - 1}")
+    return pixels.unique()

@@ -26,6 +26,7 @@ from scoremachines.experiments.bench.run import run
 from scoremachines.experiments.bench.settings import BenchSettings
 from scoremachines.experiments.bench.table import HEAD, row, speed_ups, summary
 from scoremachines.experiments.bench.tasks import engines, tasks
+from scoremachines.machine.by_name import DENOISERS
 
 SMALL = BenchSettings(
     size="9x8",
@@ -128,6 +129,19 @@ def test_every_attention_is_timed_beside_none(tmp_path: Path) -> None:
     for each in rows:
         none = next(e for e in rows if (e["level"], e["attention"]) == (each["level"], "none"))
         assert each["ratio"] == pytest.approx(each["seconds"] / none["seconds"])
+
+
+def test_every_denoiser_is_timed_beside_els(tmp_path: Path) -> None:
+    options = ["--denoisers", "--size", "9x8", "--counts", "5", "--windows", "3", "--threads", "1"]
+    options += ["--levels", "0.5", "--repeat", "1", "-o", str(tmp_path / "denoisers")]
+    assert main(["bench", *options]) == 0
+    file = tmp_path / "denoisers" / "denoisers.json"
+    rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+    named = [each["denoiser"] for each in rows]
+    assert named[:3] == ["els", "els:smooth=0.5", "els:smooth=0.5+contrasts"]
+    assert set(DENOISERS) < set(named)
+    for each in rows:
+        assert each["ratio"] == pytest.approx(each["seconds"] / rows[0]["seconds"])
 
 
 def test_a_whole_sample_is_announced_and_timed_step_by_step(

@@ -136,8 +136,8 @@ def smooth_posterior(
         The posterior of every noisy image.
     """
     batch, channels, height, width = query.noisy.shape
-    total = images.new_empty(batch, height * width, dtype=torch.float64)
-    mean, entropy = total.new_empty(*total.shape, channels), torch.empty_like(total)
+    total = images.new_zeros(batch, height * width, dtype=torch.float64)
+    mean, entropy = total.new_zeros(*total.shape, channels), torch.zeros_like(total)
     weights = total.new_full((*total.shape, best), -torch.inf)
     image = torch.full_like(weights, -1, dtype=torch.int64)
     position = image.clone()
@@ -206,16 +206,19 @@ def smooth_bytes(query: Query, plan: Plan, best: int, count: int, smooth: Smooth
 
 
 def _pieces(query: Query, images: Tensor, smooth: Smooth) -> Iterator[Piece]:
-    """Yield all pixels of all noisy images, each once."""
+    """Yield all pixels that are wanted of all noisy images, each once."""
     laws = smooth.laws(query.window, query.sources)
     device, signals = images.device, query.signal.tolist()
     clean = pad(images.flatten(1).T, (0, 0, 0, 1)).contiguous()
     noisy = pad(query.noisy.double().flatten(1), (0, 1))
     places_of = laws.places.to(device)
+    wanted = torch.arange(len(laws.kinds)) if query.pixels is None else query.pixels.cpu()
     each_own = query.window is None and query.sources == "aligned"  # of one patch, all colours
     for kind, every in enumerate(laws.sources):
+        pixels = wanted[laws.kinds[wanted] == kind]
+        if not len(pixels):
+            continue
         near = gathered(clean, places_of[every.to(device)])
-        pixels = (laws.kinds == kind).nonzero()[:, 0]
         for signal in dict.fromkeys(signals):
             samples = torch.tensor([b for b, other in enumerate(signals) if other == signal])
             kernel = laws.kernel(kind, smooth.width, signal**2, smooth.contrasts)

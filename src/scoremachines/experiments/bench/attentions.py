@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -21,11 +22,12 @@ from scoremachines.experiments.bench.tasks import BASELINE, checked, engines
 from scoremachines.experiments.bench.timing import shortest
 from scoremachines.io.folders import output_folder
 from scoremachines.io.sealed import write_json
+from scoremachines.machine.denoiser import DenoiserModel
 from scoremachines.machine.score_machine import ScoreMachine
 
 ATTENTIONS = ("none", "identity", "top1", "tiled", "full", "multiscale")
 """Maps that are timed, beside a matrix."""
-__all__ = ["FILE", "HEAD", "run"]
+__all__ = ["FILE", "HEAD", "first_images", "in_turn", "run"]
 
 FILE = "attentions.json"
 HEAD = ["| engine | N | k | ᾱ | attention | seconds | of none |", "|---" * 7 + "|"]
@@ -59,10 +61,7 @@ def run(
         about = f"{processor()}, {torch.get_num_threads()} thread(s), {data.name}"
         print("\n".join([*left_out, about, "", *HEAD]), flush=True)
         for count in counts:
-            few = TrainingSet(
-                data.block(slice(0, count), None),
-                None if data.labels is None else data.labels[:count],
-            )
+            few = first_images(data, count)
             for window in windows:
                 for name in names:
                     if name != BASELINE:
@@ -71,6 +70,12 @@ def run(
                         content = {"settings": asdict(settings), "machine": about, "rows": rows}
                         write_json(folder / FILE, content)
         return folder / FILE
+
+
+def first_images(data: TrainingSet, count: int) -> TrainingSet:
+    """Return the first images of a training set as one of its own, with their labels."""
+    labels = None if data.labels is None else data.labels[:count]
+    return TrainingSet(data.block(slice(0, count), None), labels)
 
 
 def _measured(
@@ -86,31 +91,52 @@ def _measured(
         name: ScoreMachine(data, window, "valid", attention, engine=engine).to(settings.device)
         for name, attention in choices.items()
     }
+    return in_turn(settings, data, machines, {"engine": engine.name}, window, "attention")
+
+
+def in_turn(
+    settings: BenchSettings,
+    data: TrainingSet,
+    models: Mapping[str, DenoiserModel],
+    about: Mapping[str, str],
+    window: int,
+    column: str,
+) -> list[dict[str, Any]]:
+    """Time one answer of each model at every level, in turn, and print a row for each.
+
+    Args:
+        settings: levels, repeats, the device and the seed of the noise.
+        data: the training set, of whose first image the noisy one is made.
+        models: by name; seconds are compared with those of the first.
+        about: columns that all rows begin with.
+        window: k, pixels.
+        column: what the names are names of.
+
+    Returns:
+        The rows.
+
+    Raises:
+        InputError: a level is out of range.
+    """
+    draw = torch.Generator().manual_seed(settings.seed)
     noise = torch.randn((1, *data.shape), generator=draw)
     clean = data.block(slice(0, 1), torch.float32)
     rows = []
     for level in numbers("levels", settings.levels, 0, 1):
         noisy = (level**0.5 * clean + (1 - level) ** 0.5 * noise).to(settings.device)
-        works = [partial(_answered, machine, noisy, level) for machine in machines.values()]
+        works = [partial(_answered, model, noisy, level) for model in models.values()]
         clock = time.perf_counter if noisy.is_cuda else time.process_time
         times = shortest(works, settings.repeat, clock)
-        for name, seconds in zip(machines, times, strict=True):
-            row = {
-                "engine": engine.name,
-                "count": len(data),
-                "window": window,
-                "level": level,
-                "attention": name,
-                "seconds": seconds,
-                "ratio": seconds / times[0],
-            }
+        for name, seconds in zip(models, times, strict=True):
+            row: dict[str, Any] = {**about, "count": len(data), "window": window, "level": level}
+            row |= {column: name, "seconds": seconds, "ratio": seconds / times[0]}
             rows.append(row)
-            cells = [engine.name, len(data), window, f"{level:g}", name, f"{seconds:.3f}"]
+            cells = [*about.values(), len(data), window, f"{level:g}", name, f"{seconds:.3f}"]
             print("| " + " | ".join(map(str, [*cells, f"{row['ratio']:.2f}"])) + " |", flush=True)
     return rows
 
 
-def _answered(machine: ScoreMachine, noisy: Tensor, level: float) -> None:
-    machine.denoise(noisy, level)
+def _answered(model: DenoiserModel, noisy: Tensor, level: float) -> None:
+    model.denoise(noisy, level)
     if noisy.is_cuda:
         torch.cuda.synchronize()

@@ -22,6 +22,7 @@ examples:
   scoremachines bench --data cifar10.zip --threads 2 -o bench
   scoremachines bench --data cifar10.zip --engines native --sample -o sample
   scoremachines bench --attentions --counts 500 --windows 7 -o attentions
+  scoremachines bench --denoisers --counts 1000 --windows 7 --levels 0.5 -o denoisers
   scoremachines bench --executors --counts 50000 --windows 3,9 --levels 0.5 -o executors
   scoremachines bench --executor ray --address auto -o cluster
   scoremachines bench -o bench --resume                      go on after an interruption
@@ -30,6 +31,7 @@ BENCH_FLAGS = {
     "quick": "a few small measurements, to see that everything works",
     "sample": "time one whole ELS sample on all images instead",
     "attentions": "time every attention beside none instead",
+    "denoisers": "time sources with a width, and all other denoisers, beside ELS instead",
     "executors": "time executors beside one process instead, their scaling, and a set on disk",
 }
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from scoremachines.calibration import (
     RULES,
     Calibration,
+    JointCalibration,
     StrengthCalibration,
     calibrate,
+    calibrate_jointly,
     calibrate_strength,
+    predict_jointly,
     predict_windows,
 )
 from scoremachines.calibration.curves import known_sources
 from scoremachines.calibration.figure import calibration_figure
 from scoremachines.calibration.windows import odd_windows
 from scoremachines.data.training_set import TrainingSet
-from scoremachines.errors import InputError
+from scoremachines.errors import InputError, numbers
 from scoremachines.experiments.machines import CALIBRATION, STRENGTH, network_attention
 from scoremachines.experiments.opening import log_facts, network_data, open_network
 from scoremachines.experiments.run_settings import CalibrateSettings
@@ -33,6 +37,8 @@ from scoremachines.theory.specs import AttentionSpec
 __all__ = ["FIGURE", "Calibrated", "calibrate_in_folder"]
 
 FIGURE = "calibration.png"
+JOINT = "{}-widths.json"
+"""File of k(t) and h(t) together, calibrated or predicted."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,15 @@ class Calibrated:
         predicted: k(t) from the training images alone, by each rule; none unless requested.
         strength: λ of the attention; None unless requested.
         folder: where all of it is.
+        joint: k(t) and h(t) together, `"calibrated"` and perhaps `"predicted"`, if widths were
+            given.
     """
 
     windows: Calibration
     predicted: dict[str, Calibration]
     strength: StrengthCalibration | None
     folder: Path
+    joint: dict[str, JointCalibration] = field(default_factory=dict)
 
 
 def calibrate_in_folder(
@@ -113,7 +122,39 @@ def calibrate_in_folder(
     loud = _strength(network, data, found, settings) if strength else None
     if loud:
         loud.save(folder / STRENGTH)
-    return Calibrated(found, predicted, loud, folder)
+    joint = {} if settings.widths is None else _jointly(network, data, settings, predict)
+    for name, both in joint.items():
+        both.save(folder / JOINT.format(name))
+    return Calibrated(found, predicted, loud, folder, joint)
+
+
+def _jointly(
+    network: DenoiserModel, data: TrainingSet, settings: CalibrateSettings, predict: bool
+) -> dict[str, JointCalibration]:
+    """Return k(t) and h(t) of the network, and from the training images alone."""
+    options: dict[str, Any] = {
+        "windows": _windows(settings.windows),
+        "widths": numbers("widths", settings.widths or "", 0, 1),
+        "contrasts": settings.contrasts,
+        "steps": settings.steps,
+        "seed": settings.seed,
+    }
+    with tqdm(total=settings.steps, desc="calibrating k and h", disable=None) as bar:
+        found = calibrate_jointly(
+            network,
+            data,
+            sources=settings.sources,
+            labels=settings.label,
+            seeds=settings.seeds,
+            on_step=lambda _: bar.update(),
+            **options,
+        )
+    if not predict:
+        return {"calibrated": found}
+    options |= {"windows": found.windows, "sources": found.about["sources"]}
+    draws = min(16, len(data) // 2)
+    alone = predict_jointly(data, schedule=network.schedule, draws=draws, **options)
+    return {"calibrated": found, "predicted": alone}
 
 
 def _folder(run: str, output: str | None) -> Path:

@@ -50,6 +50,7 @@ TITLES = {
     "pca-locality": "PCA-locality",
     "pspc": "Composed patches (PSPC)",
     "smoothed": "Smoothed ideal score",
+    "gold": "PCA-locality of near images (GoldDiff)",
 }
 SYNONYMS = {
     "is": "ideal",

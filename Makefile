@@ -1,7 +1,7 @@
 # All a fresh machine needs is Python 3.10 or later, git and make:
 #   make demo    sets everything up and paints new images; ends by naming the page it wrote
 #   make test    sets everything up and runs all checks but the slow tests
-# Other targets: test-slow, sanitize, bench, wheel, clean. `make PYTHON=python3.12 VENV=/some/folder test` works too.
+# Other targets: test-slow, test-all, sanitize, bench, wheel, clean. `make PYTHON=python3.12 VENV=/some/folder test` works too.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +12,7 @@ PARALLEL := -n auto --maxprocesses 8
 COVERAGE ?=
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow bench sanitize wheel clean
+.PHONY: demo test test-slow test-all bench sanitize wheel clean
 
 demo: $(VENV)/.package
 	$(BIN)/scoremachines demo -o demo
@@ -27,8 +27,12 @@ test: $(VENV)/.dev
 
 # Those that measure time come last, one after the other.
 test-slow: $(VENV)/.dev
-	$(PYTEST) -m "slow and not alone" $(PARALLEL)
+	$(PYTEST) -m "slow and not alone and not exhaustive" $(PARALLEL)
 	$(BIN)/python -m pytest -m alone
+
+# What goes through every machine, option and argument, of which the other tests take a share.
+test-all: test test-slow
+	$(PYTEST) -m exhaustive $(PARALLEL)
 
 bench: $(VENV)/.package
 	$(BIN)/scoremachines bench --resume -o bench

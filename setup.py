@@ -28,13 +28,14 @@ SOURCES = [
     "choice.cpp",
     "gradients.cpp",
     "module.cpp",
+    "smooths.cpp",
     "x86_avx2_double.cpp",
     "x86_avx2_float.cpp",
     "x86_avx512_double.cpp",
     "x86_avx512_float.cpp",
 ]
 # The border to Python, where there is nothing to gain.
-BORDER = ["gradients.cpp", "module.cpp"]
+BORDER = ["gradients.cpp", "module.cpp", "smooths.cpp"]
 INSTRUCTIONS = {
     "x86_avx2": ["-mavx2", "-mfma"],
     "x86_avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],

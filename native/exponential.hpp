@@ -6,6 +6,7 @@
 template <class T> struct Precision;
 template <> struct Precision<float> {
     static constexpr float least_power = -126;  // two to it is a normal number
+    static constexpr int digits = 24;           // of two
     static constexpr int degree = 5;
     static constexpr double term(int n) {
         constexpr double terms[] = {1.0,         0.9999997072, 0.4999914953,
@@ -15,11 +16,12 @@ template <> struct Precision<float> {
 };
 template <> struct Precision<double> {
     static constexpr double least_power = -1022;
+    static constexpr int digits = 53;
     static constexpr int degree = 13;
     static constexpr double term(int n) { return n < 2 ? 1 : term(n - 1) / n; }
 };
 
-constexpr double ln2 = 0.69314718055994530942;
+constexpr double ln2 = 0.69314718055994530942, log2_of_e = 1.44269504088896340736;
 
 // The coefficients of r^n in 2^r: a table, for compilers leave a recursion to be run.
 template <class T> struct Coefficients {

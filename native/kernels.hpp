@@ -197,6 +197,7 @@ template <class T> void posterior(const Question<T>& question, const Answer<T>& 
 #include "moments_work.hpp"
 #include "pairs.hpp"
 #include "gradient_work.hpp"
+#include "smooth.hpp"
 
 template <class T> constexpr auto pairs_of() -> void (*)(const PairQuestion<T>&) {
     if constexpr (std::is_same_v<T, double>) return &pairs<T>;
@@ -205,4 +206,4 @@ template <class T> constexpr auto pairs_of() -> void (*)(const PairQuestion<T>&)
 
 template <class T>
 constexpr Kernels<T> kernels{&posterior<T>, &evidence<T>, &moments<T>, &gradient<T>, &distances<T>,
-                             &average<T>, pairs_of<T>()};
+                             &average<T>, pairs_of<T>(), &smooth<T>};

@@ -131,9 +131,11 @@ py::array average(const py::array& weights, const py::array& images, int threads
 }  // namespace
 
 void define_gradients(py::module_& module);  // gradients.cpp
+void define_smooth(py::module_& module);     // smooths.cpp
 
 PYBIND11_MODULE(_native, module) {
     define_gradients(module);
+    define_smooth(module);
     module.doc() = "Evidence and posterior of a block of training images (theory 2).";
     module.def("instruction_sets", [] {
         std::vector<std::string> names;

@@ -82,6 +82,23 @@ template <class T> struct PairQuestion {
     int threads;
 };
 
+// R pixels before M sources at S scales with a width, by products (theory 2.9): the log-weight is
+//     level_rs + Σ_j left_rsj projected_mj − length_sm
+template <class T> struct SmoothQuestion {
+    int pixels, scales, length, sources, channels;
+    const T* left;       // [R, S, d]
+    const T* level;      // [R, S], nats
+    const T* projected;  // [M, d]
+    const T* lengths;    // [S, M], nats
+    const T* colours;    // [S, M, C]
+    int threads;
+};
+
+// For each pixel `log Σ exp`, the share of each scale in it, and the mean colour.
+struct SmoothAnswer {
+    double *log_weight, *share, *colour;  // [R], [R, S], [R, C]
+};
+
 // The kernels of one instruction set.
 template <class T> struct Kernels {
     void (*posterior)(const Question<T>&, const Answer<T>&);
@@ -95,6 +112,7 @@ template <class T> struct Kernels {
     // Σ_i w_i x_i [B, d], given w [B, n].
     void (*average)(const WholeQuestion<T>&, const T* weights, double* average);
     void (*pairs)(const PairQuestion<T>&);  // in double alone
+    void (*smooth)(const SmoothQuestion<T>&, const SmoothAnswer&);
 };
 
 // Runs work(data, unit) for units 0 .. units-1 on some threads; the first exception is thrown.

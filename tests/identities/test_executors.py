@@ -19,14 +19,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 DIVISIONS = 1, 2, 3, 5
 
 
-def test_every_machine_has_the_same_bits_on_processes_and_on_ray() -> None:
+@pytest.mark.parametrize("step", [12, pytest.param(1, marks=pytest.mark.exhaustive)])
+def test_machines_have_the_same_bits_on_processes_and_on_ray(step: int) -> None:
     pytest.importorskip("ray")
     with Processes(3) as processes, Ray(workers=2) as ray:
-        for case in [*PLAIN, *EVERY]:
+        for case in [*PLAIN, *EVERY[::step]]:
             check_same_bits(case, [processes, ray], DIVISIONS)
 
 
-@pytest.mark.parametrize("ranks", DIVISIONS)
+@pytest.mark.parametrize(
+    "ranks", [3, *(pytest.param(ranks, marks=pytest.mark.exhaustive) for ranks in (1, 2, 5))]
+)
 def test_every_machine_has_the_same_bits_on_ranks(ranks: int) -> None:
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     line += ["--nproc-per-node", str(ranks), "-m", "support.ranks"]

@@ -10,10 +10,11 @@ from scoremachines.testing import check_machine
 from support.machines import EVERY, PLAIN, Named, machine_of, training_images
 
 DRAWN = torch.randperm(len(EVERY), generator=torch.Generator().manual_seed(0))[:24].tolist()
+REST = [pytest.mark.slow, pytest.mark.exhaustive]
 CASES = [
     *PLAIN,
     *(
-        pytest.param(case, marks=[] if number in DRAWN else pytest.mark.slow)
+        pytest.param(case, marks=[] if number in DRAWN else REST)
         for number, case in enumerate(EVERY)
     ),
 ]

@@ -11,7 +11,6 @@ import pytest
 
 from support.places import TESTS
 
-SIZES = (8, 60)
 TRIES = """
 import sys
 from dataclasses import replace
@@ -28,7 +27,7 @@ print(log.read_text())
 """
 
 
-@pytest.fixture(params=SIZES)
+@pytest.fixture(params=[8, pytest.param(60, marks=pytest.mark.exhaustive)])
 def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """Return a file system of so many KiB."""
     place = tmp_path / "small"

@@ -33,7 +33,9 @@ def test_killed_commands_go_on_and_end_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wanted",
     [
-        ("generate=10", "train=8", "compare=6", "calibrate=4"),
+        pytest.param(
+            ("generate=10", "train=8", "compare=6", "calibrate=4"), marks=pytest.mark.exhaustive
+        ),
         ("demo=4", "denoise=3", "phase=3", "attribute=2", "bench=2", "consistency=2"),
     ],
 )

@@ -62,9 +62,10 @@ class AutoEngine:
         return self.engines[device.type]
 
     def _for(self, query: Query) -> Engine:
-        """Return the engine for a query: torch where sources have a width."""
-        if query.smooth is None:
-            return self.on(query.noisy.device)
+        """Return the engine for a query: torch where sources have a width that others lack."""
+        fastest = self.on(query.noisy.device)
+        if query.smooth is None or getattr(fastest, "smooths", False):
+            return fastest
         if "smooth" not in self.engines:
             self.engines["smooth"] = TorchEngine(self.memory)
         return self.engines["smooth"]

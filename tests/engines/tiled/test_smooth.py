@@ -87,9 +87,22 @@ def test_an_answer_is_its_own(window: int | None, sources: str, dtype: torch.dty
         assert torch.equal(found.sources.image, known.sources.image[some])
 
 
+TRIED = ("aligned", "none"), ("boundary", "none"), ("valid", "tiled"), ("valid", "top1-class")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("attention", ["none", "tiled", "top1-class", "tiled-consensus"])
-@pytest.mark.parametrize("sources", ["aligned", "valid", "boundary"])
+@pytest.mark.parametrize(
+    ("sources", "attention"),
+    [
+        *TRIED,
+        *(
+            pytest.param(sources, attention, marks=pytest.mark.exhaustive)
+            for sources in ("aligned", "valid", "boundary")
+            for attention in ("none", "tiled", "top1-class", "tiled-consensus")
+            if (sources, attention) not in TRIED
+        ),
+    ],
+)
 def test_no_division_changes_an_answer(sources: str, attention: str) -> None:
     check_machine(
         lambda data: sm.ScoreMachine(data, 3, sources, attention, smooth=0.5),

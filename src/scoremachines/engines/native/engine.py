@@ -28,10 +28,12 @@ from torch import Tensor
 
 from scoremachines.data.training_set import pixel_values
 from scoremachines.engines.base import Held, Plan, Pull, Query
-from scoremachines.engines.full_image import NOTHING, Whole
+from scoremachines.engines.full_image import Whole
 from scoremachines.engines.memory import plan_native
+from scoremachines.engines.native.ideal import Ideal
 from scoremachines.engines.native.layout import framed_query, stored_images, table
 from scoremachines.engines.tiled.gradient import from_sums
+from scoremachines.engines.tiled.smoothing import Smoothing
 from scoremachines.errors import InputError, whole
 from scoremachines.theory.posterior import Posterior, Sources
 from scoremachines.theory.runs import log_counts
@@ -83,6 +85,7 @@ class NativeEngine:
     accepts_uint8 = True
     reads_once = True
     threaded = True
+    smooths = True
 
     def __init__(
         self, memory: int = 2**30, threads: int | None = None, instructions: str | None = None
@@ -107,12 +110,17 @@ class NativeEngine:
         best: int,
         held: Held | None = None,
     ) -> Plan:
+        if query.smooth is not None:
+            return self._smoothing().plan(query, count, evidence, dense, best, held)
         if needs_float64(query).any():
             query = replace(query, noisy=query.noisy.double())
-        wants = (evidence, dense, best, held)
-        return plan_native(self.memory, self.thread_count, query, count, *wants)
+        return plan_native(
+            self.memory, self.thread_count, query, count, evidence, dense, best, held
+        )
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
+        if query.smooth is not None:
+            return self._smoothing().evidence(query, images)
         if query.window is None:
             return self._whole(query, images).evidence()
         log_counts = _log_counts(query)
@@ -125,6 +133,8 @@ class NativeEngine:
     def posterior(
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
+        if query.smooth is not None:
+            return self._smoothing().posterior(query, images, index, bias, best)
         if query.window is None:
             return self._whole(query, images).posteriors(bias, index, best)
         precise = needs_float64(query)
@@ -145,6 +155,8 @@ class NativeEngine:
         return Posterior(log_weight, mean, entropy, sources).shifted(-log_counts[None])
 
     def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
+        if query.smooth is not None:
+            return self._smoothing().moments(query, images)
         if query.window is None:
             return self._whole(query, images).moments()
         precise = needs_float64(query)
@@ -195,8 +207,18 @@ class NativeEngine:
 
     def _whole(self, query: Query, images: Tensor) -> Whole:
         if query.sources == "aligned":
-            return _Ideal(query, images, self.running())
+            return Ideal(query, images, self.running())
         return Whole(query, pixel_values(images, torch.float64))
+
+    def _smoothing(self) -> Smoothing:
+        """Return what answers where sources have a width: products and sums in one go."""
+
+        def sums(*parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            found = _native.smooth(*(each.numpy() for each in parts), **self.running())
+            log_weight, share, colour = map(torch.from_numpy, found)
+            return log_weight, share, colour
+
+        return Smoothing(self.memory, sums)
 
     def running(self) -> dict[str, object]:
         """Return threads and instruction set as arguments of the native part."""
@@ -221,46 +243,6 @@ class NativeEngine:
             "wrapped": query.sources == "circular",
             **self.running(),
         }
-
-
-class _Ideal(Whole):
-    """The whole image at its own place: distances and means without a conversion of the bytes."""
-
-    def __init__(self, query: Query, images: Tensor, running: dict[str, object]) -> None:
-        self.query, self.wrapped, self.running = query, False, running
-        self.flat = stored_images(images, query).flatten(1)
-        signal = query.signal[:, None, None, None]
-        noisy = (query.noisy.double() / signal).to(query.noisy.dtype).flatten(1)
-        found = _native.distances(noisy.numpy(), self.flat.numpy(), **running)
-        scale = query.signal**2 / (2 * query.variance)
-        self.log_weights = -torch.from_numpy(found) * scale[:, None]
-
-    @property
-    def images(self) -> Tensor:  # type: ignore[override]
-        return pixel_values(self.flat, torch.float64).view(-1, *self.query.noisy.shape[1:])
-
-    def log_weight(self, sample: int) -> Tensor:
-        return self.log_weights[sample][:, None, None]
-
-    def mean(self, share: Tensor, within: Tensor) -> Tensor:
-        if share[0].numel() > 1:
-            return super().mean(share, within)
-        return self._moved(share)
-
-    def _along(self, direction: Tensor, gain: Tensor, weight: Tensor) -> Tensor:
-        if len(gain) > 1:
-            return super()._along(direction, gain, weight)
-        kind = self.query.noisy.dtype
-        pulled = (direction.double() * gain.double()).flatten().to(kind)
-        found = torch.zeros(len(self.flat), dtype=torch.float64)
-        for some in (weight.flatten() > NOTHING).nonzero()[:, 0].split(64):
-            found[some] = (pixel_values(self.flat[some], kind) @ pulled).double()
-        return found[:, None, None]
-
-    def _moved(self, weight: Tensor) -> Tensor:
-        weights = weight.reshape(1, -1).to(self.query.noisy.dtype)
-        found = _native.average(weights.numpy(), self.flat.numpy(), **self.running)
-        return torch.from_numpy(found).view(self.query.noisy.shape[1:])
 
 
 def _each(query: Query, precise: Tensor) -> list[Query]:

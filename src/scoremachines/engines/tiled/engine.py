@@ -18,15 +18,10 @@ from torch import Tensor
 
 from scoremachines.engines.base import Held, Plan, Pull, Query
 from scoremachines.engines.full_image import Whole, whole_evidence, whole_posterior
-from scoremachines.engines.memory import SCRATCH, plan_within, shared_bytes, shrunk
+from scoremachines.engines.memory import plan_within
 from scoremachines.engines.tiled.gradient import from_sums, tiled_gradient
 from scoremachines.engines.tiled.moments import NEVER, tiled_moments
-from scoremachines.engines.tiled.smooth import (
-    smooth_bytes,
-    smooth_moments,
-    smooth_plan,
-    smooth_posterior,
-)
+from scoremachines.engines.tiled.smoothing import Smoothing
 from scoremachines.engines.tiled.tiles import Clean, TilePair
 from scoremachines.theory.posterior import Posterior, Sources
 from scoremachines.theory.runs import Run
@@ -62,18 +57,11 @@ class TorchEngine:
     ) -> Plan:
         if query.smooth is None:
             return plan_within(self.memory, query, count, evidence, dense, best, held)
-
-        smooth = query.smooth
-
-        def needed(plan: Plan) -> int:
-            shared = shared_bytes(query, plan, evidence, dense, best)
-            return SCRATCH + shared + smooth_bytes(query, plan, best, count, smooth)
-
-        return shrunk(smooth_plan(query, count, smooth), self.memory, needed, held)
+        return Smoothing(self.memory).plan(query, count, evidence, dense, best, held)
 
     def evidence(self, query: Query, images: Tensor) -> Tensor:
         if query.smooth is not None:
-            return smooth_moments(query, images, query.smooth)[0].to(query.noisy.dtype)
+            return Smoothing(self.memory).evidence(query, images)
         if query.window is None:
             return whole_evidence(query, images)
         clean = Clean(query, images)
@@ -84,7 +72,7 @@ class TorchEngine:
         self, query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int
     ) -> Posterior:
         if query.smooth is not None:
-            return smooth_posterior(query, images, index, bias, best, query.smooth)
+            return Smoothing(self.memory).posterior(query, images, index, bias, best)
         if query.window is None:
             return whole_posterior(query, images, index, bias, best)
         clean = Clean(query, images)
@@ -99,7 +87,7 @@ class TorchEngine:
 
     def moments(self, query: Query, images: Tensor) -> tuple[Tensor, Tensor]:
         if query.smooth is not None:
-            return smooth_moments(query, images, query.smooth)
+            return Smoothing(self.memory).moments(query, images)
         if query.window is None:
             return Whole(query, images).moments()
         clean = Clean(query, images)

@@ -20,7 +20,7 @@ from scoremachines.theory.smooth import Kernel
 
 __all__ = ["ROWS", "Scaled", "gathered", "product"]
 
-CUT = 1e-6
+CUT = 4e-6
 """What the axes that are cut add up to, of `Σ_j P_sj ᾱ n_s² λ_j` (theory §2.9)."""
 SINGLE = 1024.0
 """Mean squared length of sources, as they are measured, up to which they are in float32."""
@@ -125,15 +125,29 @@ class Scaled:
         Returns:
             A part of each pixel's own, float64 `[R]`, and the rest, `[R, S, n·V]`.
         """
+        own, left, level = self.factors(seen)
+        both = product(left.flatten(0, 1), self.projected.T).unflatten(0, level.shape)
+        return own, both + (level[..., None] - self.lengths)
+
+    def factors(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what log-likelihoods of what pixels see are products of.
+
+            ℓ_u(i,v,s) = own_u + level_us + Σ_j left_usj z_j(i,v) − lengths_s(i,v)
+
+        Args:
+            seen: `φ[Ω_u]`, float64 `[R, d]`.
+
+        Returns:
+            own, float64 `[R]`; left, `P_sj √ᾱ n_s y_j`, `[R, S, r]`; level, at most 0, `[R, S]`.
+        """
         kernel, cut = self.kernel, self.cut
         mine = product(seen - self.signal * kernel.mean.to(seen), kernel.axes.to(seen))
         precision = kernel.precision.to(seen)
         level = kernel.level.to(seen) - product(mine.square(), precision.T) / 2  # [R, S]
         own = level.detach().amax(1)
         factor = precision * (self.signal * kernel.narrow.to(seen))[:, None]
-        left = (mine[:, None, cut:] * factor[:, cut:]).flatten(0, 1).to(self.projected)
-        both = product(left, self.projected.T).unflatten(0, level.shape)
-        return own, both + ((level - own[:, None]).to(both)[..., None] - self.lengths)
+        left = (mine[:, None, cut:] * factor[:, cut:]).to(self.projected)
+        return own, left, (level - own[:, None]).to(left)
 
     def added(self, seen: Tensor) -> Tensor:
         """Return `G_s φ[Ω_u]` of what pixels see, float64 `[R, d]`, as `[R, S, C]`."""

@@ -7,29 +7,71 @@ Kinds of places are taken one after the other, each with its pixels of all noisy
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from scoremachines.engines.base import Plan, Query
+from scoremachines.engines.base import Query
 from scoremachines.engines.tiled.scaled import ROWS, Scaled, gathered, product
 from scoremachines.theory.posterior import Posterior, Sources
-from scoremachines.theory.smooth import KEPT, Smooth
+from scoremachines.theory.smooth import Smooth
 
-__all__ = ["smooth_bytes", "smooth_moments", "smooth_plan", "smooth_posterior"]
+Sums = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+"""Of left, level, z, lengths and colours (`Scaled`): for each pixel `log Σ exp`, `[R]`, the share
+of each scale in it, `[R, S]`, and the mean colour, `[R, C]`, float64."""
+__all__ = ["PAIRS", "SOURCES", "TOGETHER", "Sums", "smooth_moments", "smooth_posterior"]
 
 PAIRS = 2**19
 """Pairs of a pixel and a source that are held at once; more where one pixel has more sources."""
+TOGETHER = 2**22
+"""Pairs that are summed over at once where none is held."""
 SOURCES = 2**14
 """Sources of a block that one pixel has, about."""
 
 
 @dataclass(frozen=True)
+class Sight:
+    """Some pixels of noisy images before all sources of their kind.
+
+    Args:
+        at: the numbers of the noisy images, and the pixels u, int64 `[R]` each.
+        places: V(u) in order, int64 `[V]`; None for u itself.
+        scaled: the sources.
+        seen: `φ[Ω_u]`, float64 `[R, d]`.
+    """
+
+    at: tuple[Tensor, Tensor]
+    places: Tensor | None
+    scaled: Scaled
+    seen: Tensor
+
+    @property
+    def log_count(self) -> float:
+        """`log|V(u)|`."""
+        return math.log(self.scaled.shape[1])
+
+    def summed(self, sums: Sums) -> tuple[Tensor, Tensor]:
+        """Return `log Σ exp` `[R]` and answers `[R, C]`, float64, pairs never being held."""
+        scaled = self.scaled
+        own, left, level = scaled.factors(self.seen)
+        each = left, level, scaled.projected, scaled.lengths, scaled.colours
+        log_weight, share, colour = sums(*(part.contiguous() for part in each))
+        added = (share[..., None] * scaled.added(self.seen)).sum(1)
+        return own - self.log_count + log_weight, colour + added
+
+    def piece(self) -> Piece:
+        """Return their log-weights for all sources."""
+        own, log_weight = self.scaled.log_likelihood(self.seen)
+        added = self.scaled.added(self.seen)
+        return Piece(self.at, self.places, self.scaled, own - self.log_count, log_weight, added)
+
+
+@dataclass(frozen=True)
 class Piece:
-    """Some pixels of noisy images before all sources of their kind, of S scales.
+    """The log-weights of some pixels for all sources of their kind, of S scales.
 
     Args:
         at: the numbers of the noisy images, and the pixels u, int64 `[R]` each.
@@ -110,15 +152,21 @@ def smooth_moments(query: Query, images: Tensor, smooth: Smooth) -> tuple[Tensor
     batch, channels, height, width = query.noisy.shape
     evidence = images.new_empty(batch, height * width, len(images), dtype=torch.float64)
     mean = evidence.new_empty(*evidence.shape, channels)
-    for piece in _pieces(query, images, smooth):
-        evidence[piece.at], mean[piece.at] = piece.moments()
+    for sight in _sights(query, images, smooth, PAIRS):
+        evidence[sight.at], mean[sight.at] = sight.piece().moments()
     size = (height, width)
     mean = mean.permute(0, 2, 3, 1).unflatten(-1, size).to(query.noisy.dtype)
     return evidence.transpose(1, 2).unflatten(-1, size), mean
 
 
 def smooth_posterior(
-    query: Query, images: Tensor, index: Tensor, bias: Tensor | None, best: int, smooth: Smooth
+    query: Query,
+    images: Tensor,
+    index: Tensor,
+    bias: Tensor | None,
+    best: int,
+    smooth: Smooth,
+    sums: Sums | None = None,
 ) -> Posterior:
     """Return the posterior of `images` (theory §2.9).
 
@@ -131,6 +179,8 @@ def smooth_posterior(
         bias: Π_u(i), `[B, n, H, W]`; None for 0.
         best: how many sources to keep for every pixel.
         smooth: the width of sources, and their laws.
+        sums: what sums over sources directly, where there is no Π, no sources are kept and no
+            gradient is wanted; None to hold pairs.
 
     Returns:
         The posterior of every noisy image.
@@ -141,7 +191,12 @@ def smooth_posterior(
     weights = total.new_full((*total.shape, best), -torch.inf)
     image = torch.full_like(weights, -1, dtype=torch.int64)
     position = image.clone()
-    for piece in _pieces(query, images, smooth):
+    direct = sums is not None and bias is None and not best and not query.noisy.requires_grad
+    for sight in _sights(query, images, smooth, TOGETHER if direct else PAIRS):
+        if sums is not None and direct:
+            total[sight.at], mean[sight.at] = sight.summed(sums)
+            continue
+        piece = sight.piece()
         log_weight = piece.log_weight if bias is None else piece.biased(bias.flatten(2))
         total[piece.at], mean[piece.at] = piece.mean(log_weight)
         if best:
@@ -159,53 +214,7 @@ def smooth_posterior(
     return Posterior(found.log_weight, found.mean, field(entropy), sources)
 
 
-def smooth_plan(query: Query, count: int, smooth: Smooth) -> Plan:
-    """Return how much to take at once where memory does not matter.
-
-    Args:
-        query: all the noisy images.
-        count: number of training images.
-        smooth: the width of sources, and their laws.
-
-    Returns:
-        The plan.
-    """
-    places = 1 if query.sources == "aligned" else query.noisy[0, 0].numel()
-    block = max(1, SOURCES // (places * len(smooth.contrasts.scales)))
-    return Plan(min(len(query.noisy), 256), min(count, block))
-
-
-def smooth_bytes(query: Query, plan: Plan, best: int, count: int, smooth: Smooth) -> int:
-    """Return an upper estimate of the bytes in use while a plan is carried out.
-
-    Args:
-        query: the noisy images.
-        plan: how many of them, and of the training images, are taken at once.
-        best: how many sources are kept.
-        count: all training images, whose graph is held where a gradient is wanted.
-        smooth: the width of sources, and their laws.
-
-    Returns:
-        Bytes.
-    """
-    channels, height, width = query.noisy.shape[1:]
-    pixels, scales = height * width, len(smooth.contrasts.scales)
-    patch = channels * (pixels if query.window is None else query.window**2)
-    places = 1 if query.sources == "aligned" else pixels
-    sources = plan.block * places
-    pairs = max(PAIRS, ROWS * sources * scales)
-    if query.noisy.requires_grad:
-        pairs += plan.batch * pixels * places * count * scales
-    every = (plan.block + 2 * plan.batch) * channels * pixels
-    rows = min(plan.batch * pixels, max(1, pairs // (sources * scales))) * patch * (3 + scales)
-    taken = sources * (5 * patch + scales * (3 * channels + 6))
-    kinds = pixels if query.window and query.sources != "valid" else 1
-    laws = 6 * patch**2 + min(kinds * patch**2, KEPT // 8) + 2 * pixels * patch
-    answers = plan.batch * pixels * (channels + 3 + 3 * best)
-    return 8 * (every + rows + taken + 7 * pairs + laws + answers)
-
-
-def _pieces(query: Query, images: Tensor, smooth: Smooth) -> Iterator[Piece]:
+def _sights(query: Query, images: Tensor, smooth: Smooth, pairs: int) -> Iterator[Sight]:
     """Yield all pixels that are wanted of all noisy images, each once."""
     laws = smooth.laws(query.window, query.sources)
     device, signals = images.device, query.signal.tolist()
@@ -224,15 +233,12 @@ def _pieces(query: Query, images: Tensor, smooth: Smooth) -> Iterator[Piece]:
             kernel = laws.kernel(kind, smooth.width, signal**2, smooth.contrasts)
             for some in pixels.split(1 if each_own else len(pixels)):
                 scaled = Scaled.of(near, kernel, laws.centres[some[0]], signal)
-                held = max(ROWS, PAIRS // scaled.lengths.numel() // ROWS * ROWS)
+                held = max(ROWS, pairs // scaled.lengths.numel() // ROWS * ROWS)
                 rows = torch.cartesian_prod(samples, some).to(device)
                 for at in rows.split(held):
                     seen = noisy[at[:, :1], places_of[at[:, 1]]]
-                    own, log_weight = scaled.log_likelihood(seen)
-                    own = own - math.log(len(every))
                     places = None if query.sources == "aligned" else every.to(device)
-                    where = at[:, 0], at[:, 1]
-                    yield Piece(where, places, scaled, own, log_weight, scaled.added(seen))
+                    yield Sight((at[:, 0], at[:, 1]), places, scaled, seen)
 
 
 def _best(log_weight: Tensor, count: int) -> Tensor:

@@ -17,7 +17,6 @@ from torch.nn.functional import cosine_similarity
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError, check_counts
 from scoremachines.machine.denoiser import DenoiserModel
-from scoremachines.machine.score_machine import ScoreMachine
 from scoremachines.sampling.reverse_process import Step, kg_trajectory, starting_noise
 from scoremachines.sampling.sample import sample_labels
 from scoremachines.theory.positions import read_sources
@@ -156,7 +155,7 @@ def similarity(found: Tensor, known: Tensor, noisy: Tensor, alpha_bar: float) ->
 def follow(
     network: DenoiserModel,
     data: TrainingSet,
-    machines: Sequence[ScoreMachine],
+    machines: Sequence[DenoiserModel],
     *,
     steps: int,
     seeds: int,

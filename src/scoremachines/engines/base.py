@@ -35,6 +35,8 @@ class Query:
         smooth: the width of sources (theory §2.9); None for h = 0.
         pixels: the u whose answers are wanted, int64; None for all. An engine may give the others
             no answer.
+        patches: whether each u is answered with the whole patch around it, `[C·k²]`, in the place
+            of its centre (theory §2.10); sources have a width then.
     """
 
     noisy: Tensor
@@ -43,6 +45,13 @@ class Query:
     sources: str
     smooth: Smooth | None = None
     pixels: Tensor | None = None
+    patches: bool = False
+
+    @property
+    def answered(self) -> int:
+        """How many numbers each pixel is answered with."""
+        channels = self.noisy.shape[1]
+        return channels * self.window**2 if self.patches and self.window else channels
 
     @property
     def signal(self) -> Tensor:

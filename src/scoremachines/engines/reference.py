@@ -158,7 +158,7 @@ class ReferenceEngine:
         for b, u in product(range(shape[0]), range(shape[2])):
             signal = float(query.signal[b])
             kernel = laws.kernel(int(laws.kinds[u]), smooth.width, signal**2, smooth.contrasts)
-            each, centre = [], laws.centres[u]
+            each, centre = [], laws.answers(u, query.patches)
             for scale, narrow in enumerate(kernel.narrow):
                 near = kernel.mean + narrow * (clean - kernel.mean)  # x'_s, [n, v, d]
                 apart = noisy[b, u] - signal * near
@@ -186,5 +186,5 @@ def _bytes(query: Query, evidence: bool, dense: bool, best: int, plan: Plan) -> 
     patches = 3 * (plan.block + 1) * pixels * patch
     total = 8 * (tables + patches + 3 * max(AT_ONCE, pixels * patch))
     if query.smooth is not None:
-        total += 8 * (tables * channels + 3 * plan.block * pixels * patch + 6 * patch**2)
+        total += 8 * (tables * query.answered + 3 * plan.block * pixels * patch + 6 * patch**2)
     return total + shared_bytes(query, plan, evidence, dense, best)

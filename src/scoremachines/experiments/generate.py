@@ -64,6 +64,7 @@ def make_machine(settings: GenerateSettings, data: TrainingSet) -> DenoiserModel
         settings.sources or machine.sources,
         settings.attention_spec,
         smooth=settings.smooth,
+        response=machine.response,
         engine=settings.engine_spec,
         memory=memory_bytes(settings.memory),
     ).to(device)
@@ -144,6 +145,7 @@ def _refuse_early(machine: ScoreMachine, samples: int, best: int) -> None:
         machine.sources,
         machine.attention,
         smooth=machine.smooth,
+        response=machine.response,
         schedule=machine.schedule,
         engine=machine.engine,
     )

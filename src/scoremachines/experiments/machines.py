@@ -129,6 +129,7 @@ def make_machine(
         attention = network_attention(spec.attention, network, strength)
         where = known_sources(network, data, sources)
         options |= {"schedule": network.schedule, "smooth": spec.smooth}
+        options["response"] = spec.response
         made = ScoreMachine(data, window, where, attention, **options)
     return made.to(network.device)
 

@@ -243,7 +243,7 @@ class _Painted:
             if isinstance(own, ScoreMachine)
             else ScoreMachine(data, parse_window(settings.window))
         )
-        options["smooth"] = own.smooth
+        options |= {"smooth": own.smooth, "response": own.response}
         return ScoreMachine(data, own.window, own.sources, name, **options).to(own.device)
 
 

@@ -149,6 +149,7 @@ def smooth_of(
     window: int | None,
     sources: str,
     executor: Executor | None = None,
+    always: bool = False,
 ) -> Smooth | None:
     """Return sources of a width; what is found of a training set is kept for as long as it.
 
@@ -161,12 +162,13 @@ def smooth_of(
         window: k, pixels; None for the whole image.
         sources: V(u).
         executor: what carries passes out, if there are any.
+        always: for h = 0 without contrasts, too.
 
     Returns:
         The sources, with their laws; None for h = 0 without contrasts.
     """
     width = smooth_at(smooth, t)
-    if width == 0 and not has_contrasts(smooth):
+    if width == 0 and not has_contrasts(smooth) and not always:
         return None
     if data not in _LAWS:
         _LAWS[data], _CONTRASTS[data] = image_law(data, executor), {}

@@ -36,8 +36,8 @@ def moments_bytes(query: Query, windows: int = 1) -> int:
     Returns:
         The bytes.
     """
-    channels, height, width = query.noisy.shape[1:]
-    return height * width * (8 * windows + channels * query.noisy.element_size())
+    pixels = query.noisy[0, 0].numel()
+    return pixels * (8 * windows + query.answered * query.noisy.element_size())
 
 
 class Known:

@@ -87,4 +87,9 @@ def named_machine(
     """
     spec = kg_machine(name)
     window = None if spec.sees_whole_image else window
-    return ScoreMachine(data, window, spec.sources, **({"smooth": spec.smooth} | options))
+    return ScoreMachine(
+        data,
+        window,
+        spec.sources,
+        **({"smooth": spec.smooth, "response": spec.response} | options),
+    )

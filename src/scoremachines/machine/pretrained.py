@@ -43,7 +43,7 @@ SET, MATRIX = "training_set.safetensors", "attention.safetensors"
 IMPLIED = ("sample_size", "in_channels", "out_channels")
 """Settings that `diffusers` reads and that follow from the training set."""
 ALWAYS = (*IMPLIED, "schedule", "prediction_type", "alphas_cumprod", "training_set", "dtype")
-CHOICES = ("window", "sources", "attention", "smooth", "engine", "memory")
+CHOICES = ("window", "sources", "attention", "smooth", "response", "engine", "memory")
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)

@@ -19,25 +19,27 @@ from diffusers import ModelMixin as ModelMixin  # pipelines look for it beside t
 from torch import Tensor
 
 from scoremachines.attention import Attention, Maps, make_attention
-from scoremachines.data.reduction import Executor, check_executor
+from scoremachines.data.reduction import Executor
 from scoremachines.data.training_set import TrainingSet
 from scoremachines.engines import Engine, Query, as_engine, engine_spec
-from scoremachines.errors import InputError, whole
-from scoremachines.io.advice import Advice
+from scoremachines.errors import whole
 from scoremachines.io.files import folder_path, reading
 from scoremachines.io.model_folder import local_folder
 from scoremachines.io.pictures import figures_html, grid
+from scoremachines.machine.choices import check_choices
 from scoremachines.machine.covariance import smooth_of
 from scoremachines.machine.denoiser import DenoiserModel, gradients_in
 from scoremachines.machine.inputs import check_levels, check_noisy
 from scoremachines.machine.pretrained import CHOICES, load_parts, machine_parts, save_parts
+from scoremachines.machine.response import composed, seeing
 from scoremachines.machine.samples import Group, classes, grouped, pixel_numbers
 from scoremachines.machine.stream import Stream
-from scoremachines.theory.locality import Window, check_window, parse_window, window_at, windows_of
+from scoremachines.theory.locality import Window, parse_window, window_at
 from scoremachines.theory.positions import read_sources
 from scoremachines.theory.posterior import Posterior
-from scoremachines.theory.schedule import PREDICTIONS, NoiseSchedule, TableSchedule, noise_schedule
+from scoremachines.theory.schedule import NoiseSchedule, TableSchedule, noise_schedule
 from scoremachines.theory.specs import AttentionSpec, EngineSpec
+from scoremachines.theory.specs.machine import COMPOSED
 from scoremachines.theory.specs.width import Smoothness, parse_smooth
 
 __all__ = ["ScoreMachine"]
@@ -60,6 +62,8 @@ class ScoreMachine(DenoiserModel):
             `[H·W, H·W]`, a function (φ, t) → matrix, or an `Attention` (theory §4).
         smooth: h, the width of sources (theory §2.9): from 0, the training patches themselves, to
             1, the local Wiener filter; or h(t), a `SmoothSchedule` or a mapping `{t: h}`.
+        response: what a window answers with: its `"centre"`, or its whole patch, `"composed"` with
+            all that overlap (theory §2.10).
         schedule: ᾱ(t), which gives k(t) its t: `"cosine"` (KG), `"linear"` (DDPM) or a table.
         engine: `"auto"`, a key of `scoremachines.engines.ENGINES`, with options as in
             `"adaptive:tolerance=0.001"`, or an `Engine`.
@@ -85,6 +89,7 @@ class ScoreMachine(DenoiserModel):
         attention: str | AttentionSpec | Tensor | Maps | Attention = "none",
         *,
         smooth: Smoothness | str | Mapping[float, float] = 0.0,
+        response: str = "centre",
         schedule: str | NoiseSchedule | Sequence[float] = "cosine",
         engine: str | EngineSpec | Engine = "auto",
         memory: int = 2**30,
@@ -95,13 +100,13 @@ class ScoreMachine(DenoiserModel):
         super().__init__()
         self.window = parse_window(window)
         self.sources, self.attention = read_sources(sources), make_attention(attention)
-        self.smooth = parse_smooth(smooth)
+        self.smooth, self.response = parse_smooth(smooth), response
         self.schedule = noise_schedule(schedule)
         self.engine, self.executor = as_engine(engine, memory), executor
         self.timesteps, self.data = TableSchedule.linear(), data
         # Carries the machine's dtype and device; the pixels follow, see `_apply`.
         self.register_buffer("unit", torch.ones((), device=data.pixels.device), persistent=False)
-        self._check_choices(prediction_type)
+        check_choices(self, prediction_type)
         channels, height, width = data.shape
         self.register_to_config(
             sample_size=[height, width],
@@ -111,6 +116,7 @@ class ScoreMachine(DenoiserModel):
             sources=self.sources,
             attention=self.attention.name,
             smooth=str(self.smooth),
+            response=self.response,
             schedule=self.schedule.setting,
             engine=str(engine_spec(self.engine) or self.engine.name),
             memory=getattr(self.engine, "memory", 0) or memory,
@@ -119,20 +125,6 @@ class ScoreMachine(DenoiserModel):
         )
         if alphas_cumprod is not None:
             self.match(alphas_cumprod)
-
-    def _check_choices(self, prediction_type: str) -> None:
-        if prediction_type not in PREDICTIONS:
-            raise InputError("prediction_type", prediction_type, ", ".join(PREDICTIONS))
-        check_executor(self.executor)
-        if self.smooth != 0.0 and not getattr(self.engine, "smooths", False):
-            accepted = "auto, torch or reference, for sources with a width"
-            raise InputError("engine", self.engine.name, accepted)
-        if self.window is None and self.sources not in ("aligned", "circular"):
-            reason = "the whole image has no other place to go"
-            accepted = Advice("aligned or circular with {}", ("window", None))
-            raise InputError("sources", self.sources, accepted, reason)
-        for window in windows_of(self.window):
-            check_window(window, self.data.shape[1:])
 
     def denoise(
         self, noisy: Tensor, alpha_bar: Tensor | float, labels: Tensor | int | None = None
@@ -200,10 +192,14 @@ class ScoreMachine(DenoiserModel):
         for each in groups:
             noisy, alphas = query.noisy[each.samples], query.alpha_bar[each.samples]
             part = self.query(noisy.double() if each.double else noisy, alphas)
-            part = replace(part, pixels=query.pixels)
+            seen = query.pixels
+            if part.patches:
+                seen = seeing(seen, part.window, self.shape[1:])
+            part = replace(part, pixels=seen)
             members = None if each.label is None else self.data.of_class(each.label)
             stream = Stream(self.data, self.engine, self.attention, members, self.executor)
-            parts += stream.posteriors(part, self.schedule.time(alphas), best)
+            found = stream.posteriors(part, self.schedule.time(alphas), best)
+            parts += [composed(each, part) for each in found]
         if len(groups) == 1:
             return Posterior.cat(parts)
         places = [each.samples for each in groups if isinstance(each.samples, Tensor)]
@@ -227,8 +223,10 @@ class ScoreMachine(DenoiserModel):
         alpha_bar = check_levels(alpha_bar, len(noisy))
         time = float(self.schedule.time(alpha_bar[:1]))
         window = window_at(self.window, time)
-        smooth = smooth_of(self.data, self.smooth, time, window, self.sources, self.executor)
-        return Query(noisy, alpha_bar, window, self.sources, smooth)
+        whole = self.response == COMPOSED
+        about = self.data, self.smooth, time, window, self.sources, self.executor
+        smooth = smooth_of(*about, always=whole)
+        return Query(noisy, alpha_bar, window, self.sources, smooth, patches=whole)
 
     def save_pretrained(self, save_directory: str | Path, *args: object, **kwargs: object) -> None:
         """Write the machine into a folder, its training set included.
@@ -295,4 +293,5 @@ class ScoreMachine(DenoiserModel):
         window = "image" if self.window is None else self.window
         choices = f"window={window}, sources={self.sources}, attention={self.attention.name}"
         choices += f", smooth={self.smooth}" if self.smooth != 0 else ""
+        choices += f", response={self.response}" if self.response == COMPOSED else ""
         return f"ScoreMachine({self.data!r}, {choices}, engine={self.engine.name})"

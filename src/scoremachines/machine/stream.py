@@ -160,7 +160,7 @@ class Stream:
         """Return what lies in memory besides the engine's work: answers, groups, a copy."""
         channels, height, width = query.noisy.shape[1:]
         item = query.noisy.element_size()
-        answer = 2 * len(query.noisy) * (channels * item + 16 + 24 * best)
+        answer = 2 * len(query.noisy) * (query.answered * item + 16 + 24 * best)
         groups = 0 if self.groups is None else int(self.groups.max()) + 1
         copied = 0 if self.members is None else channels * self.data.pixels.element_size()
         # What gathers a group's evidence, and twice more where it is made ready for a block.

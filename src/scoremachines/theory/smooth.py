@@ -109,7 +109,7 @@ class PatchLaws:
 
     def __init__(self, law: ImageLaw, window: int | None, sources: str) -> None:
         channels, height, width = law.mean.shape
-        pixels, self.law = height * width, law
+        pixels, self.law, self.window = height * width, law, window
         numbers = torch.arange(1, law.mean.numel() + 1, dtype=torch.float64)
         periodic = PERIODIC[sources]
         places = patches(numbers.view(1, *law.mean.shape), window, periodic)[0].long() - 1
@@ -130,6 +130,11 @@ class PatchLaws:
             middle = torch.arange(pixels)
         self.centres = middle.long()[:, None] + first
         self._axes: OrderedDict[int, tuple[Tensor, Tensor, Tensor]] = OrderedDict()
+
+    def answers(self, pixel: int, patches: bool) -> Tensor:
+        """Return which entries of a pixel's patch it is answered with: all, or the centre's."""
+        whole = torch.arange(self.places.shape[1])
+        return whole if patches and self.window is not None else self.centres[pixel]
 
     def axes(self, kind: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return μ `[d]`, and eigenvectors `[d, d]` and eigenvalues `[d]` of Σ, of a kind."""

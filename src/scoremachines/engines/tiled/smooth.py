@@ -149,9 +149,9 @@ def smooth_moments(query: Query, images: Tensor, smooth: Smooth) -> tuple[Tensor
     Returns:
         Float64 `[B, n, H, W]`, and `[B, n, C, H, W]` in the query's dtype.
     """
-    batch, channels, height, width = query.noisy.shape
+    batch, _, height, width = query.noisy.shape
     evidence = images.new_empty(batch, height * width, len(images), dtype=torch.float64)
-    mean = evidence.new_empty(*evidence.shape, channels)
+    mean = evidence.new_empty(*evidence.shape, query.answered)
     for sight in _sights(query, images, smooth, PAIRS):
         evidence[sight.at], mean[sight.at] = sight.piece().moments()
     size = (height, width)
@@ -185,13 +185,14 @@ def smooth_posterior(
     Returns:
         The posterior of every noisy image.
     """
-    batch, channels, height, width = query.noisy.shape
+    batch, _, height, width = query.noisy.shape
     total = images.new_zeros(batch, height * width, dtype=torch.float64)
-    mean, entropy = total.new_zeros(*total.shape, channels), torch.zeros_like(total)
+    mean, entropy = total.new_zeros(*total.shape, query.answered), torch.zeros_like(total)
     weights = total.new_full((*total.shape, best), -torch.inf)
     image = torch.full_like(weights, -1, dtype=torch.int64)
     position = image.clone()
-    direct = sums is not None and bias is None and not best and not query.noisy.requires_grad
+    plain = not query.noisy.requires_grad and not query.patches
+    direct = sums is not None and bias is None and not best and plain
     for sight in _sights(query, images, smooth, TOGETHER if direct else PAIRS):
         if sums is not None and direct:
             total[sight.at], mean[sight.at] = sight.summed(sums)
@@ -232,7 +233,7 @@ def _sights(query: Query, images: Tensor, smooth: Smooth, pairs: int) -> Iterato
             samples = torch.tensor([b for b, other in enumerate(signals) if other == signal])
             kernel = laws.kernel(kind, smooth.width, signal**2, smooth.contrasts)
             for some in pixels.split(1 if each_own else len(pixels)):
-                scaled = Scaled.of(near, kernel, laws.centres[some[0]], signal)
+                scaled = Scaled.of(near, kernel, laws.answers(int(some[0]), query.patches), signal)
                 held = max(ROWS, pairs // scaled.lengths.numel() // ROWS * ROWS)
                 rows = torch.cartesian_prod(samples, some).to(device)
                 for at in rows.split(held):

@@ -94,8 +94,8 @@ def _bytes(query: Query, plan: Plan, best: int, count: int, smooth: Smooth) -> i
     every = (plan.block + 2 * plan.batch) * channels * pixels
     at_once = max(pairs, TOGETHER) // (sources * scales)
     rows = min(plan.batch * pixels, max(ROWS, at_once)) * patch * (3 + 2 * scales)
-    taken = sources * (6 * patch + scales * (3 * channels + 6))
+    taken = sources * (6 * patch + scales * (3 * query.answered + 6))
     kinds = pixels if query.window and query.sources != "valid" else 1
     laws = 6 * patch**2 + min(kinds * patch**2, KEPT // 8) + 2 * pixels * patch
-    answers = plan.batch * pixels * (channels + 3 + 3 * best)
+    answers = plan.batch * pixels * (query.answered + 3 + 3 * best)
     return 8 * (every + rows + taken + 7 * pairs + laws + answers)

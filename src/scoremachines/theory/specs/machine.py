@@ -16,6 +16,8 @@ from scoremachines.theory.specs.attention import (
 from scoremachines.theory.specs.width import Smoothness, parse_smooth, smooth_text
 
 __all__ = [
+    "CENTRE",
+    "COMPOSED",
     "KG_MACHINES",
     "TITLES",
     "WIENER",
@@ -36,6 +38,8 @@ KG_MACHINES = {
 }
 """KG's machines with their sources; the first two see the whole image, the others a window."""
 WHOLE_IMAGE = ("ideal", "equivariant")
+CENTRE, COMPOSED = "centre", "composed"
+"""What a window answers with (theory §2.10)."""
 WIENER, NETWORK = "wiener", "network"
 PLAIN = AttentionSpec()
 WIDTH, TITLED = ":smooth=", ", h = "
@@ -76,6 +80,7 @@ class MachineSpec:
             network's own padding, and an attention.
         attention: of that machine.
         smooth: h or h(t), the width of a score machine's sources (theory §2.9).
+        response: `"centre"`, or `"composed"` of overlapping patches (theory §2.10).
 
     Raises:
         InputError: there is no such machine, a named one is given an attention, or one that is no
@@ -85,6 +90,7 @@ class MachineSpec:
     name: str | None = None
     attention: AttentionSpec = PLAIN
     smooth: Smoothness = 0.0
+    response: str = CENTRE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "smooth", parse_smooth(self.smooth))
@@ -94,6 +100,9 @@ class MachineSpec:
             raise InputError("attention", str(self.attention), f"none, of {self.name}")
         if self.is_denoiser and self.smooth != 0:
             raise InputError("smooth", smooth_text(self.smooth), f"0, of {self.name}")
+        if self.response != CENTRE and (self.is_denoiser or self.response != COMPOSED):
+            accepted = CENTRE if self.is_denoiser else f"{CENTRE}, {COMPOSED}"
+            raise InputError("response", self.response, accepted)
 
     @classmethod
     def parse(cls, text: str | MachineSpec | AttentionSpec) -> MachineSpec:
@@ -101,7 +110,8 @@ class MachineSpec:
 
         Args:
             text: a name or title of a machine or an attention, perhaps with a width, as
-                `none:smooth=0.5` or `els:smooth=0:0.9,1:0.3`; or a spec.
+                `none:smooth=0.5` `els:smooth=0:0.9,1:0.3` or
+                `local:composed:smooth=0.8`; or a spec.
 
         Returns:
             The machine.
@@ -114,24 +124,26 @@ class MachineSpec:
         if isinstance(text, AttentionSpec):
             return cls(attention=text)
         if isinstance(text, str):
-            short, smooth = _divided(text)
+            short, smooth, response = _divided(text)
             name = read_name(short, _titles(), SYNONYMS)
             if name is not None:
-                return cls(name, smooth=smooth)
+                return cls(name, smooth=smooth, response=response)
             attention = AttentionSpec.read(short)
             if attention is not None and attention.map != MATRIX:
-                return cls(attention=attention, smooth=smooth)
+                return cls(attention=attention, smooth=smooth, response=response)
         accepted = f"{', '.join(machine_names())}; with an attention also its gain: measured:1.3"
         raise InputError("machine", text, accepted)
 
     def __str__(self) -> str:
         width = f"{WIDTH}{smooth_text(self.smooth)}" if self.smooth != 0 else ""
-        return (self.name or str(self.attention)) + width
+        response = f":{COMPOSED}" if self.response == COMPOSED else ""
+        return (self.name or str(self.attention)) + response + width
 
     @property
     def title(self) -> str:
         """What pages call it."""
         title = _titles()[self.name] if self.name is not None else self.attention.title
+        title += f", {COMPOSED}" if self.response == COMPOSED else ""
         return title + (f"{TITLED}{smooth_text(self.smooth)}" if self.smooth != 0 else "")
 
     @property
@@ -189,21 +201,26 @@ def _named(name: str | MachineSpec, titles: dict[str, str]) -> MachineSpec:
     """Return one of some named machines, perhaps with a width."""
     if isinstance(name, MachineSpec) and name.name in titles:
         return name
-    short, smooth = _divided(name) if isinstance(name, str) else ("", 0.0)
+    short, smooth, response = _divided(name) if isinstance(name, str) else ("", 0.0, CENTRE)
     known = read_name(short, titles, SYNONYMS)
     if known is None:
         given = str(name) if isinstance(name, MachineSpec) else name
         raise InputError("machine", given, ", ".join(titles))
-    return MachineSpec(known, smooth=smooth)
+    return MachineSpec(known, smooth=smooth, response=response)
 
 
-def _divided(text: str) -> tuple[str, Smoothness]:
-    """Return what stands before a width, and the width."""
+def _divided(text: str) -> tuple[str, Smoothness, str]:
+    """Return what stands before response and width, the width, and the response."""
+    short, width, response = text, 0.0, CENTRE
+    smooth: Smoothness = width
     for each in (WIDTH, TITLED):
-        short, mark, smooth = text.partition(each)
+        before, mark, after = short.partition(each)
         if mark:
-            return short, parse_smooth(smooth.strip())
-    return text, 0.0
+            short, smooth = before, parse_smooth(after.strip())
+    for each in (f":{COMPOSED}", f", {COMPOSED}"):
+        if short.endswith(each):
+            short, response = short.removesuffix(each), COMPOSED
+    return short, smooth, response
 
 
 def _titles() -> dict[str, str]:

@@ -40,7 +40,7 @@ def main() -> None:
     data = network_data(given.network, CalibrateSettings())
     kind = known_sources(network, data, None)
     steps, fitted_to = given.steps, {"seeds": given.fitted_seeds, "seed": given.seed + 1}
-    field = network.facts().get("receptive_field") or getattr(network, "receptive_field", None)
+    field = getattr(network, "receptive_field", None)
     windows = [k for k in range(1, min(data.shape[1:]) + 1, 2) if field is None or k <= field]
     calibrated = calibrate(network, data, windows=windows, steps=steps, **fitted_to)
     options = {"windows": windows, "widths": WIDTHS, "steps": steps}

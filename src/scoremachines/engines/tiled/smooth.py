@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 
 from scoremachines.engines.base import Query
 from scoremachines.engines.tiled.scaled import ROWS, Scaled, gathered, product
+from scoremachines.engines.tiled.smooth_image import image_posterior
 from scoremachines.theory.posterior import Posterior, Sources
 from scoremachines.theory.smooth import Smooth
 
@@ -185,6 +186,8 @@ def smooth_posterior(
     Returns:
         The posterior of every noisy image.
     """
+    if query.window is None and query.sources == "aligned" and bias is None and not best:
+        return image_posterior(query, images, smooth)
     batch, _, height, width = query.noisy.shape
     total = images.new_zeros(batch, height * width, dtype=torch.float64)
     mean, entropy = total.new_zeros(*total.shape, query.answered), torch.zeros_like(total)

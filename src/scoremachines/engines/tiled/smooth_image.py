@@ -35,9 +35,8 @@ def image_posterior(query: Query, images: Tensor, smooth: Smooth) -> Posterior:
     total = seen.new_zeros(len(seen))
     answer = torch.zeros_like(seen)
     for signal in dict.fromkeys(signals):
-        at = torch.tensor([b for b, other in enumerate(signals) if other == signal]).to(
-            seen.device
-        )
+        same = [b for b, other in enumerate(signals) if other == signal]
+        at = torch.tensor(same).to(seen.device)
         kernel = laws.kernel(0, smooth.width, signal**2, smooth.contrasts)
         scaled = Scaled.of(flat[:, None], kernel, NOTHING, signal)
         own, log_weight = scaled.log_likelihood(seen[at])  # [R, S, n]

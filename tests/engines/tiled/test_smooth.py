@@ -152,8 +152,7 @@ def test_what_does_not_fit_is_refused() -> None:
         small.denoise(noisy(1).requires_grad_(), 0.5)
 
 
-@pytest.mark.parametrize("engine", ["native", "adaptive"])
-def test_engines_without_widths_are_refused(engine: str) -> None:
-    with pytest.raises(InputError, match="auto, torch or reference"):
-        sm.ScoreMachine(sm.TrainingSet(images()), 3, smooth=0.5, engine=engine)
-    sm.ScoreMachine(sm.TrainingSet(images()), 3, smooth=0.0, engine=engine)
+def test_engines_without_widths_are_refused() -> None:
+    with pytest.raises(InputError, match="auto, native, torch or reference"):
+        sm.ScoreMachine(sm.TrainingSet(images()), 3, smooth=0.5, engine="adaptive")
+    sm.ScoreMachine(sm.TrainingSet(images()), 3, smooth=0.0, engine="adaptive")

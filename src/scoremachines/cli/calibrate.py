@@ -5,7 +5,7 @@ from __future__ import annotations
 from scoremachines.experiments.in_folder.calibrate import FIGURE, calibrate_in_folder
 from scoremachines.experiments.machines import CALIBRATION
 from scoremachines.experiments.run_settings import CalibrateSettings
-from scoremachines.theory.specs import AttentionSpec
+from scoremachines.theory.specs import AttentionSpec, MachineSpec
 
 __all__ = ["calibrate"]
 
@@ -24,5 +24,6 @@ def calibrate(
         print(f"strength of {AttentionSpec.parse(settings.attention)}: {by_time}")
     print(f"k(t): {found.windows}")
     for name, both in found.joint.items():
-        print(f"{name} with widths: --window {both.window} --machine none:smooth={both.smooth}")
+        machine = MachineSpec(smooth=both.smooth)
+        print(f"{name} with widths: --window {both.window} --machine {machine}")
     print(f"written: {found.folder / CALIBRATION}, {found.folder / FIGURE}")

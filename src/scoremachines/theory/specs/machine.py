@@ -211,16 +211,17 @@ def _named(name: str | MachineSpec, titles: dict[str, str]) -> MachineSpec:
 
 def _divided(text: str) -> tuple[str, Smoothness, str]:
     """Return what stands before response and width, the width, and the response."""
-    short, width, response = text, 0.0, CENTRE
-    smooth: Smoothness = width
+    smooth: Smoothness = 0.0
     for each in (WIDTH, TITLED):
-        before, mark, after = short.partition(each)
+        short, mark, after = text.partition(each)
         if mark:
-            short, smooth = before, parse_smooth(after.strip())
+            text, smooth = short, parse_smooth(after.strip())
+            break
     for each in (f":{COMPOSED}", f", {COMPOSED}"):
-        if short.endswith(each):
-            short, response = short.removesuffix(each), COMPOSED
-    return short, smooth, response
+        short, mark, after = text.partition(each)
+        if mark and not after:
+            return short, smooth, COMPOSED
+    return text, smooth, CENTRE
 
 
 def _titles() -> dict[str, str]:

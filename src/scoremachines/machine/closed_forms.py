@@ -18,8 +18,9 @@ from scoremachines.data.training_set import TrainingSet
 from scoremachines.errors import InputError
 from scoremachines.machine.baselines import Baseline
 from scoremachines.machine.covariance import MOST, Moments, moments_of
+from scoremachines.machine.inputs import check_levels
 from scoremachines.theory.posterior import Posterior
-from scoremachines.theory.schedule import NoiseSchedule
+from scoremachines.theory.schedule import CLOSEST, NoiseSchedule
 
 __all__ = ["ClosedForm", "PCALocality", "Smoothed"]
 
@@ -83,11 +84,15 @@ class PCALocality(ClosedForm):
         """Return m, which pixels each pixel looks at.
 
         Args:
-            alpha_bar: ᾱ in (0, 1).
+            alpha_bar: ᾱ in [0, 1].
 
         Returns:
             Boolean `[H·W (u), H·W (y)]`, on the CPU.
+
+        Raises:
+            InputError: ᾱ is out of range.
         """
+        alpha_bar = float(check_levels(alpha_bar, 1)[0].clamp(CLOSEST, 1 - CLOSEST))
         if self._known is None or self._known[0] != alpha_bar:
             with torch.inference_mode(False), torch.no_grad():  # they outlive the caller's mode
                 self._moments = self._moments or moments_of(self.data)

@@ -11,6 +11,9 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from scoremachines.data.reduction import Block
 from scoremachines.machine.closed_forms import PCALocality
+from scoremachines.machine.inputs import check_levels, check_noisy
+from scoremachines.machine.samples import classes
+from scoremachines.theory.schedule import CLOSEST
 
 __all__ = ["GoldenSubset"]
 
@@ -46,12 +49,20 @@ class GoldenSubset(PCALocality):
 
         Args:
             noisy: φ, `[C, H, W]`.
-            alpha_bar: ᾱ in (0, 1).
+            alpha_bar: ᾱ in [0, 1].
             label: of the images among which they are; None for all.
 
         Returns:
             int64 `[m]`, rising.
+
+        Raises:
+            InputError: the image has another shape, ᾱ is out of range, or there is no such class.
         """
+        check_noisy(noisy[None], self.shape)
+        level = float(check_levels(alpha_bar, 1)[0].clamp(CLOSEST, 1 - CLOSEST))
+        return self._members(noisy, level, classes(self.data, label, 1)[0])
+
+    def _members(self, noisy: Tensor, alpha_bar: float, label: int | None) -> Tensor:
         count = len(self.data) if label is None else len(self.data.of_class(label))
         share = self.FEWEST + (self.MOST_OF - self.FEWEST) * (1 - alpha_bar)
         near = noisy.detach() / alpha_bar**0.5
@@ -82,9 +93,6 @@ class GoldenSubset(PCALocality):
         mine = self.denoise(noisy, alpha_bar, labels).double()
         every = PCALocality(self.data, self.schedule).denoise(noisy, alpha_bar, labels)
         return (mine - every.double()).square().mean((1, 2, 3)).sqrt()
-
-    def _members(self, noisy: Tensor, alpha_bar: float, label: int | None) -> Tensor | None:
-        return self.members(noisy, alpha_bar, label)
 
 
 @dataclass(frozen=True)

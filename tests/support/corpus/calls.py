@@ -14,14 +14,16 @@ __all__ = ["Call", "calls"]
 
 MODULES = """
 attention attention.building attention.closed_form attention.consensus attention.gain
-attention.groups attention.learned calibration.figure calibration.predicted calibration.strength
+attention.groups attention.learned calibration.figure calibration.joint calibration.predicted
+calibration.strength
 calibration.windows data.bundled data.formats.arrays data.formats.datasets data.formats.folder
 data.formats.idx data.formats.numpy_files data.formats.safetensors data.formats.shards
 data.formats.tars data.formats.zips data.nearest data.open
 data.reduction data.sharding.write data.synthetic.judge data.synthetic.shapes
 data.synthetic.shapes_config
 data.training_set engines experiments.comparison io.pictures io.plots machine.baselines
-machine.denoiser machine.named machine.score_machine metrics.agreement metrics.attribution
+machine.by_name machine.closed_forms machine.composed machine.denoiser machine.golden
+machine.named machine.score_machine metrics.agreement metrics.attribution
 metrics.memorisation
 metrics.significance metrics.words networks.adapted networks.adapter networks.network
 networks.receptive_field networks.settings networks.training.folder networks.training.run

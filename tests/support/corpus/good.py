@@ -13,14 +13,16 @@ from PIL import Image
 
 import scoremachines as sm
 from scoremachines.attention import Scaled, Tiled
-from scoremachines.calibration import Curves
+from scoremachines.calibration import Curves, JointCalibration
 from scoremachines.calibration.strength import StrengthCalibration
 from scoremachines.calibration.windows import Calibration
 from scoremachines.data.reduction import Pass
 from scoremachines.data.settings import DataSettings
 from scoremachines.engines import make_engine
 from scoremachines.io.plots import axes_side_by_side
+from scoremachines.machine.closed_forms import PCALocality
 from scoremachines.machine.covariance import Total
+from scoremachines.machine.golden import GoldenSubset
 from scoremachines.metrics.attribution import attribute
 from scoremachines.metrics.memorisation import MemorisationTest, WholeMatch
 from scoremachines.networks.adapted import AdaptedNetwork
@@ -54,6 +56,11 @@ def crafted() -> sm.TrainingSet:
 @cache
 def result() -> sm.Result:
     return sm.sample(sm.els(data(), 3), n=2, steps=2, best=2)
+
+
+def joint() -> JointCalibration:
+    values = {"noise": torch.zeros(2, 2, 2, 3).double()}
+    return JointCalibration((0.5, 1.0), (1, 3), (0.0, 0.5), values, "noise")
 
 
 def network() -> sm.Network:
@@ -182,6 +189,9 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "Posterior": posterior,
     "Comparison": lambda: sm.compare(sm.els(data(), 3), {"none": sm.els(data(), 1)}, data(), 2, 1),
     "Calibration": lambda: Calibration((0.5, 1.0), (1, 3), curves(1, 3)),
+    "JointCalibration": joint,
+    "GoldenSubset": lambda: GoldenSubset(data()),
+    "PCALocality": lambda: PCALocality(data()),
     "StrengthCalibration": lambda: StrengthCalibration((0.5, 1.0), (1.0, 3.0), curves(1, 3)),
     "GainSchedule": lambda: GainSchedule((0.5, 1.0), (1.0, 3.0)),
     "WindowSchedule": lambda: sm.WindowSchedule((0.5, 1.0), (1, 3)),
@@ -210,6 +220,16 @@ USUAL: dict[str, dict[str, Callable[[], Any]]] = {
     "Summary": {name: lambda: 0.5 for name in ("median", "low", "high")},
     "usual_windows": {"height": lambda: 6, "width": lambda: 8},
     "from_pretrained": {"pretrained_model_name_or_path": lambda: "saved"},
+    "members": {"noisy": lambda: draw(*SHAPE)},
+    "posterior": {"pixels": lambda: torch.tensor([0, 7])},
+    "JointCalibration": {
+        "widths": lambda: (0.0, 0.5),
+        "values": lambda: {"noise": torch.zeros(2, 2, 2, 3).double()},
+    },
+    **{
+        key: {"widths": lambda: (0.0, 0.5), "draws": lambda: 2}
+        for key in ("calibrate_jointly", "predict_jointly")
+    },
     "calibrate_strength": {"attention": lambda: lambda strength: Scaled(Tiled(), strength)},
     "features": {"image": lambda: crafted().images[0]},
     "shuffled": {"images": lambda: crafted().images},

@@ -128,6 +128,7 @@ GOOD: dict[str, Callable[[], Any]] = {
     "times": lambda: (0.5, 1.0),
     "gains": lambda: (0.0, 1.0),
     "windows": lambda: (1, 3),
+    "widths": lambda: (0.0, 0.5),
     "window": lambda: 3,
     "knots": lambda: {0.0: 1, 1.0: 3},
     "curves": lambda: curves(1, 3),
@@ -222,14 +223,8 @@ USUAL: dict[str, dict[str, Callable[[], Any]]] = {
     "from_pretrained": {"pretrained_model_name_or_path": lambda: "saved"},
     "members": {"noisy": lambda: draw(*SHAPE)},
     "posterior": {"pixels": lambda: torch.tensor([0, 7])},
-    "JointCalibration": {
-        "widths": lambda: (0.0, 0.5),
-        "values": lambda: {"noise": torch.zeros(2, 2, 2, 3).double()},
-    },
-    **{
-        key: {"widths": lambda: (0.0, 0.5), "draws": lambda: 2}
-        for key in ("calibrate_jointly", "predict_jointly")
-    },
+    "JointCalibration": {"values": lambda: joint().values},
+    **{key: {"draws": lambda: 2} for key in ("calibrate_jointly", "predict_jointly")},
     "calibrate_strength": {"attention": lambda: lambda strength: Scaled(Tiled(), strength)},
     "features": {"image": lambda: crafted().images[0]},
     "shuffled": {"images": lambda: crafted().images},

@@ -260,9 +260,8 @@ USUAL: dict[str, dict[str, Callable[[], Any]]] = {
         "note": lambda: "note",
     },
     "mosaic": {"images": lambda: posterior().sources.image[0]},  # type: ignore[union-attr]
-    **{
-        key: {"picture": lambda: Image.new("L", (3, 4))} for key in ("to_data_uri", "save_picture")
-    },
+    "to_data_uri": {"picture": lambda: Image.new("L", (3, 4))},
+    "save_picture": {"picture": lambda: Image.new("L", (3, 4))},
     **{key: {"across": lambda: "x", "up": lambda: "y"} for key in ("density", "scatter")},
     "save_figure": {"figure": lambda: Figure()},
     "Posterior": {

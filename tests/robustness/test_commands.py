@@ -10,6 +10,9 @@ import pytest
 from support.corpus.commands import COMMANDS, TEXTS, clean, options, problem
 from support.corpus.patience import SECONDS, SEED
 
+NOTHING = ("null", "None", "~")
+"""What stands for no value."""
+
 
 def check(each: int, commands: list[str], capsys: pytest.CaptureFixture[str]) -> int:
     """Try so many values of each option, and return how many cases that were."""
@@ -17,6 +20,8 @@ def check(each: int, commands: list[str], capsys: pytest.CaptureFixture[str]) ->
     for command in commands:
         for option in options(command, capsys):
             for text in drawn.sample(TEXTS, each):
+                if command == "explore" and option == "--output" and text in NOTHING:
+                    continue  # it serves pages then, until it is stopped
                 count += 1
                 words = [*COMMANDS[command].split(), f"{option}={text}"]
                 wrong = problem(words, capsys, SECONDS)

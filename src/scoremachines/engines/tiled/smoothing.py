@@ -98,4 +98,6 @@ def _bytes(query: Query, plan: Plan, best: int, count: int, smooth: Smooth) -> i
     kinds = pixels if query.window and query.sources != "valid" else 1
     laws = 6 * patch**2 + min(kinds * patch**2, KEPT // 8) + 2 * pixels * patch
     answers = plan.batch * pixels * (query.answered + 3 + 3 * best)
+    if query.patches:  # the moments of each image, where there is attention
+        answers *= plan.block
     return 8 * (every + rows + taken + 7 * pairs + laws + answers)

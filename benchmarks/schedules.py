@@ -48,6 +48,7 @@ def main() -> None:
     wanted.add_argument("data")
     wanted.add_argument("--draws", type=int, default=4, help="noised images of each mean")
     wanted.add_argument("--others", type=int, default=1000, help="images that Λ is estimated from")
+    wanted.add_argument("--rules", default="", help="only rules with this in their names")
     wanted.add_argument("--seed", type=int, default=0)
     given = wanted.parse_args()
     data = sm.TrainingSet.open(given.data)
@@ -82,6 +83,8 @@ def main() -> None:
     for name, known in published.items():
         print(f"| {name} | {' '.join(map(str, known))} |" + " |" * len(published))
     for rule, admits in rules.items():
+        if given.rules not in rule:
+            continue
         found = [_largest(partial(admits, step)) for step in range(20)]
         apart = [
             f"{median(abs(a - b) for a, b in zip(found, known, strict=True)):g}, "

@@ -25,8 +25,8 @@ class GoldenSubset(PCALocality):
         G = the m images nearest to φ/√ᾱ, of the M nearest once all are averaged down
         m = ⌈N (s + (S − s)(1−ᾱ))⌉,  s, S = `FEWEST`, `MOST_OF`;   M = ⌈N · `CANDIDATES`⌉
 
-    So it reads all images once, at a sixteenth of their pixels, and computes with few. What the
-    others would have added is lost: `error` says how much that is.
+    All images are read once for their distances, and x̂0 is made of few of them. What the others
+    would have added is lost: `error` says how much that is.
 
     Reference: X. Shang, P. Sun, J. Lin & Z. Shen, *Fast and Scalable Analytical Diffusion*, 2026,
     arXiv:2602.16498 (GoldDiff). The numbers of images that are kept are ours.

@@ -31,6 +31,7 @@ __all__ = [
     "follow",
     "known_sources",
     "median_choice",
+    "origin",
     "similarity",
 ]
 
@@ -233,6 +234,18 @@ def known_sources(network: DenoiserModel, data: TrainingSet, sources: str | None
         accepted = "boundary for zero padding, valid or circular for circular"
         raise InputError("sources", None, accepted, "the network has no attribute `sources`")
     return read_sources(found)
+
+
+def origin(network: DenoiserModel, data: TrainingSet, sources: str, seed: int) -> dict[str, Any]:
+    """Return what a calibration of a network records of how it came about."""
+    return {
+        "network": type(network).__name__,
+        "read as": network.facts(),
+        "training_set": data.name,
+        "fingerprint": data.fingerprint(),
+        "sources": sources,
+        "seed": seed,
+    }
 
 
 def check_measure(measure: str) -> None:

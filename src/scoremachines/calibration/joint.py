@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scoremachines.calibration.curves import MEASURES, check_measure, follow, known_sources
+from scoremachines.calibration.curves import MEASURES, check_measure, follow, known_sources, origin
 from scoremachines.calibration.information import noised_images
 from scoremachines.calibration.search import every
 from scoremachines.calibration.windows import odd_windows
@@ -194,14 +194,7 @@ def calibrate_jointly(
         search=every(len(machines)),
     )
     shaped = {name: values[name].unflatten(1, (len(hs), len(candidates))) for name in MEASURES}
-    about = {
-        "network": type(network).__name__,
-        "read as": network.facts(),
-        "training_set": data.name,
-        "fingerprint": data.fingerprint(),
-        "sources": chosen,
-        "seed": seed,
-    }
+    about = origin(network, data, chosen, seed)
     return JointCalibration(times, candidates, hs, shaped, measure, contrasts, about)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scoremachines.attention import Attention, spec_of
-from scoremachines.calibration.curves import Curves, check_measure, follow, known_sources
+from scoremachines.calibration.curves import Curves, check_measure, follow, known_sources, origin
 from scoremachines.calibration.search import every
 from scoremachines.calibration.stored import read_choice, write_choice
 from scoremachines.data.training_set import TrainingSet
@@ -153,15 +153,10 @@ def calibrate_strength(
         search=every(len(machines)),
         on_step=on_step,
     )
-    about = {
-        "network": type(network).__name__,
-        "read as": network.facts(),
-        "training_set": data.name,
-        "fingerprint": data.fingerprint(),
-        "sources": chosen,
+    about = origin(network, data, chosen, seed)
+    about |= {
         "attention": _without_gain(machines[0].attention),
         "window": str(machines[0].window),
-        "seed": seed,
     }
     return StrengthCalibration.by_mean(times, Curves(candidates, values, measure, about))
 

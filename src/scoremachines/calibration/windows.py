@@ -15,7 +15,7 @@ from pathlib import Path
 from torch import Tensor
 
 from scoremachines.attention import Attention
-from scoremachines.calibration.curves import Curves, check_measure, follow, known_sources
+from scoremachines.calibration.curves import Curves, check_measure, follow, known_sources, origin
 from scoremachines.calibration.search import make_search
 from scoremachines.calibration.stored import read_choice, write_choice
 from scoremachines.data.training_set import TrainingSet
@@ -171,16 +171,8 @@ def calibrate(
         on_step=on_step,
         search=make_search(search, len(machines), measure),
     )
-    about = {
-        "network": type(network).__name__,
-        "read as": network.facts(),
-        "training_set": data.name,
-        "fingerprint": data.fingerprint(),
-        "sources": chosen,
-        "attention": first.attention.name,
-        "search": search,
-        "seed": seed,
-    }
+    about = origin(network, data, chosen, seed)
+    about |= {"attention": first.attention.name, "search": search}
     return Calibration.by_vote(times, Curves(candidates, values, measure, about))
 
 
